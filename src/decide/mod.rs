@@ -1,0 +1,1 @@
+//! Pure decisions: a candidate and the facts about it end in exactly one named state.

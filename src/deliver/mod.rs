@@ -1,0 +1,1 @@
+//! Waves: claim durably, then send, then record; silence is an answer.

@@ -1,0 +1,1 @@
+//! Jobs to SQL to candidates: milestone flags and recap matrices. Knows no ledger.

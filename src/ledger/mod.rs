@@ -1,0 +1,254 @@
+//! Durable truth about deliveries: who was dispatched what, and what the provider answered.
+//!
+//! Guarantees: every verb is one transaction, durable when it returns; an illegal change of state and a write by a
+//! run that no longer holds its job's lease are refused; no address, name or text is stored. Never: sends, decides,
+//! retries, or creates a database that is missing unless asked to.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::model::{DeliveryKey, DeliveryState, Level};
+
+/// Why a ledger did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The ledger does not exist and is never created silently.
+    #[error("the ledger {location} does not exist")]
+    Missing {
+        /// Where it was looked for.
+        location: String,
+    },
+    /// Another run holds the job.
+    #[error("another run holds the job `{job}`")]
+    Held {
+        /// The job.
+        job: String,
+    },
+    /// A later run took over; nothing was written.
+    #[error("a later run took over the job `{job}`")]
+    Fenced {
+        /// The job.
+        job: String,
+    },
+    /// The ledger belongs to another project or environment, or was written by a later version.
+    #[error("the ledger {location} {reason}")]
+    Foreign {
+        /// The ledger.
+        location: String,
+        /// What does not fit, and what to do.
+        reason: String,
+    },
+    /// A change of state that the state machine does not allow; nothing was written.
+    #[error("delivery {delivery_id} may not go from {from} to {to}")]
+    IllegalTransition {
+        /// The delivery.
+        delivery_id: String,
+        /// Its state, or `nothing`.
+        from: String,
+        /// The state asked for.
+        to: String,
+    },
+    /// The database could not be reached, read or written (disk full, permission, corruption).
+    #[error("the ledger {location} cannot be used: {reason}")]
+    Unavailable {
+        /// The ledger.
+        location: String,
+        /// What the database said.
+        reason: String,
+    },
+}
+
+/// How a run introduces itself.
+#[derive(Clone, Debug)]
+pub struct RunRequest {
+    /// The run's id, `[0-9a-f]{32}`.
+    pub run_id: String,
+    /// The job and its earlier names.
+    pub job: String,
+    /// Earlier names of the job.
+    pub aliases: Vec<String>,
+    /// The project's name, checked against the ledger's.
+    pub project: String,
+    /// The environment, checked against the ledger's.
+    pub environment: Option<String>,
+    /// The run's logical now.
+    pub as_of: Timestamp,
+    /// Wall-clock time.
+    pub now: Timestamp,
+}
+
+/// A held job: what every write of the run carries.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// The job.
+    pub job: String,
+    /// The run that holds it.
+    pub run_id: String,
+    /// Rises with every run of the job; a write with a lower one is refused.
+    pub epoch: i64,
+    /// True until one unrestricted run of the job completed.
+    pub first_run: bool,
+    /// `start: from_now` instants by part (`""` for a recap, else `milestone` or `milestone:level`).
+    pub starts: BTreeMap<String, Timestamp>,
+    /// The provider the job's last run used, by name and kind, such as `local/outbox`.
+    pub last_provider: Option<String>,
+}
+
+/// What the ledger has for one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The state.
+    pub state: DeliveryState,
+    /// How often it was dispatched.
+    pub attempt: u32,
+}
+
+/// A decision that is stored without being dispatched.
+#[derive(Clone, Debug)]
+pub struct DecisionRecord {
+    /// Profile and occasion.
+    pub key: DeliveryKey,
+    /// Superseded, expired, baselined, `invalid_address`, suppressed or `render_failed`.
+    pub state: DeliveryState,
+    /// One reason, without personal data.
+    pub reason: Option<String>,
+    /// The level.
+    pub level: Option<Level>,
+    /// When it was reached.
+    pub reached_at: Timestamp,
+    /// When this run saw it.
+    pub detected_at: Timestamp,
+}
+
+/// The durable record made before the first byte leaves.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// Profile and occasion.
+    pub key: DeliveryKey,
+    /// The only id that leaves for a provider.
+    pub delivery_id: String,
+    /// Its place in the batch, from 0.
+    pub position: u32,
+    /// The batch.
+    pub batch_id: String,
+    /// The level.
+    pub level: Option<Level>,
+    /// When it was reached.
+    pub reached_at: Timestamp,
+    /// When this run saw it.
+    pub detected_at: Timestamp,
+    /// HMAC of the normalised address.
+    pub address_hash: String,
+    /// SHA-256 of every byte that leaves.
+    pub body_hash: String,
+}
+
+/// The frozen inputs of one request, so that it can be made again byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// `[0-9a-f]{32}`; derived from the ordered delivery ids and the attempt.
+    pub batch_id: String,
+    /// The provider's name in the project.
+    pub provider: String,
+    /// The key sent to a provider that honours one.
+    pub idempotency_key: Option<String>,
+    /// The `as_of` of the evaluation that made it.
+    pub as_of: Timestamp,
+    /// The recap's period key.
+    pub period: Option<String>,
+    /// The project's checksum at that time.
+    pub project_checksum: String,
+    /// Wall-clock time of the dispatch.
+    pub dispatched_at: Timestamp,
+}
+
+/// A batch in doubt, with its deliveries in order.
+#[derive(Clone, Debug)]
+pub struct PendingBatch {
+    /// The frozen inputs.
+    pub batch: Batch,
+    /// Its deliveries by position; those already settled are left out.
+    pub deliveries: Vec<PendingDelivery>,
+    /// How many deliveries the request had in all.
+    pub size: u32,
+}
+
+/// A delivery in doubt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingDelivery {
+    /// Profile and occasion.
+    pub key: DeliveryKey,
+    /// Its id.
+    pub delivery_id: String,
+    /// Its place in the batch.
+    pub position: u32,
+    /// SHA-256 of the bytes that left.
+    pub body_hash: String,
+    /// How often it was dispatched.
+    pub attempt: u32,
+}
+
+/// An outcome to be written.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The delivery.
+    pub delivery_id: String,
+    /// Accepted, rejected, retryable or unknown.
+    pub state: DeliveryState,
+    /// The provider's code or what happened, without personal data.
+    pub reason: Option<String>,
+    /// The provider's message id.
+    pub provider_message_id: Option<String>,
+    /// Wall-clock time.
+    pub at: Timestamp,
+}
+
+/// How a run ends.
+#[derive(Clone, Debug)]
+pub struct RunEnd {
+    /// `completed`, `refused`, `failed` or `interrupted`.
+    pub status: String,
+    /// Wall-clock time.
+    pub now: Timestamp,
+    /// The provider's name and kind, such as `local/outbox`.
+    pub provider: String,
+    /// Counts per decision and state, as stored in the run's row.
+    pub counts: BTreeMap<String, u64>,
+    /// `start: from_now` instants to keep, only of a completed unrestricted run; existing ones stay.
+    pub starts: BTreeMap<String, Timestamp>,
+    /// True for a completed run without `--only` or `--limit`: the job's first run is over.
+    pub completes_first_run: bool,
+}
+
+/// The run path: eight verbs, each one transaction over many rows.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Checks project and environment, takes the job's lease and raises its epoch.
+    async fn open(&self, request: &RunRequest) -> Result<Lease, LedgerError>;
+
+    /// Shows that the run is alive; refused when it was fenced.
+    async fn heartbeat(&self, lease: &Lease, now: Timestamp) -> Result<(), LedgerError>;
+
+    /// Turns `dispatched` rows of older epochs into `unknown` and returns every batch that is in doubt, oldest first.
+    async fn recover(&self, lease: &Lease, now: Timestamp) -> Result<Vec<PendingBatch>, LedgerError>;
+
+    /// What is recorded for each key, in order; rows under the job's aliases count.
+    async fn recorded(&self, lease: &Lease, keys: &[DeliveryKey]) -> Result<Vec<Option<Recorded>>, LedgerError>;
+
+    /// Stores decisions other than mail. A row that is already in the same state stays as it is.
+    async fn record(&self, lease: &Lease, decisions: &[DecisionRecord]) -> Result<(), LedgerError>;
+
+    /// Claims deliveries: all of them, or none and an error.
+    async fn dispatch(&self, lease: &Lease, batches: &[Batch], deliveries: &[Dispatch]) -> Result<(), LedgerError>;
+
+    /// Writes outcomes.
+    async fn settle(&self, lease: &Lease, settlements: &[Settlement]) -> Result<(), LedgerError>;
+
+    /// Writes the run's row and starts, and gives the lease back.
+    async fn close(&self, lease: &Lease, end: &RunEnd) -> Result<(), LedgerError>;
+
+    /// The ledger's secret for delivery ids and address hashes.
+    fn identity(&self) -> &Identity;
+}

@@ -1,0 +1,175 @@
+//! What is wrong in a project, where, and what to do next: collected, never thrown one by one.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// How grave a finding is; only errors stop a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Refused: exit code 2.
+    Error,
+    /// Shown; an error under `check --strict`.
+    Warning,
+    /// Shown for information.
+    Note,
+}
+
+/// A file's text with its path relative to the project root, kept so that places can be shown.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Path relative to the project root, with `/` between its parts.
+    pub path: String,
+    /// The whole text.
+    pub text: String,
+}
+
+/// A range of bytes in a source file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: Arc<SourceFile>,
+    /// Byte offsets into the text, on character boundaries.
+    pub span: Range<usize>,
+}
+
+impl Place {
+    /// A place whose span is moved to lie within the text and on character boundaries.
+    #[must_use]
+    pub fn new(file: &Arc<SourceFile>, span: Range<usize>) -> Self {
+        let start = file.text.floor_char_boundary(span.start.min(file.text.len()));
+        let end = file.text.ceil_char_boundary(span.end.clamp(start, file.text.len()));
+        Self { file: Arc::clone(file), span: start..end }
+    }
+
+    /// The first character of the file.
+    #[must_use]
+    pub fn start_of(file: &Arc<SourceFile>) -> Self {
+        Self::new(file, 0..0)
+    }
+
+    /// A place within this place's text: `span` counts from this place's start.
+    #[must_use]
+    pub fn within(&self, span: Range<usize>) -> Self {
+        Self::new(&self.file, self.span.start + span.start..self.span.start + span.end)
+    }
+
+    /// Line and column of the start, both from 1, the column in characters.
+    #[must_use]
+    pub fn line_and_column(&self) -> (usize, usize) {
+        let before = &self.file.text[..self.span.start];
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        (line, before[line_start..].chars().count() + 1)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.line_and_column();
+        write!(formatter, "{}:{line}:{column}", self.file.path)
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Place({self})")
+    }
+}
+
+/// A value of a project together with where it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl<T> Located<T> {
+    /// A value and its place.
+    pub fn new(value: T, place: Place) -> Self {
+        Self { value, place }
+    }
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How grave it is.
+    pub severity: Severity,
+    /// Stable kebab-case code, such as `unknown-key`.
+    pub code: &'static str,
+    /// What is wrong, lower case, without a final stop.
+    pub message: String,
+    /// Where; `None` when no file is to blame.
+    pub place: Option<Place>,
+    /// What to do next, such as the nearest known name.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    #[must_use]
+    pub fn error(code: &'static str, message: impl Into<String>, place: &Place) -> Self {
+        Self { severity: Severity::Error, code, message: message.into(), place: Some(place.clone()), help: None }
+    }
+
+    /// A warning at a place.
+    #[must_use]
+    pub fn warning(code: &'static str, message: impl Into<String>, place: &Place) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message, place) }
+    }
+
+    /// The same finding with advice.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same finding with advice where there is some.
+    #[must_use]
+    pub fn with_optional_help(mut self, help: Option<String>) -> Self {
+        self.help = help.or(self.help);
+        self
+    }
+}
+
+/// The known name nearest to `name`, when it is near enough to be a slip of the fingers.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = name.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&wanted, &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness > 0.78)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// "did you mean `x`?" for the nearest known name.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, known).map(|candidate| format!("did you mean `{candidate}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_lines_and_columns_in_characters() {
+        let file = Arc::new(SourceFile { path: "a.yml".into(), text: "é: 1\nfoo: é bar".into() });
+        let at = file.text.find("bar").expect("present");
+        assert_eq!(Place::new(&file, at..at + 3).to_string(), "a.yml:2:8");
+        assert_eq!(Place::new(&file, 999..1000).line_and_column(), (2, 11));
+    }
+
+    #[test]
+    fn suggests_only_near_names() {
+        assert_eq!(nearest("audiance", ["audience", "start"]), Some("audience"));
+        assert_eq!(nearest("zzz", ["audience", "start"]), None);
+    }
+}

@@ -1,0 +1,23 @@
+//! The vocabulary of milepost: pure values without I/O that every other layer speaks.
+
+pub mod address;
+pub mod candidate;
+pub mod decision;
+pub mod delivery;
+pub mod diagnostic;
+pub mod message;
+pub mod number;
+pub mod outcome;
+pub mod period;
+pub mod shape;
+
+pub use address::{EmailAddress, Mailbox};
+pub use candidate::{Candidate, DeliveryKey, Suppression};
+pub use decision::Decision;
+pub use delivery::DeliveryState;
+pub use diagnostic::{Diagnostic, Place, Severity, SourceFile};
+pub use message::Message;
+pub use number::Level;
+pub use outcome::{Fault, Outcome};
+pub use period::{Period, PeriodKind, WeekStart};
+pub use shape::Shape;

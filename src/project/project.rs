@@ -1,0 +1,183 @@
+//! A whole project, valid by construction.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::job::Job;
+use crate::model::diagnostic::{Located, Place};
+use crate::model::period::WeekStart;
+use crate::settings::Secret;
+
+/// `milepost.yml` with its environment merged in, the views of `sql/` and the jobs of `jobs/`.
+#[derive(Debug)]
+pub struct Project {
+    /// The folder that holds `milepost.yml`, absolute.
+    pub root: PathBuf,
+    /// Part of every delivery's identity.
+    pub name: String,
+    /// The environment chosen by `--env` or `MILEPOST_ENV`.
+    pub environment: Option<String>,
+    /// The zone of periods unless a job says otherwise.
+    pub timezone: TimeZone,
+    /// The first day of weeks.
+    pub week_starts: WeekStart,
+    /// Where the ledger is.
+    pub ledger: LedgerLocation,
+    /// Declared tables by name.
+    pub tables: BTreeMap<String, Table>,
+    /// Views of `sql/` by name.
+    pub views: BTreeMap<String, View>,
+    /// Declared providers by name.
+    pub providers: BTreeMap<String, ProviderConfig>,
+    /// The link that leaves a list.
+    pub unsubscribe: Option<Unsubscribe>,
+    /// Table or view of addresses and profiles that must not be mailed.
+    pub suppressed: Option<Located<String>>,
+    /// `vars:`, scalars only.
+    pub vars: BTreeMap<String, Value>,
+    /// Every mail of this environment goes here instead.
+    pub redirect_to: Option<crate::model::Mailbox>,
+    /// The most mails a run may redirect.
+    pub redirect_limit: u64,
+    /// Jobs in the order of their file names.
+    pub jobs: Vec<Job>,
+    /// The start of `milepost.yml`, for findings about the whole project.
+    pub place: Place,
+    /// SHA-256 over every file of the project, in hexadecimal.
+    pub checksum: String,
+}
+
+/// Where the ledger is.
+#[derive(Clone, Debug)]
+pub enum LedgerLocation {
+    /// A SQLite file, absolute.
+    Sqlite(PathBuf),
+    /// A PostgreSQL URL.
+    Postgres(Secret),
+}
+
+/// A declared table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// The name SQL uses.
+    pub name: String,
+    /// The file format.
+    pub format: TableFormat,
+    /// A local path (absolute) or a URL such as `s3://bucket/prefix/`; may hold a glob.
+    pub location: Located<String>,
+    /// Hive `key=value` folders in path order.
+    pub partitions: Vec<Partition>,
+    /// The column of chronology.
+    pub time: Option<Located<String>>,
+    /// The column of arrival.
+    pub received: Option<Located<String>>,
+    /// Duplicates by this column count once.
+    pub dedup: Option<Located<String>>,
+    /// The zone of timestamps without one; UTC by default.
+    pub zone: TimeZone,
+    /// How late an event may land; three days by default.
+    pub lookback: SignedDuration,
+    /// Where the table is declared.
+    pub place: Place,
+}
+
+/// A file format of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableFormat {
+    /// Apache Parquet.
+    Parquet,
+    /// CSV with a header line.
+    Csv,
+}
+
+/// A hive partition column.
+#[derive(Clone, Debug)]
+pub struct Partition {
+    /// The key in the path.
+    pub name: String,
+    /// How its values read.
+    pub kind: PartitionKind,
+    /// What may be pruned by it.
+    pub of: Option<PartitionOf>,
+    /// The zone its dates are in; UTC by default.
+    pub zone: TimeZone,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// How a partition's values read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartitionKind {
+    /// `2026-11-21`.
+    Date,
+    /// `2026-11`.
+    Month,
+    /// `00` to `23`.
+    Hour,
+    /// A whole number.
+    Int,
+    /// Any text.
+    Text,
+}
+
+/// The instant a partition's value is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartitionOf {
+    /// The table's `received` column.
+    Received,
+    /// The table's `time` column.
+    Time,
+}
+
+/// One file of `sql/`.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The file's name without `.sql`.
+    pub name: String,
+    /// The statement and its file.
+    pub sql: Located<String>,
+}
+
+/// One entry of `providers:`; its settings are read by the provider of that kind.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// The name jobs use.
+    pub name: String,
+    /// The family member, such as `outbox` or `resend`.
+    pub kind: Located<String>,
+    /// Its settings as written.
+    pub settings: BTreeMap<String, Setting>,
+    /// Where it is declared.
+    pub place: Place,
+}
+
+/// One provider setting: where its key and value stand, and its value (scalars only).
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The key's place.
+    pub key: Place,
+    /// The value and its place.
+    pub value: Located<Value>,
+}
+
+/// How a recipient leaves.
+#[derive(Clone, Debug)]
+pub struct Unsubscribe {
+    /// A liquid template of an https URL, rendered per recipient.
+    pub url: Located<String>,
+}
+
+/// When a job's milestones begin to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The `as_of` of the first completed unrestricted run.
+    FromNow,
+    /// Everything ever reached.
+    All,
+    /// The project's midnight of a day.
+    Since(Timestamp),
+}

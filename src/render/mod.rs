@@ -1,0 +1,1 @@
+//! Templates compiled once, strict and escaped; a candidate becomes a message.

@@ -1,0 +1,1 @@
+//! Use cases: check, run, preview, flags, metrics, status. No printing.

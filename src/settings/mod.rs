@@ -1,0 +1,12 @@
+//! Environment and secrets: the only place that reads environment variables.
+
+mod secret;
+
+pub use secret::{Secret, SecretError};
+
+/// A variable of the environment, where it is set and not empty.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one door to the environment")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,82 @@
+//! Secrets named in YAML as `env:NAME` or `file:PATH`, read late and never shown.
+
+use std::fmt;
+use std::path::Path;
+
+/// A secret's text; `Debug` and `Display` withhold it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// Why a secret could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// Neither `env:NAME` nor `file:PATH`.
+    #[error("a secret must be written as `env:NAME` or `file:PATH`, not as plain text")]
+    Plain,
+    /// The environment variable is not set, or empty.
+    #[error("the environment variable `{name}` is not set")]
+    Unset {
+        /// Its name.
+        name: String,
+    },
+    /// The file could not be read.
+    #[error("the secret file `{path}` cannot be read: {source}")]
+    File {
+        /// Its path as written.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Secret {
+    /// A secret that was made here, such as a random key.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Reads `env:NAME` or `file:PATH` (relative to `root`); a file's trailing line break is dropped.
+    ///
+    /// # Errors
+    /// When the reference is neither, or what it names is missing.
+    pub fn resolve(reference: &str, root: &Path) -> Result<Self, SecretError> {
+        if let Some(name) = reference.strip_prefix("env:") {
+            return super::variable(name).map(Self).ok_or_else(|| SecretError::Unset { name: name.to_owned() });
+        }
+        let path = reference.strip_prefix("file:").ok_or(SecretError::Plain)?;
+        std::fs::read_to_string(root.join(path))
+            .map(|text| Self(text.trim_end_matches(['\r', '\n']).to_owned()))
+            .map_err(|source| SecretError::File { path: path.to_owned(), source })
+    }
+
+    /// The text, for the one call that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(withheld)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_refused_and_never_shown() {
+        assert!(matches!(Secret::resolve("re_123", Path::new(".")), Err(SecretError::Plain)));
+        assert_eq!(format!("{:?}", Secret::new("re_123".into())), "Secret(withheld)");
+    }
+
+    #[test]
+    fn names_what_is_missing() {
+        let unset = Secret::resolve("env:MILEPOST_TEST_NEVER_SET", Path::new(".")).expect_err("not set");
+        assert!(unset.to_string().contains("MILEPOST_TEST_NEVER_SET"));
+        assert!(matches!(Secret::resolve("file:does/not/exist", Path::new("/")), Err(SecretError::File { .. })));
+    }
+}

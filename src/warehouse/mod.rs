@@ -1,0 +1,1 @@
+//! Tables and views registered with the query engine; parameters bound, queries planned and streamed, files written.

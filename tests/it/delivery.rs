@@ -1,0 +1,1 @@
+//! Runs against a misbehaving provider, killed and run again.

@@ -1,0 +1,1 @@
+//! Given rows, expected flags, metrics and candidates.

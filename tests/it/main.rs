@@ -1,0 +1,12 @@
+//! Evidence that the whole behaves: one binary, cases as data.
+
+mod cli;
+mod delivery;
+mod evaluate;
+mod examples;
+mod ledger;
+mod project;
+mod providers;
+mod render;
+mod storage;
+mod tidy;

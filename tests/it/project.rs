@@ -1,0 +1,1 @@
+//! Broken projects and every finding about them.
