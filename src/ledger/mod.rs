@@ -4,12 +4,16 @@
 //! run that no longer holds its job's lease are refused; no address, name or text is stored. Never: sends, decides,
 //! retries, or creates a database that is missing unless asked to.
 
+mod identity;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::{DeliveryKey, DeliveryState, Level};
+
+pub use identity::Identity;
 
 /// Why a ledger did not do as asked.
 #[derive(Debug, thiserror::Error)]

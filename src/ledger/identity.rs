@@ -1,0 +1,88 @@
+//! The ledger's secret: delivery ids, batch ids and address hashes are HMACs with it, so none can be guessed or linked.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::model::{DeliveryKey, EmailAddress};
+
+/// The secret made by `ledger create`; copying a ledger carries it.
+#[derive(Clone)]
+pub struct Identity {
+    key: [u8; 32],
+    project: String,
+}
+
+impl Identity {
+    /// The identity of a project's ledger.
+    #[must_use]
+    pub fn new(key: [u8; 32], project: impl Into<String>) -> Self {
+        Self { key, project: project.into() }
+    }
+
+    /// The only id of a delivery that leaves for a provider: `[0-9a-f]{32}`.
+    #[must_use]
+    pub fn delivery_id(&self, job: &str, key: &DeliveryKey) -> String {
+        self.hash("delivery", &[&self.project, job, &key.profile_id, &key.occasion])
+    }
+
+    /// The id of a request: the same deliveries in the same order have the same.
+    #[must_use]
+    pub fn batch_id(&self, delivery_ids: &[&str]) -> String {
+        self.hash("batch", delivery_ids)
+    }
+
+    /// A hash that tells equal addresses without showing them.
+    #[must_use]
+    pub fn address_hash(&self, address: &EmailAddress) -> String {
+        self.hash("address", &[&address.normalised()])
+    }
+
+    /// The profile id as it is stored: an id that is an address is kept as its hash.
+    #[must_use]
+    pub fn stored_profile_id(&self, profile_id: &str) -> String {
+        match EmailAddress::parse(profile_id) {
+            Some(address) => format!("hmac:{}", self.address_hash(&address)),
+            None => profile_id.to_owned(),
+        }
+    }
+
+    fn hash(&self, purpose: &str, parts: &[&str]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
+        for part in std::iter::once(&purpose).chain(parts) {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        let digest = mac.finalize().into_bytes();
+        digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
+            use std::fmt::Write as _;
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_depend_on_every_part_and_on_the_key() {
+        let identity = Identity::new([7; 32], "acme");
+        let key = |profile: &str, occasion: &str| DeliveryKey { profile_id: profile.into(), occasion: occasion.into() };
+        let id = identity.delivery_id("job", &key("ab", "c"));
+        assert_eq!(id.len(), 32);
+        assert_eq!(id, identity.delivery_id("job", &key("ab", "c")));
+        assert_ne!(id, identity.delivery_id("job", &key("a", "bc")));
+        assert_ne!(id, Identity::new([8; 32], "acme").delivery_id("job", &key("ab", "c")));
+        assert_ne!(id, Identity::new([7; 32], "other").delivery_id("job", &key("ab", "c")));
+    }
+
+    #[test]
+    fn addresses_are_never_stored_as_profile_ids() {
+        let identity = Identity::new([7; 32], "acme");
+        assert_eq!(identity.stored_profile_id("u1"), "u1");
+        let stored = identity.stored_profile_id("Ann@example.test");
+        assert!(!stored.contains('@'));
+        assert_eq!(stored, identity.stored_profile_id("ann@example.test"));
+    }
+}
