@@ -11,6 +11,7 @@ mod overlay;
 mod project;
 mod read;
 mod schema;
+mod secrets;
 mod values;
 
 pub use files::find_root;

@@ -1,6 +1,6 @@
 //! The rules of names.
 
-use super::read::Findings;
+use super::read::{Findings, quoted};
 use crate::model::diagnostic::{Diagnostic, Located};
 
 /// Names end up in keys, paths and tables; longer ones are slips.
@@ -30,8 +30,8 @@ fn is_snake(byte: u8) -> bool {
 fn check(what: &str, name: &Located<String>, fits: bool, rule: &str, findings: &mut Findings) -> bool {
     let fits = fits && !name.value.is_empty() && name.value.len() <= MAX_NAME_BYTES;
     if !fits {
-        let shown: String = name.value.chars().take(MAX_NAME_BYTES).collect();
-        let message = format!("`{shown}` cannot be the name of a {what}");
+        let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        let message = format!("{} cannot be the name of {article} {what}", quoted(&name.value));
         let help = format!("use {rule}, at most {MAX_NAME_BYTES} of them");
         findings.push(Diagnostic::error("bad-name", message, &name.place).with_help(help));
     }

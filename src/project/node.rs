@@ -4,12 +4,16 @@
 //! one finding at its line and column; hostile input (alias bombs, deep nesting, huge files) ends in a finding too.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
-use serde_saphyr::{DuplicateKeyPolicy, MessageFormatter, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
+use serde_saphyr::{
+    DuplicateKeyPolicy, Location, MessageFormatter, NonFiniteFloatPolicy, Spanned, UserMessageFormatter,
+};
 
+use super::read::quoted;
 use crate::model::diagnostic::{Diagnostic, Located, Place, SourceFile};
 
 /// Far above any file a person writes, far below what costs memory.
@@ -78,11 +82,8 @@ impl Node {
                 Some(node)
             }
             Err(error) => {
-                let span = error.location().and_then(|location| byte_span(location.span())).unwrap_or_else(|| {
-                    let end = file.text.trim_end().len();
-                    end..end
-                });
-                let message = format!("this is no YAML: {}", UserMessageFormatter.format_message(&error));
+                let span = error.location().map_or(0..0, |location| span_of(location, &file.text));
+                let message = format!("this cannot be read as YAML: {}", UserMessageFormatter.format_message(&error));
                 findings.push(Diagnostic::error("yaml-syntax", message, &Place::new(file, span)));
                 None
             }
@@ -209,8 +210,7 @@ impl<'de> Visitor<'de> for RawVisitor {
 }
 
 fn locate(raw: Spanned<Raw>, file: &Arc<SourceFile>, findings: &mut Vec<Diagnostic>) -> Node {
-    let span = byte_span(raw.defined.span()).unwrap_or(0..0);
-    let place = Place::new(file, span);
+    let place = Place::new(file, span_of(raw.defined, &file.text));
     match raw.value {
         Raw::Null => Node { content: Content::Null, place },
         Raw::Boolean(value) => Node { content: Content::Boolean(value), place },
@@ -231,13 +231,17 @@ fn locate_entries(
 ) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
     for (key, value) in raw {
-        let place = Place::new(file, byte_span(key.defined.span()).unwrap_or(0..0));
+        let place = Place::new(file, span_of(key.defined, &file.text));
         let key = Located::new(key.value.clone(), content_place(place, &key.value));
         let value = locate(value, file, findings);
         match entries.iter().find(|entry| entry.key.value == key.value) {
             Some(first) => findings.push(
-                Diagnostic::error("duplicate-key", format!("`{}` is given twice in one map", key.value), &key.place)
-                    .with_help(format!("it was first given at {}; keep one of the two", first.key.place)),
+                Diagnostic::error(
+                    "duplicate-key",
+                    format!("{} is given twice in one map", quoted(&key.value)),
+                    &key.place,
+                )
+                .with_help(format!("it was first given at {}; keep one of the two", first.key.place)),
             ),
             None => entries.push(Entry { key, value }),
         }
@@ -256,8 +260,21 @@ fn content_place(place: Place, text: &str) -> Place {
     }
 }
 
-fn byte_span(span: serde_saphyr::Span) -> Option<std::ops::Range<usize>> {
-    let start = usize::try_from(span.byte_offset()?).ok()?;
-    let length = usize::try_from(span.byte_len()?).ok()?;
-    Some(start..start + length)
+/// Bytes where the parser gives them; some of its errors only know line and column.
+fn span_of(location: Location, text: &str) -> Range<usize> {
+    let bytes = || {
+        let start = usize::try_from(location.span().byte_offset()?).ok()?;
+        Some(start..start + usize::try_from(location.span().byte_len()?).ok()?)
+    };
+    let counted = || {
+        let above = usize::try_from(location.line()).ok()?.checked_sub(1)?;
+        let before = usize::try_from(location.column()).ok()?.checked_sub(1)?;
+        let line_start: usize = text.split_inclusive('\n').take(above).map(str::len).sum();
+        let column: usize = text[line_start..].chars().take(before).map(char::len_utf8).sum();
+        Some(line_start + column..line_start + column)
+    };
+    bytes().or_else(counted).unwrap_or(0..0)
 }
+
+#[cfg(test)]
+mod tests;

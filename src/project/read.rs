@@ -113,7 +113,7 @@ impl<'a> Fields<'a> {
 fn unknown_key(key: &Located<String>, known: &[&'static str]) -> Diagnostic {
     let help = did_you_mean(&key.value, known.iter().copied())
         .unwrap_or_else(|| format!("the keys known here are {}", known.join(", ")));
-    Diagnostic::error("unknown-key", format!("unknown key `{}`", key.value), &key.place).with_help(help)
+    Diagnostic::error("unknown-key", format!("unknown key {}", quoted(&key.value)), &key.place).with_help(help)
 }
 
 /// The finding for a required key that is absent; nothing when it was written and refused.
@@ -135,6 +135,19 @@ pub(super) fn wrong_type(expected: &str, node: &Node) -> Diagnostic {
     Diagnostic::error("wrong-type", finding, &node.place)
 }
 
+/// Text of the author's in a message: on one line, harmless to a terminal, and not too long.
+pub(super) fn quoted(text: &str) -> String {
+    const MOST_LETTERS: usize = 80;
+    let mut letters = text.chars();
+    let shown: String = letters
+        .by_ref()
+        .take(MOST_LETTERS)
+        .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
+        .collect();
+    let rest = if letters.next().is_some() { "…" } else { "" };
+    format!("`{shown}{rest}`")
+}
+
 /// Reads one of a few words.
 pub(super) fn read_word<T: Copy>(node: &Node, words: &[(&str, T)], findings: &mut Findings) -> Option<T> {
     let list = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
@@ -144,7 +157,11 @@ pub(super) fn read_word<T: Copy>(node: &Node, words: &[(&str, T)], findings: &mu
     };
     let found = words.iter().find(|(word, _)| word == text).map(|(_, value)| *value);
     if found.is_none() {
-        let finding = Diagnostic::error("unknown-value", format!("`{text}` is not one of {list}"), &node.place);
+        let message = match words.len() {
+            1 => format!("{} is unknown here, only `{list}` is known", quoted(text)),
+            _ => format!("{} is not one of {list}", quoted(text)),
+        };
+        let finding = Diagnostic::error("unknown-value", message, &node.place);
         findings.push(finding.with_optional_help(did_you_mean(text, words.iter().map(|(word, _)| *word))));
     }
     found
@@ -251,11 +268,5 @@ impl Read for Scalar {
                 None
             }
         }
-    }
-}
-
-impl Read for Node {
-    fn read(node: &Node, _findings: &mut Findings) -> Option<Self> {
-        Some(node.clone())
     }
 }

@@ -5,10 +5,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::job::{Category, Compare, Measure, OnUnknown, RecapZone, SendLevels};
-use super::node::Node;
 use super::overlay::{Defaults, Environments};
 use super::project::{PartitionKind, PartitionOf};
 use super::read::{Named, Scalar, record};
+use super::secrets::{LedgerText, ProviderText};
 use super::values::{EntityChoice, Ladder, StartChoice};
 use crate::model::Mailbox;
 use crate::model::diagnostic::Located;
@@ -23,13 +23,13 @@ record! {
         /// The zone of periods unless a job says otherwise; UTC by default.
         timezone: TimeZone,
         /// `sqlite:PATH`, `postgres://...`, `env:NAME` or `file:PATH`; `sqlite:.milepost/ledger.db` by default.
-        ledger: String,
+        ledger: LedgerText,
         /// `monday` (default) or `sunday`.
         week_starts: WeekStart,
         /// The tables that SQL and jobs may name.
         tables: Named<Located<TableFields>>,
         /// The email providers that jobs may name.
-        providers: Named<Node>,
+        providers: Named<ProviderText>,
         /// Any field of a job, for jobs that do not say.
         defaults: Defaults,
         /// How a recipient leaves.

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::job::{Category, Compare, Levels, Measure, OnUnknown, RecapZone, SendLevels};
 use super::node::{Content, Node};
 use super::project::{PartitionKind, PartitionOf};
-use super::read::{Findings, Read, read_word, wrong_type};
+use super::read::{Findings, Read, quoted, read_word, report_missing, wrong_type};
 use super::schema::{EntityFields, SinceFields};
 use crate::model::Mailbox;
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
@@ -58,7 +58,7 @@ impl Read for SignedDuration {
         };
         let duration = parse_duration(text);
         if duration.is_none() {
-            let message = format!("`{text}` is no duration");
+            let message = format!("{} is no duration", quoted(text));
             findings.push(Diagnostic::error("bad-duration", message, &node.place).with_help(DURATION_HELP));
         }
         duration
@@ -83,7 +83,7 @@ impl Read for Date {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         read_text(node, findings, |text| {
             text.parse().map_err(|_| {
-                Diagnostic::error("bad-date", format!("`{text}` is no day of the calendar"), &node.place)
+                Diagnostic::error("bad-date", format!("{} is no day of the calendar", quoted(text)), &node.place)
                     .with_help("write it as year-month-day, such as 2026-01-31")
             })
         })
@@ -100,7 +100,7 @@ fn unknown_zone(text: &str, node: &Node) -> Diagnostic {
     let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
     let help = did_you_mean(text, names.iter().map(String::as_str))
         .unwrap_or_else(|| "write an IANA name such as `Europe/Paris` or `UTC`".into());
-    Diagnostic::error("unknown-zone", format!("`{text}` is no time zone"), &node.place).with_help(help)
+    Diagnostic::error("unknown-zone", format!("{} is no time zone", quoted(text)), &node.place).with_help(help)
 }
 
 impl Read for Mailbox {
@@ -165,7 +165,7 @@ impl Read for Measure {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         read_text(node, findings, |text| {
             parse_measure(text, node).ok_or_else(|| {
-                Diagnostic::error("bad-measure", format!("`{text}` is no measure"), &node.place)
+                Diagnostic::error("bad-measure", format!("{} is no measure", quoted(text)), &node.place)
                     .with_help("write `count(*)` or `sum(column)`")
             })
         })
@@ -205,13 +205,7 @@ impl Read for StartChoice {
         match &node.content {
             Content::Map(_) => {
                 let fields = SinceFields::read(node, findings)?;
-                super::read::report_missing(
-                    &fields.given,
-                    "since",
-                    "write `{since: 2026-01-31}`",
-                    &node.place,
-                    findings,
-                );
+                report_missing(&fields.given, "since", "write `{since: 2026-01-31}`", &node.place, findings);
                 fields.since.map(|since| Self::Since(since.value))
             }
             Content::Text(text) if text.parse::<Date>().is_ok() => {
@@ -241,8 +235,8 @@ impl Read for EntityChoice {
         }
         let fields = EntityFields::read(node, findings)?;
         let help = "name the columns on both sides: `{source: context_group_id, audience: account_id}`";
-        super::read::report_missing(&fields.given, "source", help, &node.place, findings);
-        super::read::report_missing(&fields.given, "audience", help, &node.place, findings);
+        report_missing(&fields.given, "source", help, &node.place, findings);
+        report_missing(&fields.given, "audience", help, &node.place, findings);
         Some(Self { source: fields.source?, audience: fields.audience? })
     }
 }

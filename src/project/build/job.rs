@@ -14,7 +14,7 @@ use crate::project::job::{Category, Job, JobKind, Limits};
 use crate::project::names::is_slug;
 use crate::project::node::Node;
 use crate::project::project::{ProviderConfig, Start};
-use crate::project::read::{Findings, Read, report_missing};
+use crate::project::read::{Findings, Read, quoted, report_missing};
 use crate::project::schema::{JobFields, LimitsFields};
 use crate::project::values::StartChoice;
 
@@ -149,7 +149,7 @@ fn provider(
             true => shape.to_owned(),
             false => format!("milepost.yml declares {}", declared.keys().cloned().collect::<Vec<_>>().join(", ")),
         });
-        let message = format!("the provider `{}` is not declared", provider.value);
+        let message = format!("the provider {} is not declared", quoted(&provider.value));
         findings.push(Diagnostic::error("unknown-provider", message, &provider.place).with_help(help));
     }
     Some(provider.clone())

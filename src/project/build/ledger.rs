@@ -9,6 +9,7 @@ use crate::model::diagnostic::{Diagnostic, Located, Place};
 use crate::project::overlay::Chosen;
 use crate::project::project::LedgerLocation;
 use crate::project::read::Findings;
+use crate::project::secrets::{LedgerText, is_reference};
 use crate::settings::Secret;
 
 const DEFAULT_LEDGER: &str = ".milepost/ledger.db";
@@ -17,7 +18,7 @@ const SHAPE_HELP: &str = "write `sqlite:PATH`, `postgres://HOST/DATABASE`, `env:
 /// Finds where the ledger is.
 pub(super) fn build(
     root: &Path,
-    written: Option<&Located<String>>,
+    written: Option<&Located<LedgerText>>,
     chosen: Option<&Chosen>,
     findings: &mut Findings,
 ) -> LedgerLocation {
@@ -26,8 +27,8 @@ pub(super) fn build(
         return LedgerLocation::Sqlite(sqlite_path(root, DEFAULT_LEDGER, borrowed_by));
     };
     let place = &written.place;
-    let text = written.value.trim();
-    let reference = text.starts_with("env:") || text.starts_with("file:");
+    let text = written.value.0.as_str();
+    let reference = is_reference(text);
     let resolved = match reference.then(|| Secret::resolve(text, root)) {
         None => text.to_owned(),
         Some(Ok(secret)) => secret.expose().trim().to_owned(),
@@ -37,19 +38,11 @@ pub(super) fn build(
         }
     };
     match locate(root, &resolved, borrowed_by, place) {
-        Ok(location) => {
-            if !reference && has_password(&resolved) {
-                let finding =
-                    Diagnostic::error("plain-secret", "the ledger's password is written in plain text", place);
-                findings.push(
-                    finding.with_help("write `env:NAME` or `file:PATH`, and change the password: it has been seen"),
-                );
-            }
-            location
-        }
-        Err(finding) if reference => LedgerLocation::Unresolved(finding),
+        Ok(location) => location,
         Err(finding) => {
-            findings.push((*finding).clone());
+            if !reference {
+                findings.push((*finding).clone());
+            }
             LedgerLocation::Unresolved(finding)
         }
     }
@@ -94,11 +87,4 @@ fn sqlite_path(root: &Path, path: &str, borrowed_by: Option<&Chosen>) -> PathBuf
         None => format!("{stem}.{}", chosen.name.value),
     };
     path.with_file_name(name)
-}
-
-fn has_password(text: &str) -> bool {
-    url::Url::parse(text).is_ok_and(|url| {
-        url.password().is_some_and(|password| !password.is_empty())
-            || url.query_pairs().any(|(key, _)| key == "password")
-    })
 }

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
 use crate::project::files;
 use crate::project::job::MessageSpec;
-use crate::project::read::{Findings, Named, report_missing};
+use crate::project::read::{Findings, Named, quoted, report_missing};
 use crate::project::schema::MessageFields;
 
 /// Headers that milepost or the provider writes.
@@ -73,12 +73,12 @@ fn locate_template(
     let located = Located::new(path.clone(), place.clone());
     if leaves(&relative) {
         let finding =
-            Diagnostic::error("outside-project", format!("`{}` lies outside the project", written.value), place);
+            Diagnostic::error("outside-project", format!("{} lies outside the project", quoted(&written.value)), place);
         findings.push(finding.with_help("everything a job needs lies in its project; copy the file there"));
         return located;
     }
     if !extensions.iter().any(|extension| files::has_extension(&written.value, extension)) {
-        let message = format!("`{}` does not end in .{}", written.value, extensions.join(" or ."));
+        let message = format!("{} does not end in .{}", quoted(&written.value), extensions.join(" or ."));
         findings
             .push(Diagnostic::error("template-kind", message, place).with_help("the ending says how it is compiled"));
     }
@@ -90,7 +90,7 @@ fn locate_template(
             let from = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
             format!("paths are relative to the file that names them; this one counts from `{}`", from.display())
         });
-        let message = format!("there is no file `{}`", written.value);
+        let message = format!("there is no file {}", quoted(&written.value));
         findings.push(Diagnostic::error("missing-file", message, place).with_help(help));
     }
     located
@@ -137,7 +137,7 @@ fn header_is_fit(name: &Located<String>, value: &Located<String>, findings: &mut
     let is_token =
         !lower.is_empty() && lower.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     let finding = if !is_token {
-        let message = format!("`{}` cannot be the name of a header", name.value.escape_debug());
+        let message = format!("{} cannot be the name of a header", quoted(&name.value));
         Diagnostic::error("bad-header", message, &name.place).with_help("use letters, digits and `-`")
     } else if RESERVED_HEADERS.contains(&lower.as_str()) || lower.starts_with("content-") {
         let message = format!("the header `{}` is written by milepost itself", name.value);

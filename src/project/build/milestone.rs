@@ -6,7 +6,7 @@ use super::message;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::job::{EventRows, JobKind, Levels, Measure, Milestone, MilestoneSource, Reaches};
 use crate::project::names::is_word;
-use crate::project::read::{Findings, report_missing};
+use crate::project::read::{Findings, quoted, report_missing};
 use crate::project::schema::{MessageFields, MilestoneFields};
 
 /// The table of events unless `from` names another.
@@ -26,25 +26,29 @@ pub(super) fn build(
         let finding = Diagnostic::error("empty-list", "the job has no milestone", &written.place);
         findings.push(finding.with_help("add one: `- {name: first_campaign, event: campaign_published, reaches: 1}`"));
     }
-    let mut milestones: Vec<Milestone> = Vec::with_capacity(written.value.len());
-    let mut names: Vec<Located<String>> = Vec::new();
-    for fields in &written.value {
-        let Some(milestone) = build_one(fields, inherited, root, findings) else { continue };
-        for name in std::iter::once(&milestone.name).chain(fields.value.aliases.iter().flat_map(|list| &list.value)) {
+    refuse_repeated_names(&written.value, findings);
+    let milestones: Vec<Milestone> =
+        written.value.iter().filter_map(|fields| build_one(fields, inherited, root, findings)).collect();
+    (!milestones.is_empty()).then_some(JobKind::Milestones(milestones))
+}
+
+fn refuse_repeated_names(written: &[Located<MilestoneFields>], findings: &mut Findings) {
+    let mut names: Vec<&Located<String>> = Vec::new();
+    for fields in written {
+        let aliases = fields.value.aliases.iter().flat_map(|aliases| &aliases.value);
+        for name in fields.value.name.iter().chain(aliases) {
             match names.iter().find(|earlier| earlier.value == name.value) {
                 Some(first) => {
-                    let message =
-                        format!("two milestones are named `{}`, and the ledger could not tell them apart", name.value);
+                    let who = quoted(&name.value);
+                    let message = format!("two milestones are named {who}, and the ledger could not tell them apart");
                     let finding = Diagnostic::error("duplicate-name", message, &name.place);
                     findings
                         .push(finding.with_help(format!("the first one is at {}; rename one of them", first.place)));
                 }
-                None => names.push(name.clone()),
+                None => names.push(name),
             }
         }
-        milestones.push(milestone);
     }
-    (!milestones.is_empty()).then_some(JobKind::Milestones(milestones))
 }
 
 fn build_one(

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
 use crate::project::names::is_identifier;
 use crate::project::project::{Partition, PartitionOf, Table, TableFormat};
-use crate::project::read::{Findings, Named, report_missing};
+use crate::project::read::{Findings, Named, quoted, report_missing};
 use crate::project::schema::{PartitionFields, TableFields};
 
 /// The schemes of locations outside this machine.
@@ -117,5 +117,5 @@ fn location(root: &Path, written: Located<String>, findings: &mut Findings) -> L
 fn bad_location(value: &str, scheme: &str, place: &Place) -> Diagnostic {
     let help = did_you_mean(scheme, SCHEMES)
         .unwrap_or_else(|| "write a local path, or a URL that begins with s3://, gs:// or az://".to_owned());
-    Diagnostic::error("bad-location", format!("`{value}` is no location of files"), place).with_help(help)
+    Diagnostic::error("bad-location", format!("{} is no location of files", quoted(value)), place).with_help(help)
 }
