@@ -140,3 +140,8 @@ pub fn connect(config: &ProviderConfig, root: &Path) -> Result<Box<dyn Provider>
         .map_err(|finding| ProviderError::Settings { provider: config.name.clone(), findings: vec![*finding] })?;
     (member.connect)(config, root)
 }
+
+/// Text for a header: every control character is a space, so that no line can be added.
+fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}

@@ -14,7 +14,7 @@ use lettre::message::{MultiPart, MultiPartKind, SinglePart, header};
 
 use super::gallery::Gallery;
 use super::settings::Reader;
-use super::{Attempt, Capabilities, Member, Provider, ProviderError};
+use super::{Attempt, Capabilities, Member, Provider, ProviderError, one_line};
 use crate::model::{Diagnostic, Fault, Mailbox, Message, Outcome};
 use crate::project::ProviderConfig;
 
@@ -132,7 +132,7 @@ fn mime(message: &Message) -> Result<Vec<u8>, String> {
     let mut builder = lettre::Message::builder()
         .from(mailbox(&message.from)?)
         .to(mailbox(&message.to)?)
-        .subject(message.subject.clone())
+        .subject(one_line(&message.subject))
         .date(SystemTime::from(message.date.clamp(Timestamp::UNIX_EPOCH, Timestamp::MAX)))
         .message_id(Some(format!("<{}@milepost.invalid>", message.delivery_id)));
     if let Some(reply_to) = &message.reply_to {
@@ -141,7 +141,7 @@ fn mime(message: &Message) -> Result<Vec<u8>, String> {
     for (name, value) in &message.headers {
         let known =
             HeaderName::new_from_ascii(name.clone()).map_err(|_| format!("the header name `{name}` is not valid"))?;
-        builder = builder.raw_header(HeaderValue::new(known, value.clone()));
+        builder = builder.raw_header(HeaderValue::new(known, one_line(value)));
     }
     let mail = builder.multipart(alternatives).map_err(|error| format!("the mail cannot be written: {error}"))?;
     debug_assert!(mail.headers().get::<header::Date>().is_some());
@@ -150,7 +150,7 @@ fn mime(message: &Message) -> Result<Vec<u8>, String> {
 
 fn mailbox(mailbox: &Mailbox) -> Result<lettre::message::Mailbox, String> {
     let address = mailbox.address.as_str().parse().map_err(|error| format!("an address cannot be written: {error}"))?;
-    Ok(lettre::message::Mailbox::new(mailbox.name.clone(), address))
+    Ok(lettre::message::Mailbox::new(mailbox.name.as_deref().map(one_line), address))
 }
 
 #[cfg(test)]

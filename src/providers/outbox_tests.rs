@@ -51,6 +51,28 @@ fn a_header_cannot_smuggle_another() {
 }
 
 #[test]
+fn hostile_names_make_a_mail() {
+    for name in [
+        "<script>\"'\\",
+        "\u{202e}rtl \u{0}nul\u{7f}",
+        "🎉🎉",
+        &"é".repeat(10_000),
+        &"a".repeat(10_000),
+        "",
+        " ",
+        "a,b;c:d@e",
+    ] {
+        let mut hostile = message("a4");
+        hostile.to.name = Some(name.to_owned());
+        hostile.from.name = Some(name.to_owned());
+        hostile.subject = name.to_owned();
+        hostile.html = format!("<p>{name}\0\r\r\n\n.\r\n</p>");
+        let mail = mime(&hostile).expect("made");
+        assert!(mail.is_ascii(), "{name:?}");
+    }
+}
+
+#[test]
 fn dates_before_the_epoch_do_not_stop_a_mail() {
     let mut old = message("a3");
     old.date = Timestamp::MIN;

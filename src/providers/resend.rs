@@ -15,7 +15,7 @@ use url::Url;
 use super::http::{Answer, Exchange, HttpAccount};
 use super::settings::{HttpSettings, Reader};
 use super::verdict::{Meaning, Words, verdict, without_addresses};
-use super::{Attempt, Capabilities, Member, Provider, ProviderError};
+use super::{Attempt, Capabilities, Member, Provider, ProviderError, one_line};
 use crate::model::{Diagnostic, Fault, Mailbox, Message, Outcome};
 use crate::project::ProviderConfig;
 use crate::settings::Secret;
@@ -244,11 +244,11 @@ impl Serialize for Address<'_> {
         let Some(name) = &self.0.name else { return serializer.serialize_str(address) };
         let mut quoted = String::with_capacity(name.len() + address.len() + 6);
         quoted.push('"');
-        for character in name.chars() {
+        for character in one_line(name).chars() {
             if matches!(character, '"' | '\\') {
                 quoted.push('\\');
             }
-            quoted.push(if character.is_control() { ' ' } else { character });
+            quoted.push(character);
         }
         serializer.collect_str(&format_args!("{quoted}\" <{address}>"))
     }
