@@ -2,7 +2,7 @@
 select
     members.user_id as profile_id,
     people.email,
-    coalesce(people.first_name, 'there') as first_name,
+    people.first_name,
     coalesce(people.timezone, 'UTC') as timezone,
     accounts.account_id,
     coalesce(accounts.name, 'your workspace') as account_name,

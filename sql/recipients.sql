@@ -8,7 +8,7 @@ with home as (
 select
     people.user_id as profile_id,
     people.email,
-    coalesce(people.first_name, 'there') as first_name,
+    people.first_name,
     coalesce(people.timezone, 'UTC') as timezone,
     coalesce(accounts.name, 'your workspace') as account_name,
     people.created_at,
