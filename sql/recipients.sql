@@ -12,7 +12,7 @@ select
     coalesce(people.timezone, 'UTC') as timezone,
     coalesce(accounts.name, 'your workspace') as account_name,
     people.created_at,
-    -- The page behind an empty token asks for the address.
+    -- Without a token no mail can be rendered: nobody gets one that cannot be left.
     coalesce(people.unsubscribe_token, '') as unsubscribe_token
 from people
 left join home on home.user_id = people.user_id
