@@ -41,7 +41,7 @@ pub struct Common {
     pub threads: Option<usize>,
     /// Memory that queries may use before they spill to disk, such as 512MB or 2GB.
     #[arg(long, global = true, value_name = "SIZE", value_parser = parse_size)]
-    pub memory_limit: Option<usize>,
+    pub memory_limit: Option<u64>,
     /// Nothing but results and errors.
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -78,11 +78,11 @@ pub enum Command {
 }
 
 /// Reads `512MB`, `2GB`, `64MiB` or a plain number of bytes.
-fn parse_size(text: &str) -> Result<usize, String> {
+fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let split = text.find(|character: char| character.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
-    let factor: usize = match unit.to_ascii_lowercase().as_str() {
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "kb" | "k" => 1_000,
         "mb" | "m" => 1_000_000,
@@ -92,7 +92,7 @@ fn parse_size(text: &str) -> Result<usize, String> {
         "gib" => 1 << 30,
         _ => return Err(format!("`{unit}` is no unit of size; write it as 512MB or 2GB")),
     };
-    let number: usize = number.trim().parse().map_err(|_| "a size is a whole number and a unit, such as 512MB".to_owned())?;
+    let number: u64 = number.trim().parse().map_err(|_| "a size is a whole number and a unit, such as 512MB".to_owned())?;
     number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(|| "the size is out of range".to_owned())
 }
 

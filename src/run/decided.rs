@@ -61,8 +61,8 @@ pub(super) async fn decide_job(
         decisions: Decision::ALL.into_iter().map(|decision| (decision.name(), 0)).collect(),
         known: BTreeMap::new(),
         dropped: BTreeMap::new(),
-        mails: Spool::new(),
-        stored: Spool::new(),
+        mails: Spool::default(),
+        stored: Spool::default(),
     };
     let mut seen = 0;
     let mut stream = prepared.compiled.candidates(warehouse, request).await?;

@@ -1,6 +1,8 @@
 //! One job of a run under its lease: recover, decide, guard, record, mail, close.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -8,15 +10,15 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::decide::{self, Rules, Volume};
-use crate::deliver::Shutdown;
+use crate::deliver::{Account, Shutdown};
 use crate::evaluate::{PeriodChoice, Request};
 use crate::ledger::{Lease, LedgerError, LedgerStore, RunEnd, RunRequest};
 use crate::project::Job;
-use crate::providers::Provider;
 
 use super::decided::{DecidedJob, StoredDecision, decide_job, spool_failed};
 use super::mailing::Mailing;
-use super::{Exit, JobReport, JobStatus, PreparedJob, Progress, RunError, RunOptions, Workspace};
+use super::runs::{Progress, Report};
+use super::{Exit, JobReport, JobStatus, PreparedJob, RunError, RunOptions, Workspace};
 
 /// Decisions written in one transaction.
 const RECORDS_AT_ONCE: usize = 2_000;
@@ -34,18 +36,18 @@ pub(super) struct RunContext<'a> {
     /// The clock that decides what may be mailed.
     pub(super) clock: clock::Clock,
     /// The ledger.
-    pub(super) ledger: &'a dyn LedgerStore,
+    pub(super) ledger: Arc<dyn LedgerStore>,
     /// What signals asked for.
     pub(super) shutdown: watch::Receiver<Shutdown>,
     /// Where the run is.
-    pub(super) progress: &'a (dyn Fn(Progress) + Sync),
+    pub(super) progress: Report,
 }
 
 /// One job of a run.
 pub(super) struct JobRun<'a> {
     pub(super) context: &'a RunContext<'a>,
     pub(super) prepared: &'a PreparedJob<'a>,
-    pub(super) provider: &'a dyn Provider,
+    pub(super) account: Arc<Account>,
     pub(super) provider_label: String,
 }
 
@@ -73,7 +75,7 @@ impl JobRun<'_> {
         }
     }
 
-    fn period_key(&self) -> Option<String> {
+    pub(super) fn period_key(&self) -> Option<String> {
         self.prepared.compiled.period(&self.request()).ok().flatten().map(|period| period.key())
     }
 
@@ -134,11 +136,13 @@ impl JobRun<'_> {
 
     async fn under_lease(&self, lease: &Lease, report: &mut JobReport) -> Result<(), RunError> {
         self.refuse_change_of_provider(lease)?;
-        let mailing = Mailing::new(self, lease);
+        let total = Arc::new(AtomicU64::new(0));
+        let mailing = Mailing::start(self, lease, total.clone());
         mailing.recover(report).await?;
         let rules = self.rules(lease);
         let mut decided = self.decide(lease, &rules, report).await?;
         self.guard(lease, &decided)?;
+        total.store(decided.mail_count(), Ordering::Relaxed);
         let started = clock::monotonic();
         self.record(lease, std::mem::take(&mut decided.stored)).await?;
         mailing.mail(decided.mails, report).await?;
@@ -153,10 +157,10 @@ impl JobRun<'_> {
     async fn decide(&self, lease: &Lease, rules: &Rules, report: &mut JobReport) -> Result<DecidedJob, RunError> {
         let started = clock::monotonic();
         let job = &self.job().name;
-        let progress = self.context.progress;
+        let progress = &self.context.progress;
         progress(Progress::Evaluating { job: job.clone(), candidates: 0 });
         let warehouse = &self.context.workspace.warehouse;
-        let decided = decide_job(self.prepared, warehouse, &self.request(), (self.context.ledger, lease, rules), &|seen| {
+        let decided = decide_job(self.prepared, warehouse, &self.request(), (self.context.ledger.as_ref(), lease, rules), &|seen| {
             progress(Progress::Evaluating { job: job.clone(), candidates: seen });
         })
         .await?;
@@ -171,7 +175,7 @@ impl JobRun<'_> {
     fn refuse_change_of_provider(&self, lease: &Lease) -> Result<(), RunError> {
         let Some(last) = &lease.last_provider else { return Ok(()) };
         let was_outbox = last.ends_with("/outbox");
-        if was_outbox && self.provider.capabilities().leaves_machine {
+        if was_outbox && self.account.capabilities().leaves_machine {
             return Err(RunError::Refused {
                 message: format!(
                     "the job `{}` mailed through `{last}` until now, and this run would mail through `{}`: what went to \

@@ -23,7 +23,7 @@ pub use exit::Exit;
 pub use ledger_access::{DeliveryQuery, ListedDelivery, create_ledger, deliveries};
 pub use preview::{PreviewReport, PreviewRequest, PreviewedMail, preview};
 pub use report::{JobReport, JobStatus, RunReport};
-pub use runs::{Progress, RunOptions, run};
+pub use runs::{Progress, Report, RunOptions, run};
 pub use scaffold::{STARTER_AS_OF, demo_folder, scaffold};
 pub use status::{StatusReport, status};
 pub use tables::{TableKind, TableRequest, queries, table};

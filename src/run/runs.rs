@@ -1,16 +1,17 @@
 //! A run: the selected jobs one after another, each under its own lease, with one report at the end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::clock::{self, Clock};
-use crate::deliver::Shutdown;
+use crate::deliver::{Account, Shutdown};
 use crate::ledger::{self, CreatePolicy, LedgerError, LedgerStore, MemoryLedger};
 use crate::project::Job;
-use crate::providers::{self, Provider};
+use crate::providers;
 
 use super::job_run::{JobRun, RunContext};
 use super::{JobReport, JobStatus, RunError, RunReport, Workspace, WorkspaceOptions, ledger_access, results};
@@ -61,6 +62,9 @@ pub enum Progress {
     },
 }
 
+/// Called with where the run is, from any thread.
+pub type Report = Arc<dyn Fn(Progress) + Send + Sync>;
+
 /// Carries out a run and writes its results, also when a job fails.
 ///
 /// # Errors
@@ -69,7 +73,7 @@ pub async fn run(
     options: &WorkspaceOptions,
     request: &RunOptions,
     shutdown: watch::Receiver<Shutdown>,
-    progress: &(dyn Fn(Progress) + Sync),
+    progress: Report,
 ) -> Result<RunReport, RunError> {
     let workspace = Workspace::open(options).await?;
     let jobs = workspace.jobs(&request.jobs)?;
@@ -77,7 +81,7 @@ pub async fn run(
     let started_at = Clock::System.now();
     let as_of = request.as_of.unwrap_or(started_at);
     let providers = connect_providers(&workspace, &jobs)?;
-    let leaves_machine = providers.values().any(|(_, provider)| provider.capabilities().leaves_machine);
+    let leaves_machine = providers.values().any(|(_, account)| account.capabilities().leaves_machine);
     refuse_replay_without_confirmation(request, leaves_machine)?;
     let ledger = reach_ledger(&workspace, request.dry_run, leaves_machine).await?;
     let context = RunContext {
@@ -86,7 +90,7 @@ pub async fn run(
         run_id: run_id()?,
         as_of,
         clock: if request.replay { Clock::Fixed(as_of) } else { Clock::System },
-        ledger: ledger.as_ref(),
+        ledger,
         shutdown,
         progress,
     };
@@ -106,8 +110,8 @@ pub async fn run(
     Ok(report)
 }
 
-/// Providers by their name in the project, with their label such as `local/outbox`.
-type Providers = BTreeMap<String, (String, Box<dyn Provider>)>;
+/// Providers by their name in the project, each with a label such as `local/outbox`.
+type Providers = BTreeMap<String, (String, Arc<Account>)>;
 
 fn refuse_contradictions(request: &RunOptions, jobs: &[&Job]) -> Result<(), RunError> {
     let without_period = jobs.iter().find(|job| job.recap().is_none());
@@ -143,7 +147,8 @@ fn connect_providers(workspace: &Workspace, jobs: &[&Job]) -> Result<Providers, 
         let Some(config) = project.providers.get(&job.provider.value) else { continue };
         if !connected.contains_key(&config.name) {
             let label = format!("{}/{}", config.name, config.kind.value);
-            connected.insert(config.name.clone(), (label, providers::connect(config, &project.root)?));
+            let provider = Arc::from(providers::connect(config, &project.root)?);
+            connected.insert(config.name.clone(), (label, Arc::new(Account::new(&config.name, provider))));
         }
     }
     Ok(connected)
@@ -155,13 +160,13 @@ async fn reach_ledger(
     workspace: &Workspace,
     dry_run: bool,
     leaves_machine: bool,
-) -> Result<Box<dyn LedgerStore>, RunError> {
+) -> Result<Arc<dyn LedgerStore>, RunError> {
     let project = &workspace.project;
     let owner = ledger_access::owner(project);
     let policy = if leaves_machine || dry_run { CreatePolicy::Never } else { CreatePolicy::WhenMissing };
     match ledger::connect(&project.ledger, &owner, policy).await {
-        Err(LedgerError::Missing { .. }) if dry_run => Ok(Box::new(MemoryLedger::new(owner)?)),
-        connected => Ok(connected?),
+        Err(LedgerError::Missing { .. }) if dry_run => Ok(Arc::new(MemoryLedger::new(owner)?)),
+        connected => Ok(Arc::from(connected?)),
     }
 }
 
@@ -171,11 +176,11 @@ async fn run_jobs(context: &RunContext<'_>, jobs: &[&Job], providers: &Providers
         if *context.shutdown.borrow() != Shutdown::No {
             break;
         }
-        let Some((label, provider)) = providers.get(&job.provider.value) else { continue };
+        let Some((label, account)) = providers.get(&job.provider.value) else { continue };
         let report = match context.workspace.prepare_valid(job).await {
             Ok(prepared) => {
-                let provider_label = label.clone();
-                JobRun { context, prepared: &prepared, provider: provider.as_ref(), provider_label }.execute().await
+                let (account, provider_label) = (account.clone(), label.clone());
+                JobRun { context, prepared: &prepared, account, provider_label }.execute().await
             }
             Err(error) => {
                 let mut report = JobReport::new(job, label);
@@ -191,13 +196,13 @@ async fn run_jobs(context: &RunContext<'_>, jobs: &[&Job], providers: &Providers
 /// Lets providers write what they keep for people, and returns what to open.
 async fn finish_providers(providers: &Providers, jobs: &mut [JobReport]) -> Vec<String> {
     let mut open = Vec::new();
-    for (label, provider) in providers.values() {
+    for (label, account) in providers.values() {
         let used = |job: &&mut JobReport| job.provider == *label && job.status != JobStatus::DryRun;
         let mut users: Vec<_> = jobs.iter_mut().filter(used).collect();
         if users.is_empty() {
             continue;
         }
-        match provider.finish().await {
+        match account.provider().finish().await {
             Ok(page) => open.extend(page.map(|page| page.display().to_string())),
             Err(error) => users.iter_mut().for_each(|job| {
                 job.message.get_or_insert(format!("the provider `{label}` could not write its overview: {error}"));

@@ -17,12 +17,13 @@ pub struct Spool {
     count: u64,
 }
 
-impl Spool {
-    /// An empty queue.
-    #[must_use]
-    pub fn new() -> Self {
+impl Default for Spool {
+    fn default() -> Self {
         Self { file: BufWriter::with_capacity(1 << 16, SpooledTempFile::new(MEMORY_BYTES_MAX)), count: 0 }
     }
+}
+
+impl Spool {
 
     /// Adds an entry.
     ///
@@ -67,7 +68,7 @@ mod tests {
 
     #[test]
     fn keeps_order_beyond_memory() {
-        let mut spool = Spool::new();
+        let mut spool = Spool::default();
         let long = "line\nbreak \u{1F600} ".repeat(1_000);
         for number in 0..2_000u32 {
             spool.push(&(number, &long)).expect("space");

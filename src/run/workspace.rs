@@ -1,6 +1,7 @@
 //! A project opened for work: loaded, its tables registered, its jobs compiled with their templates.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::evaluate::{self, CompiledJob};
 use crate::model::{Diagnostic, Severity};
@@ -22,7 +23,7 @@ pub struct WorkspaceOptions {
     /// Threads of the query engine; the number of cores when absent.
     pub threads: Option<usize>,
     /// Bytes that queries may use before they spill.
-    pub memory_limit_bytes: Option<usize>,
+    pub memory_limit_bytes: Option<u64>,
 }
 
 /// A project without errors of its own, and its warehouse.
@@ -42,7 +43,7 @@ pub struct PreparedJob<'a> {
     /// Its queries.
     pub compiled: CompiledJob,
     /// Its templates.
-    pub composer: Composer,
+    pub composer: Arc<Composer>,
 }
 
 impl WorkspaceOptions {
@@ -119,7 +120,7 @@ impl Workspace {
         match composer {
             Some(composer) if !has_errors(&findings) => {
                 compiled.narrow(&composer.references());
-                Ok((PreparedJob { job, compiled, composer }, findings))
+                Ok((PreparedJob { job, compiled, composer: Arc::new(composer) }, findings))
             }
             _ => Err(findings),
         }

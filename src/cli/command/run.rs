@@ -1,5 +1,6 @@
 //! `milepost run`: compute who reached what, and mail them once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -73,8 +74,10 @@ impl Run {
         let (shutdown, why) = interrupt::listen().map_err(|error| {
             Failure::new(Exit::Failed, format!("signals cannot be listened for: {error}"), None)
         })?;
-        let bar = Bar::new(context.output.shows_progress());
-        let report = run::run(&context.workspace, &self.options()?, shutdown, &|progress| bar.show(&progress)).await;
+        let bar = Arc::new(Bar::new(context.output.shows_progress()));
+        let shown = bar.clone();
+        let progress = Arc::new(move |progress| shown.show(&progress));
+        let report = run::run(&context.workspace, &self.options()?, shutdown, progress).await;
         bar.clear();
         let mut report: RunReport = report?;
         if let Some(signal) = *why.borrow() {
