@@ -118,12 +118,22 @@ fn headers(levels: &[&MessageFields], findings: &mut Findings) -> Vec<(String, L
         let Some(Located { value: Named(entries), .. }) = &message.headers else { continue };
         let mut own: Vec<(String, Located<String>)> = Vec::new();
         for (name, value) in entries {
-            if own.iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(&name.value)) {
-                let message = format!("the header `{}` is given twice", name.value);
-                findings
-                    .push(Diagnostic::error("duplicate-key", message, &name.place).with_help("keep one of the two"));
-            } else if header_is_fit(name, value, findings) {
-                own.push((name.value.clone(), value.clone()));
+            if !header_is_fit(name, value, findings) {
+                continue;
+            }
+            let earlier = own.iter_mut().find(|(earlier, _)| earlier.eq_ignore_ascii_case(&name.value));
+            match earlier {
+                None => own.push((name.value.clone(), value.clone())),
+                // The defaults spell it otherwise than the job: the job's is laid over it like any other key.
+                Some(earlier) if earlier.1.place.file != value.place.file => {
+                    *earlier = (name.value.clone(), value.clone());
+                }
+                Some(_) => {
+                    let message = format!("the header {} is given twice", quoted(&name.value));
+                    findings.push(
+                        Diagnostic::error("duplicate-key", message, &name.place).with_help("keep one of the two"),
+                    );
+                }
             }
         }
         own.retain(|(name, _)| !headers.iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)));
