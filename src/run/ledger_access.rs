@@ -114,6 +114,6 @@ pub(super) fn owner(project: &Project) -> Owner {
 fn shown(location: &LedgerLocation) -> String {
     match location {
         LedgerLocation::Sqlite(path) => path.display().to_string(),
-        LedgerLocation::Postgres(_) => "in PostgreSQL".to_owned(),
+        LedgerLocation::Postgres(_) | LedgerLocation::Unresolved(_) => "of this project".to_owned(),
     }
 }

@@ -17,7 +17,16 @@ macro_rules! starter {
 }
 
 const STARTER: &[StarterFile] = starter![
+    ".gitignore",
+    "README.md",
     "milepost.yml",
+    "data/events.csv",
+    "data/people.csv",
+    "sql/recipients.sql",
+    "jobs/document_milestones.yml",
+    "jobs/month_in_review.yml",
+    "jobs/templates/milestone.mjml",
+    "jobs/templates/month_in_review.mjml",
 ];
 
 /// Writes the starter project below `folder` and returns the paths written.
