@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::Semaphore;
 
 use super::brake::Stopped;
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Tally};
 use super::pace::Pace;
 use crate::providers::{Capabilities, Provider};
 
@@ -66,8 +66,8 @@ impl Account {
     }
 
     /// Takes note of a finished request; the reason when that was one too many.
-    pub(super) fn observe(&self, messages: usize, rejected: usize, unknown: usize) -> Option<Stopped> {
+    pub(super) fn observe(&self, messages: usize, tally: &Tally) -> Option<Stopped> {
         let mut breaker = self.breaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        breaker.observe(messages, rejected, unknown).map(|why| Stopped::Breaker { why })
+        breaker.observe(messages, tally)
     }
 }

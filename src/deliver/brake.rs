@@ -43,6 +43,11 @@ pub enum Stopped {
         /// What was counted.
         why: String,
     },
+    /// Request after request was not accepted, however often it was tried: the provider cannot be used now.
+    Unreachable {
+        /// What was counted.
+        why: String,
+    },
     /// A later run took over.
     Fenced,
     /// The ledger failed.

@@ -73,6 +73,7 @@ impl Recorder {
             if let Some(written) = outcomes.written {
                 let _ = written.send(());
             }
+            drop(outcomes.wave);
         }
         (self.progress)(&seen);
         Ok(())

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::backoff::{ATTEMPTS_MAX, WAIT_MAX};
 use super::brake::Stopped;
+use super::breaker::Tally;
 use super::recorder::Outcomes;
 use super::sender::Lane;
 use crate::clock::{Clock, monotonic};
@@ -54,8 +55,7 @@ enum Next {
 #[derive(Default)]
 struct Finals {
     settlements: Vec<Settlement>,
-    rejected: usize,
-    unknown: usize,
+    tally: Tally,
 }
 
 /// The id of a batch row: no other dispatch of the ledger has the same.
@@ -119,7 +119,7 @@ impl Request {
                 *known = Known::Open(Some("not_started".to_owned()));
             }
         }
-        let finals = self.close(lane);
+        let finals = self.close();
         self.record(lane, finals.settlements, None).await;
     }
 
@@ -139,7 +139,7 @@ impl Request {
             }
             self.learn(lane, index, outcome, &mut settled);
         }
-        let wait = self.wait(lane, stated, attempts);
+        let wait = wait(lane, stated, attempts);
         let window = lane.account.capabilities().idempotency;
         let in_doubt = self.known.iter().any(|known| matches!(known, Known::Doubt(_)));
         let may_go_on = attempts < ATTEMPTS_MAX && lane.brake.is_free();
@@ -150,8 +150,9 @@ impl Request {
         if !in_doubt && may_go_on && self.known.iter().any(|known| matches!(known, Known::Open(_))) {
             return self.give_back(lane, settled, wait).await;
         }
-        let last = self.close(lane);
-        settled.unknown += last.unknown;
+        let last = self.close();
+        settled.tally.unknown += last.tally.unknown;
+        settled.tally.given_up = last.tally.given_up;
         settled.settlements.extend(last.settlements);
         self.observe_and_record(lane, settled).await;
         Next::Done
@@ -178,7 +179,7 @@ impl Request {
             }
             Outcome::Rejected { code, detail, .. } => {
                 settled.settlements.push(self.settlement(index, DeliveryState::Rejected, Some(reason(&code, &detail))));
-                settled.rejected += 1;
+                settled.tally.rejected += 1;
                 Known::Closed
             }
             Outcome::Unknown { why } => Known::Doubt(reason(name, &why)),
@@ -188,25 +189,11 @@ impl Request {
         };
     }
 
-    /// How long to wait; a stated delay holds the whole account, and one that is too long stops it.
-    #[expect(clippy::unused_self, reason = "reads as a step of the request")]
-    fn wait(&self, lane: &Lane, stated: Option<Duration>, attempts: u32) -> Duration {
-        let backoff = lane.backoff.after(attempts);
-        let Some(stated) = stated else { return backoff };
-        if stated > WAIT_MAX {
-            lane.stop_account(Stopped::Throttled { retry_after: stated });
-            return backoff;
-        }
-        let wait = if stated.is_zero() { backoff } else { stated };
-        lane.account.pace.pause(monotonic() + wait);
-        wait
-    }
-
     /// Writes the open ones as retryable before they are waited for, and keeps only them.
     async fn give_back(&mut self, lane: &Lane, settled: Finals, wait: Duration) -> Next {
         self.observe_and_record(lane, settled).await;
         let open: Vec<bool> = self.known.iter().map(|known| matches!(known, Known::Open(_))).collect();
-        let passing = self.close(lane).settlements;
+        let passing = self.close().settlements;
         let (told, written) = oneshot::channel();
         self.send(
             lane,
@@ -244,16 +231,17 @@ impl Request {
     }
 
     /// Settles whatever is not closed: proven ones are retryable, the others unknown.
-    fn close(&mut self, _lane: &Lane) -> Finals {
+    fn close(&mut self) -> Finals {
         let mut finals = Finals::default();
         for index in 0..self.known.len() {
             match std::mem::replace(&mut self.known[index], Known::Closed) {
                 Known::Closed => {}
                 Known::Open(why) => {
+                    finals.tally.given_up += 1;
                     finals.settlements.push(self.settlement(index, DeliveryState::Retryable, why));
                 }
                 Known::Doubt(why) => {
-                    finals.unknown += 1;
+                    finals.tally.unknown += 1;
                     finals.settlements.push(self.settlement(index, DeliveryState::Unknown, Some(why)));
                 }
             }
@@ -265,7 +253,7 @@ impl Request {
         if finals.settlements.is_empty() {
             return;
         }
-        if let Some(reason) = lane.account.observe(self.messages.len(), finals.rejected, finals.unknown) {
+        if let Some(reason) = lane.account.observe(self.messages.len(), &finals.tally) {
             lane.stop_account(reason);
         }
         lane.count_answered(finals.settlements.len());
@@ -290,6 +278,19 @@ impl Request {
         let delivery_id = self.messages[index].delivery_id.clone();
         Settlement { delivery_id, state, reason, provider_message_id: None, at: Clock::System.now() }
     }
+}
+
+/// How long to wait; a stated delay holds the whole account, and one that is too long stops it.
+fn wait(lane: &Lane, stated: Option<Duration>, attempts: u32) -> Duration {
+    let backoff = lane.backoff.after(attempts);
+    let Some(stated) = stated else { return backoff };
+    if stated > WAIT_MAX {
+        lane.stop_account(Stopped::Throttled { retry_after: stated });
+        return backoff;
+    }
+    let wait = if stated.is_zero() { backoff } else { stated };
+    lane.account.pace.pause(monotonic() + wait);
+    wait
 }
 
 fn reason(code: &str, detail: &str) -> String {

@@ -121,10 +121,7 @@ pub(super) fn checksum(root: &Path) -> String {
         digest.update((bytes.len() as u64).to_le_bytes());
         digest.update(&bytes);
     }
-    digest.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-        text.push_str(&format!("{byte:02x}"));
-        text
-    })
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// Whether a path ends in `.extension`.

@@ -51,16 +51,13 @@ pub fn load(root: &Path, environment: Option<&str>) -> Loaded {
     let source = read_root(&root, environment, &mut findings);
     let views = read_views(&root, &mut findings);
     let jobs = read_jobs(&root, &mut findings);
-    let project = match source {
-        Some(source) => Some(build::project(&root, source, views, jobs, &mut findings)),
-        None => {
-            // Without defaults nothing can be said about what is missing, only about what is written.
-            for job in &jobs {
-                JobFields::read(&job.node, &mut findings);
-            }
-            None
+    if source.is_none() {
+        // Without defaults nothing can be said about what is missing, only about what is written.
+        for job in &jobs {
+            JobFields::read(&job.node, &mut findings);
         }
-    };
+    }
+    let project = source.map(|source| build::project(&root, source, views, jobs, &mut findings));
     Loaded { project, diagnostics: arrange(findings) }
 }
 

@@ -2,7 +2,7 @@
 
 use super::names::is_slug;
 use super::node::{Content, Node};
-use super::read::{Findings, Read, wrong_type};
+use super::read::{Findings, Read, quoted, wrong_type};
 use super::schema::{JobFields, ProjectFields};
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
 
@@ -72,14 +72,15 @@ pub(super) fn choose(root: &Node, environment: Option<&str>, findings: &mut Find
     let known = root.get("environments").map(Node::entries).unwrap_or_default();
     let Some(entry) = known.iter().find(|entry| entry.key.value == wanted) else {
         let names: Vec<&str> = known.iter().map(|entry| entry.key.value.as_str()).collect();
-        let list = match names.is_empty() {
-            true => "milepost.yml declares no environments".to_owned(),
-            false => format!("milepost.yml knows {}", names.join(", ")),
+        let list = if names.is_empty() {
+            "milepost.yml declares no environments".to_owned()
+        } else {
+            format!("milepost.yml knows {}", names.join(", "))
         };
+        let help = did_you_mean(wanted, names).map_or_else(|| list.clone(), |near| format!("{near} {list}"));
         let place = known.first().map_or(&root.place, |entry| &entry.key.place);
-        let finding = Diagnostic::error("unknown-environment", format!("there is no environment `{wanted}`"), place);
-        findings
-            .push(finding.with_help(did_you_mean(wanted, names).map_or(list.clone(), |near| format!("{near} {list}"))));
+        let message = format!("there is no environment {}", quoted(wanted));
+        findings.push(Diagnostic::error("unknown-environment", message, place).with_help(help));
         return (root.clone(), None);
     };
     let chosen = Chosen { name: entry.key.clone(), own_ledger: entry.value.get("ledger").is_some() };

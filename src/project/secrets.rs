@@ -1,6 +1,8 @@
 //! Values that open doors: read as references to the environment or a file, refused as plain text, in every
 //! environment of the project and before anything is merged.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::node::{Content, Node};
@@ -42,9 +44,18 @@ fn has_password(text: &str) -> bool {
     })
 }
 
-/// One provider as written: its kinds (one, once everything is merged) and their settings.
+/// One provider as written: its kinds, which must be one once everything is merged.
 #[derive(Clone, Debug)]
-pub(super) struct ProviderText(pub(super) Vec<(Located<String>, Vec<(String, Setting)>)>);
+pub(super) struct ProviderText(pub(super) Vec<ProviderKind>);
+
+/// A kind of provider and its settings.
+#[derive(Clone, Debug)]
+pub(super) struct ProviderKind {
+    /// The family member's name.
+    pub(super) name: Located<String>,
+    /// Its settings by name.
+    pub(super) settings: BTreeMap<String, Setting>,
+}
 
 impl Read for ProviderText {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
@@ -52,18 +63,21 @@ impl Read for ProviderText {
             findings.push(wrong_type("a kind with its settings", node).with_help(PROVIDER_HELP));
             return None;
         };
-        Some(Self(kinds.iter().map(|kind| (kind.key.clone(), settings(&kind.value, findings))).collect()))
+        let kinds = kinds.iter();
+        let kinds =
+            kinds.map(|kind| ProviderKind { name: kind.key.clone(), settings: settings(&kind.value, findings) });
+        Some(Self(kinds.collect()))
     }
 }
 
-fn settings(node: &Node, findings: &mut Findings) -> Vec<(String, Setting)> {
+fn settings(node: &Node, findings: &mut Findings) -> BTreeMap<String, Setting> {
     let Content::Map(entries) = &node.content else {
         if !matches!(node.content, Content::Null) {
             findings.push(wrong_type("a map of settings", node).with_help(PROVIDER_HELP));
         }
-        return Vec::new();
+        return BTreeMap::new();
     };
-    let mut settings = Vec::with_capacity(entries.len());
+    let mut settings = BTreeMap::new();
     for entry in entries {
         let Some(Scalar(value)) = Scalar::read(&entry.value, findings) else { continue };
         if is_plain_secret(&entry.key.value, &value) {
@@ -74,7 +88,7 @@ fn settings(node: &Node, findings: &mut Findings) -> Vec<(String, Setting)> {
             findings.push(Diagnostic::error("plain-secret", message, &entry.key.place).with_help(help));
         }
         let value = Located::new(value, entry.value.place.clone());
-        settings.push((entry.key.value.clone(), Setting { key: entry.key.place.clone(), value }));
+        settings.insert(entry.key.value.clone(), Setting { key: entry.key.place.clone(), value });
     }
     settings
 }

@@ -117,13 +117,11 @@ impl Read for Mailbox {
 
 impl Read for Level {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let level = match &node.content {
-            Content::Number(number) => number.as_f64().and_then(Self::new),
-            _ => {
-                findings.push(wrong_type("a number above 0", node));
-                return None;
-            }
+        let Content::Number(number) = &node.content else {
+            findings.push(wrong_type("a number above 0", node));
+            return None;
         };
+        let level = number.as_f64().and_then(Self::new);
         if level.is_none() {
             findings.push(Diagnostic::error("bad-level", "a level must be a number above 0", &node.place));
         }

@@ -68,7 +68,7 @@ pub(super) fn build(
     }
     let kind = kind(&fields, setting.root, &place, findings);
     let provider = provider(&fields, setting.providers, &place, findings);
-    let mail_within = fields.mail_within.clone().and_then(|within| positive(within, findings));
+    let mail_within = fields.mail_within.as_ref().and_then(|within| positive(within, findings));
     let category = fields.category.as_ref().map_or(Category::Marketing, |category| category.value);
     if let (Some(_), Some(written)) =
         (&fields.recap, fields.category.as_ref().filter(|_| category == Category::Transactional))
@@ -143,11 +143,12 @@ fn provider(
         return None;
     };
     if !declared.contains_key(&provider.value) {
-        let help = did_you_mean(&provider.value, declared.keys().map(String::as_str)).unwrap_or_else(|| match declared
-            .is_empty()
-        {
-            true => shape.to_owned(),
-            false => format!("milepost.yml declares {}", declared.keys().cloned().collect::<Vec<_>>().join(", ")),
+        let near = did_you_mean(&provider.value, declared.keys().map(String::as_str));
+        let help = near.unwrap_or_else(|| {
+            if declared.is_empty() {
+                return shape.to_owned();
+            }
+            format!("milepost.yml declares {}", declared.keys().cloned().collect::<Vec<_>>().join(", "))
         });
         let message = format!("the provider {} is not declared", quoted(&provider.value));
         findings.push(Diagnostic::error("unknown-provider", message, &provider.place).with_help(help));
@@ -155,7 +156,7 @@ fn provider(
     Some(provider.clone())
 }
 
-fn positive(within: Located<SignedDuration>, findings: &mut Findings) -> Option<SignedDuration> {
+fn positive(within: &Located<SignedDuration>, findings: &mut Findings) -> Option<SignedDuration> {
     if within.value.is_zero() {
         let finding = Diagnostic::error("bad-duration", "nothing can be mailed within no time", &within.place);
         findings.push(finding.with_help("write a longer time, such as `14 days`"));

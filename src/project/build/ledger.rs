@@ -1,4 +1,4 @@
-//! `ledger:` made whole: a SQLite file of the project or a PostgreSQL URL, one per environment.
+//! `ledger:` made whole: a file of the project or a URL, one per environment.
 //!
 //! A reference (`env:`, `file:`) that cannot be read is no finding, since `check` must work without credentials: it
 //! becomes [`LedgerLocation::Unresolved`], whose finding whoever opens the ledger reports.

@@ -9,7 +9,7 @@ use crate::project::read::{Findings, Named, quoted, report_missing};
 use crate::project::schema::MessageFields;
 
 /// Headers that milepost or the provider writes.
-const RESERVED_HEADERS: [&str; 16] = [
+const RESERVED_HEADERS: [&str; 15] = [
     "from",
     "to",
     "cc",
@@ -25,7 +25,6 @@ const RESERVED_HEADERS: [&str; 16] = [
     "dkim-signature",
     "list-unsubscribe",
     "list-unsubscribe-post",
-    "feedback-id",
 ];
 
 /// Builds a message from its own parts and, for those it leaves out, the job's. `place` is where a missing part is

@@ -141,9 +141,10 @@ fn check_leaving(jobs: &[Job], can_leave: bool, providers: &BTreeMap<String, Pro
     let outbox_only =
         used.iter().all(|name| providers.get(*name).is_none_or(|provider| provider.kind.value == "outbox"));
     let mut report = |code, message: String, place: &Place, help: &str| {
-        let finding = match outbox_only {
-            true => Diagnostic::warning(code, message, place),
-            false => Diagnostic::error(code, message, place),
+        let finding = if outbox_only {
+            Diagnostic::warning(code, message, place)
+        } else {
+            Diagnostic::error(code, message, place)
         };
         findings.push(finding.with_help(help));
     };

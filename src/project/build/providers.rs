@@ -6,7 +6,7 @@ use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::names::is_slug;
 use crate::project::project::ProviderConfig;
 use crate::project::read::{Findings, Named};
-use crate::project::secrets::{PROVIDER_HELP, ProviderText};
+use crate::project::secrets::{PROVIDER_HELP, ProviderKind, ProviderText};
 
 /// Builds every provider whose kind can be told.
 pub(super) fn build(declared: Named<ProviderText>, findings: &mut Findings) -> BTreeMap<String, ProviderConfig> {
@@ -22,16 +22,17 @@ pub(super) fn build(declared: Named<ProviderText>, findings: &mut Findings) -> B
 
 fn provider(name: &Located<String>, written: ProviderText, findings: &mut Findings) -> Option<ProviderConfig> {
     let mut kinds = written.0.into_iter();
-    let Some((kind, settings)) = kinds.next() else {
+    let Some(kind) = kinds.next() else {
         let finding = Diagnostic::error("missing-key", "the provider has no kind", &name.place);
         findings.push(finding.with_help(PROVIDER_HELP));
         return None;
     };
-    for (further, _) in kinds {
-        let message = format!("the provider `{}` has two kinds, `{}` and `{}`", name.value, kind.value, further.value);
+    for further in kinds {
+        let message =
+            format!("the provider `{}` has two kinds, `{}` and `{}`", name.value, kind.name.value, further.name.value);
         let help = "give each kind a name of its own; maps of an environment are merged into those above";
-        findings.push(Diagnostic::error("two-kinds", message, &further.place).with_help(help));
+        findings.push(Diagnostic::error("two-kinds", message, &further.name.place).with_help(help));
     }
-    let settings = settings.into_iter().collect();
+    let ProviderKind { name: kind, settings } = kind;
     Some(ProviderConfig { name: name.value.clone(), kind, settings, place: name.place.clone() })
 }

@@ -1,3 +1,5 @@
+//! Places, types, overlays and repeated keys of YAML trees.
+
 use super::*;
 
 fn parse(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
