@@ -139,6 +139,23 @@ impl Diagnostic {
     }
 }
 
+/// The findings by file and line, each once.
+#[must_use]
+pub fn arrange(mut findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let position =
+        |finding: &Diagnostic| finding.place.as_ref().map(|place| (place.file.path.clone(), place.span.start));
+    findings.sort_by_cached_key(|finding| (position(finding), finding.severity));
+    let mut seen: Vec<Diagnostic> = Vec::with_capacity(findings.len());
+    for finding in findings {
+        let repeated =
+            seen.iter().rev().take_while(|earlier| earlier.place == finding.place).any(|earlier| *earlier == finding);
+        if !repeated {
+            seen.push(finding);
+        }
+    }
+    seen
+}
+
 /// The known name nearest to `name`, when it is near enough to be a slip of the fingers.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();

@@ -11,6 +11,15 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The folder the process was started in.
+///
+/// # Errors
+/// When it was removed or may not be read.
+#[expect(clippy::disallowed_methods, reason = "this is the one door to the environment")]
+pub fn current_folder() -> std::io::Result<std::path::PathBuf> {
+    std::env::current_dir()
+}
+
 /// Every variable of the environment whose name starts with `prefix`, in order of name; those that are not text are left out.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one door to the environment")]

@@ -1,0 +1,61 @@
+//! Everything that can be known to be wrong before a run, all at once.
+
+use crate::model::{Diagnostic, Severity};
+use crate::project::Project;
+use crate::providers;
+
+use super::workspace::{Workspace, WorkspaceOptions};
+use super::{Exit, RunError};
+
+/// What `check` found.
+#[derive(Debug)]
+pub struct CheckReport {
+    /// Findings in the order of files and lines.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The jobs that were looked at.
+    pub jobs: Vec<String>,
+}
+
+impl CheckReport {
+    /// The exit: errors refuse, and warnings too when `strict`.
+    #[must_use]
+    pub fn exit(&self, strict: bool) -> Exit {
+        let worst = if strict { Severity::Warning } else { Severity::Error };
+        if self.diagnostics.iter().any(|finding| finding.severity <= worst) { Exit::Invalid } else { Exit::Done }
+    }
+}
+
+/// Checks the project, its tables and views, its providers, and the named jobs (or all) with their templates.
+///
+/// # Errors
+/// When there is no project, or a name is not a job's.
+pub async fn check(options: &WorkspaceOptions, jobs: &[String]) -> Result<CheckReport, RunError> {
+    let (workspace, mut diagnostics) = Workspace::survey(options).await?;
+    let mut names = Vec::new();
+    if let Some(workspace) = &workspace {
+        diagnostics.extend(provider_findings(&workspace.project));
+        for job in workspace.jobs(jobs)? {
+            names.push(job.name.clone());
+            match workspace.prepare(job).await {
+                Ok((_, findings)) | Err(findings) => diagnostics.extend(findings),
+            }
+        }
+    }
+    Ok(CheckReport { diagnostics: in_reading_order(diagnostics), jobs: names })
+}
+
+fn provider_findings(project: &Project) -> Vec<Diagnostic> {
+    project.providers.values().flat_map(providers::check).collect()
+}
+
+/// Sorted by file, line and column, without repeats.
+fn in_reading_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let key = |finding: &Diagnostic| finding.place.as_ref().map(|place| (place.file.path.clone(), place.span.start));
+    diagnostics.sort_by(|left, right| {
+        // milepost.yml first: what is wrong there often explains the rest.
+        let first = |finding: &Diagnostic| finding.place.as_ref().is_none_or(|place| place.file.path != "milepost.yml");
+        (first(left), key(left)).cmp(&(first(right), key(right)))
+    });
+    diagnostics.dedup();
+    diagnostics
+}
