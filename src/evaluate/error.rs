@@ -56,3 +56,23 @@ pub enum EvaluateError {
         asked: &'static str,
     },
 }
+
+impl EvaluateError {
+    /// True when the project or what was asked for is wrong: running again will not help.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        match self {
+            Self::Warehouse(error) => matches!(error, WarehouseError::Query { .. }),
+            Self::DuplicateProfiles { .. }
+            | Self::UnknownPeriod { .. }
+            | Self::NotYetDue { .. }
+            | Self::WrongKind { .. } => true,
+        }
+    }
+
+    /// True when the warehouse could not be reached: try again later.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Warehouse(WarehouseError::Unavailable { .. }))
+    }
+}

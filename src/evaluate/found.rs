@@ -28,6 +28,8 @@ pub(super) struct ProfileFound {
     /// `None` when the profile is not in the audience.
     pub(super) audience: Option<AudienceRow>,
     pub(super) found: Vec<Found>,
+    /// The milestones this pass looks for.
+    pub(super) parts: Vec<usize>,
     /// The measure at `as_of`; null for own views.
     pub(super) value: Value,
 }

@@ -130,7 +130,9 @@ impl LadderReader {
                 flags.extend(levels.into_iter().map(|level| climb.found(ladder, step, level)));
             }
         }
-        found.push(ProfileFound { profile_id: climb.id, audience: climb.audience, found: flags, value: climb.value });
+        let parts = self.ladders.iter().map(|ladder| ladder.part).collect();
+        let Climb { id, audience, value, .. } = climb;
+        found.push(ProfileFound { profile_id: id, audience, found: flags, parts, value });
     }
 }
 

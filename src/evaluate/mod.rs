@@ -8,6 +8,9 @@ mod audience;
 mod candidates;
 mod columns;
 mod error;
+mod flag_reader;
+mod flags;
+mod flags_wide;
 mod found;
 mod ladder;
 mod milestones;
@@ -24,12 +27,13 @@ use jiff::Timestamp;
 
 pub use candidates::CandidateStream;
 pub use error::EvaluateError;
+pub use flags::FlagColumns;
 pub use request::{PeriodChoice, Query, Request, Tally};
 
 use crate::model::Shape;
 use crate::model::diagnostic::Diagnostic;
 use crate::project::{Job, JobKind, Project};
-use crate::warehouse::{AS_OF, Parameter, Parameters, Warehouse};
+use crate::warehouse::{AS_OF, Parameter, Parameters, TableRows, Warehouse};
 use audience::Audience;
 use milestones::Pass;
 use reaches::Keep;
@@ -109,14 +113,14 @@ impl CompiledJob {
     }
 
     /// The SQL of the job, with `$parameters`.
-    #[must_use]
-    pub fn queries(&self, request: &Request) -> Vec<Query> {
+    ///
+    /// # Errors
+    /// When the period asked for is not one of the job, or not due.
+    pub fn queries(&self, request: &Request) -> Result<Vec<Query>, EvaluateError> {
         let restricted = request.profiles.is_some();
         let Plan::Milestones(passes) = &self.plan;
-        passes
-            .iter()
-            .map(|pass| Query { title: pass.title(), sql: pass.sql(&self.audience, Keep::Flags, restricted) })
-            .collect()
+        let query = |pass: &Pass| Query { title: pass.title(), sql: pass.sql(&self.audience, Keep::Flags, restricted) };
+        Ok(passes.iter().map(query).collect())
     }
 
     /// Starts the evaluation; candidates come in chunks, in the same order every time.
@@ -125,6 +129,21 @@ impl CompiledJob {
     /// When the audience has several rows for one id, the period is not due, or the warehouse fails.
     pub async fn candidates(&self, warehouse: &Warehouse, request: &Request) -> Result<CandidateStream, EvaluateError> {
         candidates::start(self, warehouse, request).await
+    }
+}
+
+impl CompiledJob {
+    /// The flags of a milestone job as a table.
+    ///
+    /// # Errors
+    /// When the job is a recap, the audience has several rows for one id, or the warehouse fails.
+    pub async fn flags(
+        &self,
+        warehouse: &Warehouse,
+        request: &Request,
+        columns: FlagColumns,
+    ) -> Result<TableRows, EvaluateError> {
+        flags::start(self, warehouse, request, columns).await
     }
 }
 

@@ -55,6 +55,11 @@ impl ViewPass {
         self.schema.field_with_name(column).is_ok()
     }
 
+    /// Whether levels can be written without a fraction.
+    pub(super) fn has_whole_levels(&self) -> bool {
+        self.schema.field_with_name("level").is_ok_and(|field| field.data_type().is_integer()) || !self.has("level")
+    }
+
     /// A short description for titles and errors.
     pub(super) fn title(&self) -> String {
         format!("milestone {}", self.milestone)
@@ -167,7 +172,8 @@ impl ViewReader {
             if self.current.as_ref().is_none_or(|current| current.profile_id != profile_id) {
                 self.finish(found);
                 let audience = self.audience.row(batch, row);
-                self.current = Some(ProfileFound { profile_id, audience, found: Vec::new(), value: Value::Null });
+                let parts = vec![self.pass.part];
+                self.current = Some(ProfileFound { profile_id, audience, found: Vec::new(), parts, value: Value::Null });
             }
             if flagged.is_some() {
                 self.add(batch, row);

@@ -51,8 +51,7 @@ pub struct Tally {
 
 impl Tally {
     /// The counts by name, for reports.
-    #[must_use]
-    pub fn counts(&self) -> [(&'static str, u64); 6] {
+    pub fn by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
         [
             ("not_in_audience", self.not_in_audience),
             ("null_ids", self.null_ids),
@@ -61,5 +60,19 @@ impl Tally {
             ("invalid_levels", self.invalid_levels),
             ("levels_left_out", self.levels_left_out),
         ]
+        .into_iter()
+    }
+
+    /// Both together.
+    #[must_use]
+    pub(super) fn and(self, other: &Self) -> Self {
+        Self {
+            not_in_audience: self.not_in_audience + other.not_in_audience,
+            null_ids: self.null_ids + other.null_ids,
+            null_times: self.null_times + other.null_times,
+            repeated_occasions: self.repeated_occasions + other.repeated_occasions,
+            invalid_levels: self.invalid_levels + other.invalid_levels,
+            levels_left_out: self.levels_left_out + other.levels_left_out,
+        }
     }
 }

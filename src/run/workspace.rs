@@ -74,7 +74,7 @@ impl Workspace {
         let loaded = project::load(&options.root()?, options.environment.as_deref());
         let mut findings = loaded.diagnostics;
         let Some(project) = loaded.project else { return Ok((None, findings)) };
-        let (warehouse, more) = Warehouse::open(&project, &options.warehouse()).await;
+        let (warehouse, more) = Warehouse::open(&project, &options.warehouse()).await.map_err(evaluate::EvaluateError::from)?;
         findings.extend(more);
         Ok((Some(Self { project, warehouse, warnings: Vec::new() }), findings))
     }

@@ -6,6 +6,7 @@
 mod error;
 mod expression;
 mod functions;
+mod output;
 mod parameters;
 mod place;
 mod runtime;
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 pub use datafusion::arrow;
 pub use error::WarehouseError;
 pub use expression::{Expression, ExpressionRole, Scope};
+pub use output::{TableFile, TableRows, WrittenTable};
 pub use parameters::{Parameter, Parameters};
 pub use runtime::WarehouseOptions;
 pub use session::{RowStream, Session};
