@@ -65,12 +65,12 @@ pub(super) async fn resolve(
         let message = format!("column `email` of the audience `{relation}` is {}, not text", field.data_type());
         findings.push(Diagnostic::error("wrong-type", message, &job.audience.place));
     }
-    let entity = job.recap().and_then(|recap| recap.entity.as_ref());
+    let entity = job.recap().and_then(super::recap::entity);
     findings.extend(entity.and_then(|entity| columns::missing(&entity.audience, relation, &schema)));
     if !findings.is_empty() {
         return Err(findings);
     }
-    let entity = entity.map(|entity| entity.audience.value.clone()).filter(|column| column != "profile_id");
+    let entity = entity.map(|entity| entity.audience.value.clone());
     Ok(Audience { relation: relation.clone(), schema, entity, suppressed })
 }
 

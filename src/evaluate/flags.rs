@@ -39,7 +39,9 @@ pub(super) async fn start(
     request: &Request,
     columns: FlagColumns,
 ) -> Result<TableRows, EvaluateError> {
-    let Plan::Milestones(passes) = &job.plan;
+    let Plan::Milestones(passes) = &job.plan else {
+        return Err(EvaluateError::WrongKind { job: job.name.clone(), is: "a recap", asked: "milestone flags" });
+    };
     let mut job = job.clone();
     job.narrow(&[]);
     let session = warehouse.bind(&parameters(request)).await?;

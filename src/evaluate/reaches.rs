@@ -28,6 +28,8 @@ pub(super) enum TypedMeasure {
     Sum {
         sql: String,
         is_double: bool,
+        /// The columns it reads.
+        columns: BTreeSet<String>,
     },
 }
 
@@ -67,15 +69,13 @@ pub(super) async fn type_measure(
 /// Doubles skip what is not a number; wide integers are added as decimals, which do not wrap.
 fn sum_of(expression: &Expression) -> TypedMeasure {
     let sql = &expression.sql;
-    match &expression.data_type {
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
-            TypedMeasure::Sum { sql: format!("finite_or_zero(coalesce(cast(({sql}) as double), 0.0))"), is_double: true }
-        }
-        DataType::Int64 | DataType::UInt64 => {
-            TypedMeasure::Sum { sql: format!("coalesce(cast(({sql}) as decimal(38, 0)), 0)"), is_double: false }
-        }
-        _ => TypedMeasure::Sum { sql: format!("coalesce(({sql}), 0)"), is_double: false },
-    }
+    let is_double = expression.data_type.is_floating();
+    let sql = match &expression.data_type {
+        kind if kind.is_floating() => format!("finite_or_zero(coalesce(cast(({sql}) as double), 0.0))"),
+        DataType::Int64 | DataType::UInt64 => format!("coalesce(cast(({sql}) as decimal(38, 0)), 0)"),
+        _ => format!("coalesce(({sql}), 0)"),
+    };
+    TypedMeasure::Sum { sql, is_double, columns: expression.columns.clone() }
 }
 
 impl ReachesPass {
@@ -98,7 +98,7 @@ impl ReachesPass {
     pub(super) fn sql(&self, audience: &Audience, keep: Keep, restricted: bool) -> String {
         let mut tables = Vec::new();
         let conditions = self.conditions(restricted);
-        let source = match self.rows.deduplicated(&conditions, &self.carried) {
+        let source = match self.rows.deduplicated(&conditions, &self.telling_columns()) {
             Some(query) => {
                 tables.push(table("event_rows", &query));
                 ("event_rows".to_owned(), String::new())
@@ -107,7 +107,7 @@ impl ReachesPass {
         };
         tables.extend(match &self.measure {
             TypedMeasure::Count => self.counted(&source),
-            TypedMeasure::Sum { sql, is_double } => self.summed(&source, sql, *is_double),
+            TypedMeasure::Sum { sql, is_double, .. } => self.summed(&source, sql, *is_double),
         });
         tables.extend(audience.tables(restricted));
         let join = match keep {
@@ -157,6 +157,17 @@ impl ReachesPass {
             conditions.push(format!("{} in (${PROFILES})", rows.profile_text()));
         }
         conditions
+    }
+
+    /// Columns whose values show in the result.
+    fn telling_columns(&self) -> Vec<String> {
+        let measured = match &self.measure {
+            TypedMeasure::Count => None,
+            TypedMeasure::Sum { columns, .. } => Some(columns),
+        };
+        self.rows.plain_columns().filter(|column| {
+            self.carried.contains(column) || measured.is_some_and(|columns| columns.contains(column))
+        }).collect()
     }
 
     /// What orders the rows of a profile; ties matter only where the order of equal instants shows.

@@ -48,13 +48,19 @@ impl Rows {
 
     /// Columns that tell apart rows of the same instant: `dedup`, then the others in declared order.
     pub(super) fn tie_breakers(&self) -> Vec<String> {
-        let others = self.schema.fields().iter().filter(|field| {
-            !field.data_type().is_nested() && !is_opaque(field.data_type())
+        self.dedup.iter().cloned().chain(self.plain_columns()).map(|column| name(&column)).collect()
+    }
+
+    /// Columns whose values compare, in declared order, without time, profile and `dedup`.
+    pub(super) fn plain_columns(&self) -> impl Iterator<Item = String> {
+        let plain = self.schema.fields().iter().filter(|field| {
+            !field.data_type().is_nested()
+                && !is_opaque(field.data_type())
                 && field.name() != &self.time
                 && field.name() != &self.profile
                 && Some(field.name()) != self.dedup.as_ref()
         });
-        self.dedup.iter().chain(others.map(|field| field.name())).map(|column| name(column)).collect()
+        plain.map(|field| field.name().clone())
     }
 
     /// `with` for rows whose duplicates are removed: each `dedup` value once, the earliest received, else the earliest.

@@ -10,7 +10,7 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, Ident, SelectItem, SetExpr, Spanned, Visit, Visitor,
+    Expr, Function, Ident, SelectItem, SetExpr, Spanned, Visit, Visitor, visit_expressions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -39,6 +39,8 @@ pub struct Expression {
     pub data_type: DataType,
     /// Whether it may be null.
     pub nullable: bool,
+    /// The scope's columns it reads.
+    pub columns: BTreeSet<String>,
     pub(super) tree: Expr,
 }
 
@@ -74,7 +76,8 @@ impl Session {
         }
         let (data_type, nullable) =
             self.type_of(&tree, scope).await.map_err(|error| planning_errors(snippet, &error))?;
-        let expression = Expression { sql: standing_alone(&snippet.value), data_type, nullable, tree };
+        let columns = columns_of(&tree, scope.columns);
+        let expression = Expression { sql: standing_alone(&snippet.value), data_type, nullable, columns, tree };
         match wrong_type(&expression, role) {
             Some(message) => Err(vec![Diagnostic::error("wrong-type", message, &snippet.place)]),
             None => Ok(expression),
@@ -105,6 +108,26 @@ impl Session {
 fn standing_alone(snippet: &str) -> String {
     let text = snippet.trim();
     if text.contains("--") || text.contains("//") || text.contains('#') { format!("{text}\n") } else { text.to_owned() }
+}
+
+/// The scope's columns that an expression names.
+fn columns_of(tree: &Expr, columns: &SchemaRef) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    let mut add = |part: &Ident| {
+        let name = if part.quote_style.is_some() { part.value.clone() } else { part.value.to_lowercase() };
+        if columns.field_with_name(&name).is_ok() {
+            named.insert(name);
+        }
+    };
+    let _: ControlFlow<()> = visit_expressions(tree, |expression| {
+        match expression {
+            Expr::Identifier(part) => add(part),
+            Expr::CompoundIdentifier(parts) => parts.iter().for_each(&mut add),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    named
 }
 
 fn blank_query() -> Result<datafusion::sql::sqlparser::ast::Query, Diagnostic> {

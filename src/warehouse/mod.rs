@@ -3,6 +3,7 @@
 //! Guarantees: only declared relations are read, every statement only reads, and opening reads schemas and no rows.
 //! Never: knows jobs, mails or the ledger. The engine's types stay inside, Arrow batches excepted.
 
+mod aggregate;
 mod error;
 mod expression;
 mod functions;
@@ -25,6 +26,7 @@ use datafusion::execution::SessionState;
 use datafusion::prelude::SessionContext;
 use jiff::Timestamp;
 
+pub use aggregate::{Aggregate, AggregateKind, AggregatePart};
 pub use datafusion::arrow;
 pub use error::WarehouseError;
 pub use expression::{Expression, ExpressionRole, Scope};
