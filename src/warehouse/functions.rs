@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array};
+use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType, TimeUnit};
-use datafusion::arrow::array::TimestampMicrosecondArray;
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -19,6 +18,7 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
     vec![
         Arc::new(ScalarUDF::from(DoubleFunction::new("round_significant", round_significant))),
         Arc::new(ScalarUDF::from(DoubleFunction::new("finite_or_zero", finite_or_zero))),
+        Arc::new(ScalarUDF::from(NormalisedAddress::new())),
     ]
 }
 
@@ -72,6 +72,40 @@ impl ScalarUDFImpl for DoubleFunction {
         let values = array[0].as_primitive::<Float64Type>();
         let rounded: Float64Array = values.unary(self.apply);
         Ok(ColumnarValue::Array(Arc::new(rounded) as ArrayRef))
+    }
+}
+
+/// The spelling in which addresses are compared: trimmed, ASCII letters in lower case.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct NormalisedAddress {
+    signature: Signature,
+}
+
+impl NormalisedAddress {
+    fn new() -> Self {
+        Self { signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for NormalisedAddress {
+    fn name(&self) -> &'static str {
+        "normalised_address"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let array = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let addresses = array[0].as_string::<i32>();
+        let spelt: StringArray =
+            addresses.iter().map(|address| address.map(|text| text.trim().to_ascii_lowercase())).collect();
+        Ok(ColumnarValue::Array(Arc::new(spelt) as ArrayRef))
     }
 }
 

@@ -4,6 +4,7 @@
 //! Never: knows jobs, mails or the ledger. The engine's types stay inside, Arrow batches excepted.
 
 mod error;
+mod expression;
 mod functions;
 mod parameters;
 mod place;
@@ -11,6 +12,7 @@ mod runtime;
 mod session;
 mod statement;
 mod tables;
+pub mod value;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,9 +26,11 @@ use jiff::Timestamp;
 
 pub use datafusion::arrow;
 pub use error::WarehouseError;
+pub use expression::{Expression, ExpressionRole, Scope};
 pub use parameters::{Parameter, Parameters};
 pub use runtime::WarehouseOptions;
 pub use session::{RowStream, Session};
+pub use tables::not_a_time;
 
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;

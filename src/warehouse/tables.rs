@@ -191,7 +191,8 @@ fn check_columns(table: &Table, schema: &SchemaRef) -> Result<(), TableFailure> 
 }
 
 /// A finding when a column of chronology is neither a timestamp nor a date.
-pub(super) fn not_a_time(column: &Located<String>, schema: &SchemaRef) -> Option<Diagnostic> {
+#[must_use]
+pub fn not_a_time(column: &Located<String>, schema: &SchemaRef) -> Option<Diagnostic> {
     let field = schema.field_with_name(&column.value).ok()?;
     if matches!(field.data_type(), DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) {
         return None;
