@@ -56,10 +56,7 @@ impl Mailbox {
         };
         let (name, address) = rest.rsplit_once('<')?;
         let name = name.trim().trim_matches('"').trim();
-        Some(Self {
-            name: (!name.is_empty()).then(|| name.to_owned()),
-            address: EmailAddress::parse(address)?,
-        })
+        Some(Self { name: (!name.is_empty()).then(|| name.to_owned()), address: EmailAddress::parse(address)? })
     }
 }
 
@@ -76,7 +73,8 @@ mod tests {
 
     #[test]
     fn refuses_what_no_provider_takes() {
-        for text in ["", "ann", "ann@", "@b.test", "a b@c.test", "a@b.test\r\nBcc: x@y.test", "<a@b.test>", "ä@b.test"] {
+        for text in ["", "ann", "ann@", "@b.test", "a b@c.test", "a@b.test\r\nBcc: x@y.test", "<a@b.test>", "ä@b.test"]
+        {
             assert!(EmailAddress::parse(text).is_none(), "{text:?} must not pass");
         }
     }

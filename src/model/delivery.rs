@@ -78,7 +78,9 @@ impl DeliveryState {
     /// Whether a row may go from `from` (`None`: not stored yet) to `self`.
     #[must_use]
     pub fn may_follow(self, from: Option<Self>) -> bool {
-        let Some(from) = from else { return !matches!(self, Self::Accepted | Self::Rejected | Self::Unknown | Self::Retryable) };
+        let Some(from) = from else {
+            return !matches!(self, Self::Accepted | Self::Rejected | Self::Unknown | Self::Retryable);
+        };
         match from {
             Self::Dispatched => matches!(self, Self::Accepted | Self::Rejected | Self::Retryable | Self::Unknown),
             Self::Unknown => matches!(self, Self::Accepted | Self::Rejected | Self::Retryable),

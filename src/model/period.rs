@@ -255,7 +255,8 @@ mod tests {
         let paris = zone("Europe/Paris");
         for kind in PeriodKind::ALL {
             for week_start in [WeekStart::Monday, WeekStart::Sunday] {
-                let period = Period::containing(at("2027-01-01T12:00:00Z"), kind, week_start, &paris).expect("in range");
+                let period =
+                    Period::containing(at("2027-01-01T12:00:00Z"), kind, week_start, &paris).expect("in range");
                 assert_eq!(Period::parse(&period.key(), kind, week_start, &paris), Some(period.clone()));
                 assert_eq!(period.next().and_then(|next| next.previous()), Some(period.clone()));
                 assert_eq!(period.previous().map(|previous| previous.end()), Some(period.start()));
@@ -266,11 +267,13 @@ mod tests {
     #[test]
     fn iso_weeks_belong_to_the_year_of_their_thursday() {
         let utc = TimeZone::UTC;
-        let week = Period::containing(at("2027-01-02T00:00:00Z"), PeriodKind::Week, WeekStart::Monday, &utc).expect("in range");
+        let week = Period::containing(at("2027-01-02T00:00:00Z"), PeriodKind::Week, WeekStart::Monday, &utc)
+            .expect("in range");
         assert_eq!(week.key(), "2026-W53");
         assert_eq!(week.label(), "28 December 2026 \u{2013} 3 January 2027");
         assert!(Period::parse("2025-W53", PeriodKind::Week, WeekStart::Monday, &utc).is_none());
-        let sunday = Period::containing(at("2026-11-15T00:00:00Z"), PeriodKind::Week, WeekStart::Sunday, &utc).expect("in range");
+        let sunday = Period::containing(at("2026-11-15T00:00:00Z"), PeriodKind::Week, WeekStart::Sunday, &utc)
+            .expect("in range");
         assert_eq!((sunday.key().as_str(), sunday.label().as_str()), ("2026-S47", "15\u{2013}21 November 2026"));
     }
 
@@ -282,14 +285,21 @@ mod tests {
             assert_eq!(day.end().duration_since(day.start()).as_hours(), hours, "{key}");
             assert_eq!(day.days(), 1);
         }
-        let gap = Period::parse("2018-11-04", PeriodKind::Day, WeekStart::Monday, &zone("America/Sao_Paulo")).expect("a day");
+        let gap =
+            Period::parse("2018-11-04", PeriodKind::Day, WeekStart::Monday, &zone("America/Sao_Paulo")).expect("a day");
         assert_eq!(gap.start(), at("2018-11-04T03:00:00Z"), "midnight does not exist; the day starts at 01:00");
     }
 
     #[test]
     fn refuses_keys_of_another_kind() {
         let utc = TimeZone::UTC;
-        for (key, kind) in [("2026-W46", PeriodKind::Month), ("2026-11", PeriodKind::Year), ("2026-Q5", PeriodKind::Quarter), ("2026-1", PeriodKind::Month), ("", PeriodKind::Day)] {
+        for (key, kind) in [
+            ("2026-W46", PeriodKind::Month),
+            ("2026-11", PeriodKind::Year),
+            ("2026-Q5", PeriodKind::Quarter),
+            ("2026-1", PeriodKind::Month),
+            ("", PeriodKind::Day),
+        ] {
             assert!(Period::parse(key, kind, WeekStart::Monday, &utc).is_none(), "{key} is no {}", kind.name());
         }
     }
@@ -300,6 +310,9 @@ mod tests {
         let february = Period::parse("2028-02", PeriodKind::Month, WeekStart::Monday, &utc).expect("a month");
         assert_eq!(february.days(), 29);
         assert_eq!(Period::parse("2028", PeriodKind::Year, WeekStart::Monday, &utc).map(|year| year.days()), Some(366));
-        assert_eq!(Period::parse("2026-Q4", PeriodKind::Quarter, WeekStart::Monday, &utc).map(|quarter| quarter.days()), Some(92));
+        assert_eq!(
+            Period::parse("2026-Q4", PeriodKind::Quarter, WeekStart::Monday, &utc).map(|quarter| quarter.days()),
+            Some(92)
+        );
     }
 }
