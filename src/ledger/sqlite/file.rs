@@ -58,7 +58,7 @@ pub(super) async fn connect(path: &Path, owner: &Owner) -> Result<SqliteLedger, 
         return Err(foreign(path, reason));
     }
     // A wave touches many pages: a larger log between checkpoints writes each of them once instead of per wave.
-    sqlx::raw_sql("pragma journal_mode = wal; pragma wal_autocheckpoint = 8000; pragma cache_size = -32768")
+    sqlx::raw_sql("pragma journal_mode = wal; pragma wal_autocheckpoint = 8000; pragma cache_size = -32768; pragma temp_store = memory")
         .execute(&mut writer)
         .await
         .map_err(said(path))?;
