@@ -89,7 +89,7 @@ pub async fn queries(
     let workspace = Workspace::open(options).await?;
     let job = workspace.jobs(&[job.to_owned()])?[0];
     let prepared = workspace.prepare_valid(job).await?;
-    Ok(prepared.compiled.queries(&evaluation(as_of, period))?)
+    Ok(prepared.compiled.queries(&evaluation(as_of, period)))
 }
 
 /// An evaluation for everybody.
