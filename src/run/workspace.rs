@@ -121,7 +121,8 @@ impl Workspace {
             Ok(compiled) => compiled,
             Err(mut findings) => {
                 // Without columns nothing is known of the variables, but syntax, filters and files still are.
-                let anything = vec![Shape::Any; job.messages().len()];
+                let names = ["profile", "milestone", "period", "metrics", "matrix"];
+                let anything = vec![Shape::object(names.map(|name| (name, Shape::Any))); job.messages().len()];
                 add_later(&mut findings, Composer::new(&self.project, job, &anything).1);
                 return Err(findings);
             }
