@@ -7,7 +7,7 @@ use css_inline::{CSSInliner, InlineOptions};
 use super::expression::{Chain, Reader};
 use super::filters::{self, CSS, ESCAPE, URL, URL_REST};
 use super::plain_text::{self, Standing};
-use super::positions::{Position, Written, dangerous_addresses, positions};
+use super::positions::{BETWEEN_ATTRIBUTES, Position, Written, dangerous_addresses, positions};
 use super::source::Source;
 use super::stand_ins::{self, stand_in, swap};
 use super::tokenizer::{Segment, SegmentKind};
@@ -171,7 +171,7 @@ impl Harmless<'_> {
     fn tag(&self, segment: &Segment, position: &Position) -> Result<(), Box<Diagnostic>> {
         let name = segment.tag_name(&self.source.text);
         match position {
-            Position::Refused(place @ "between the attributes of an element") => {
+            Position::Refused(place) if *place == BETWEEN_ATTRIBUTES => {
                 let message = format!("a tag cannot stand {place}");
                 Err(self.refuse(segment, "unsafe-position", message, "put it inside the quotes of an attribute"))
             }

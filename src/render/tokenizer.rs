@@ -111,6 +111,8 @@ fn closing(text: &str, from: usize, close: &str) -> Option<usize> {
             Some(_) => {}
             None if letter == '"' || letter == '\'' => quote = Some(letter),
             None if text[from + offset..].starts_with(close) => return Some(from + offset),
+            // What opens next shows that this one was never closed.
+            None if text[from + offset..].starts_with("{{") || text[from + offset..].starts_with("{%") => return None,
             None => {}
         }
     }
@@ -160,6 +162,7 @@ mod tests {
     fn says_where_an_unclosed_segment_opens() {
         assert_eq!(tokenize("ab{{ c").expect_err("unclosed").span, 2..4);
         assert_eq!(tokenize("{% raw %}x").expect_err("unclosed").expected, "endraw");
+        assert_eq!(tokenize("{{ a {{ b }}").expect_err("unclosed").span, 0..2);
         assert!(tokenize("{{").is_err() && tokenize("{%-").is_err());
     }
 
