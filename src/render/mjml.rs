@@ -1,5 +1,7 @@
 //! MJML to HTML, once per template, with liquid swapped out; what MJML would lose is refused at its line.
 
+use std::collections::HashMap;
+
 use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
 use mrml::prelude::parser::Error as MjmlError;
 use mrml::prelude::render::RenderOptions;
@@ -64,7 +66,7 @@ pub(super) fn compile(source: &Source) -> Result<String, Vec<Diagnostic>> {
     }
     let output = mrml::parse(&swapped.text[start..]).map_err(|error| vec![explain(&error, source, &swapped, start)])?;
     // No font is loaded from elsewhere unless the template declares it with `mj-font`.
-    let options = RenderOptions { fonts: Default::default(), ..RenderOptions::default() };
+    let options = RenderOptions { fonts: HashMap::new(), ..RenderOptions::default() };
     let html = output.element.render(&options).map_err(|error| {
         vec![Diagnostic::error("mjml", format!("MJML cannot be rendered: {error}"), &source.start())]
     })?;

@@ -108,12 +108,11 @@ fn closing(text: &str, from: usize, close: &str) -> Option<usize> {
     for (offset, letter) in text[from..].char_indices() {
         match quote {
             Some(open) if letter == open => quote = None,
-            Some(_) => {}
             None if letter == '"' || letter == '\'' => quote = Some(letter),
             None if text[from + offset..].starts_with(close) => return Some(from + offset),
             // What opens next shows that this one was never closed.
             None if text[from + offset..].starts_with("{{") || text[from + offset..].starts_with("{%") => return None,
-            None => {}
+            _ => {}
         }
     }
     text[from..].find(close).map(|offset| from + offset)

@@ -92,7 +92,7 @@ impl Scope {
     }
 
     /// Starts the next branch of the innermost block.
-    pub(super) fn branch(&mut self, guards: Guards, is_else: bool) {
+    pub(super) fn branch(&mut self, guards: &Guards, is_else: bool) {
         let block = self.top();
         let finished = std::mem::take(&mut block.names);
         // The part of a `case` before its first `when` is no branch.

@@ -118,7 +118,7 @@ impl Walk<'_> {
         match name {
             "elsif" => {
                 let guards = self.condition(reader)?;
-                self.scope.branch(guards, false);
+                self.scope.branch(&guards, false);
             }
             "when" => {
                 let mut guards = Guards::default();
@@ -132,9 +132,9 @@ impl Walk<'_> {
                         break;
                     }
                 }
-                self.scope.branch(guards, false);
+                self.scope.branch(&guards, false);
             }
-            _ => self.scope.branch(Guards::default(), true),
+            _ => self.scope.branch(&Guards::default(), true),
         }
         Ok(())
     }

@@ -184,7 +184,8 @@ fn findings_in_other_lines_and_files() {
 
 #[test]
 fn messages_that_may_not_leave() {
-    let cases: [(&str, fn(&mut House), &str); 10] = [
+    type Change = fn(&mut House);
+    let cases: [(&str, Change, &str); 10] = [
         ("a subject cannot include", |house| house.subject = "{% include 'mail.html' %}".into(), "error"),
         ("extension", |house| house.template = "mail.txt", "error template-extension"),
         ("missing", |house| house.template = "none.html", "error missing-template"),

@@ -151,7 +151,8 @@ impl House {
 
     pub(super) fn compose(&self) -> Result<Message, RenderError> {
         let (composer, diagnostics) = self.composer();
-        let composer = composer.unwrap_or_else(|| panic!("does not compile: {diagnostics:#?}"));
+        assert!(composer.is_some(), "does not compile: {diagnostics:#?}");
+        let composer = composer.expect("asserted");
         composer.compose(&self.candidate(), &"0f".repeat(16), as_of())
     }
 
