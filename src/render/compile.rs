@@ -168,23 +168,7 @@ impl<'a> Compiler<'a> {
         if !walked.sound {
             return None;
         }
-        let encoded: String = source
-            .segments
-            .iter()
-            .enumerate()
-            .map(|(position, segment)| {
-                let text = &source.text[segment.span.clone()];
-                let encodes_itself = markup::read(&source.text, segment).and_then(|chain| {
-                    chain.filters.last().map(|last| matches!(last.name.as_str(), "url_encode" | "raw"))
-                });
-                if segment.kind != SegmentKind::Output || position == 0 || encodes_itself == Some(true) {
-                    return text.to_owned();
-                }
-                let (head, tail) = (segment.span.start..segment.inner.end, segment.inner.end..segment.span.end);
-                format!("{} | {URL_PART} {}", &source.text[head], &source.text[tail])
-            })
-            .collect();
-        let parsed = self.line_language.parse(&encoded);
+        let parsed = self.line_language.parse(&with_encoded_values(source));
         self.compiled(parsed, source)
     }
 
@@ -372,6 +356,21 @@ impl<'a> Compiler<'a> {
         }
         self.report(findings.into_iter().map(|finding| Diagnostic { severity, ..finding }));
     }
+}
+
+/// The unsubscribe address with every value percent-encoded, except one that is the whole beginning.
+fn with_encoded_values(source: &Source) -> String {
+    let mut encoded = String::with_capacity(source.text.len() * 2);
+    for (position, segment) in source.segments.iter().enumerate() {
+        let last = markup::read(&source.text, segment).and_then(|chain| chain.filters.last().cloned());
+        let encodes_itself = last.is_some_and(|filter| matches!(filter.name.as_str(), "url_encode" | "raw"));
+        encoded.push_str(&source.text[segment.span.start..segment.inner.end]);
+        if segment.kind == SegmentKind::Output && position > 0 && !encodes_itself {
+            encoded = encoded + " | " + URL_PART + " ";
+        }
+        encoded.push_str(&source.text[segment.inner.end..segment.span.end]);
+    }
+    encoded
 }
 
 struct Walked {

@@ -47,13 +47,11 @@ pub(super) fn one_line(text: &str) -> (String, u64) {
 
 /// Cuts a subject to [`LONGEST_SUBJECT`] characters.
 pub(super) fn cut_subject(subject: String) -> String {
-    match subject.char_indices().nth(LONGEST_SUBJECT) {
-        None => subject,
-        Some(_) => {
-            let kept: String = subject.chars().take(LONGEST_SUBJECT - 1).collect();
-            format!("{}…", kept.trim_end())
-        }
+    if subject.chars().nth(LONGEST_SUBJECT).is_none() {
+        return subject;
     }
+    let kept: String = subject.chars().take(LONGEST_SUBJECT - 1).collect();
+    format!("{}…", kept.trim_end())
 }
 
 /// Why a header may not be set; `None` when it may.

@@ -7,7 +7,7 @@ use css_inline::{CSSInliner, InlineOptions};
 use super::expression::{Chain, Reader};
 use super::filters::{self, CSS, ESCAPE, URL, URL_REST};
 use super::plain_text::{self, Standing};
-use super::positions::{Position, Written, dangerous_addresses, positions};
+use super::positions::{BETWEEN_ATTRIBUTES, Position, Written, dangerous_addresses, positions};
 use super::source::Source;
 use super::stand_ins::{self, stand_in, swap};
 use super::tokenizer::{Segment, SegmentKind};
@@ -55,9 +55,11 @@ pub(super) fn compile(source: &Source, markup: Markup, safe: &BTreeSet<String>) 
     let writer = Harmless { source, safe };
     let compiled = stand_ins::restore(&html, |occurrence, index| {
         let Some(segment) = source.segments.get(index) else { return String::new() };
-        writer.write(segment, &places[occurrence]).unwrap_or_else(|finding| {
-            if !findings.contains(&*finding) {
-                findings.push(*finding);
+        writer.write(segment, &places[occurrence]).unwrap_or_else(|refusal| {
+            let place = source.place(segment.span.clone());
+            let finding = Diagnostic::error("unsafe-position", refusal.message, &place).with_help(refusal.help);
+            if !findings.contains(&finding) {
+                findings.push(finding);
             }
             String::new()
         })
@@ -147,6 +149,12 @@ fn inline(source: &Source) -> Result<String, Vec<Diagnostic>> {
     if lost.is_empty() { Ok(html) } else { Err(lost) }
 }
 
+/// Why a segment may not stand where it stands.
+struct Refusal {
+    message: String,
+    help: &'static str,
+}
+
 /// Writes liquid segments back so that no value can become markup.
 struct Harmless<'a> {
     source: &'a Source,
@@ -154,7 +162,7 @@ struct Harmless<'a> {
 }
 
 impl Harmless<'_> {
-    fn write(&self, segment: &Segment, position: &Position) -> Result<String, Box<Diagnostic>> {
+    fn write(&self, segment: &Segment, position: &Position) -> Result<String, Refusal> {
         let written = &self.source.text[segment.span.clone()];
         match segment.kind {
             SegmentKind::Comment => Ok(String::new()),
@@ -164,33 +172,24 @@ impl Harmless<'_> {
         }
     }
 
-    fn refuse(&self, segment: &Segment, code: &'static str, message: String, help: &str) -> Box<Diagnostic> {
-        Box::new(Diagnostic::error(code, message, &self.source.place(segment.span.clone())).with_help(help))
-    }
-
-    fn tag(&self, segment: &Segment, position: &Position) -> Result<(), Box<Diagnostic>> {
+    fn tag(&self, segment: &Segment, position: &Position) -> Result<(), Refusal> {
         let name = segment.tag_name(&self.source.text);
         match position {
-            Position::Refused(place @ "between the attributes of an element") => {
+            Position::Refused(place) if *place == BETWEEN_ATTRIBUTES => {
                 let message = format!("a tag cannot stand {place}");
-                Err(self.refuse(segment, "unsafe-position", message, "put it inside the quotes of an attribute"))
+                Err(Refusal { message, help: "put it inside the quotes of an attribute" })
             }
             Position::Attribute | Position::Address(_) | Position::Style
                 if matches!(name, "assign" | "capture" | "endcapture" | "include" | "render") =>
             {
                 let message = format!("`{name}` cannot stand in an attribute");
-                Err(self.refuse(
-                    segment,
-                    "unsafe-position",
-                    message,
-                    "put it before the element, and print its result here",
-                ))
+                Err(Refusal { message, help: "put it before the element, and print its result here" })
             }
             _ => Ok(()),
         }
     }
 
-    fn output(&self, segment: &Segment, position: &Position) -> Result<String, Box<Diagnostic>> {
+    fn output(&self, segment: &Segment, position: &Position) -> Result<String, Refusal> {
         let text = &self.source.text;
         let Some(chain) = read(text, segment) else { return Ok(text[segment.span.clone()].to_owned()) };
         let last = chain.filters.last();
@@ -208,12 +207,7 @@ impl Harmless<'_> {
             _ if is_raw => Vec::new(),
             Position::Refused(place) => {
                 let message = format!("no value can be printed safely {place}");
-                return Err(self.refuse(
-                    segment,
-                    "unsafe-position",
-                    message,
-                    "move it into text or into a quoted attribute",
-                ));
+                return Err(Refusal { message, help: "move it into text or into a quoted attribute" });
             }
             Position::Text | Position::Attribute | Position::Address(Written::Scheme) => escape.into_iter().collect(),
             Position::Address(Written::Nothing) => [URL].into_iter().chain(escape).collect(),
@@ -230,8 +224,8 @@ impl Harmless<'_> {
             }
             None => text[segment.span.start..segment.inner.end].to_owned(),
         };
-        let filters: String = appended.iter().map(|filter| format!(" | {filter} ")).collect();
-        Ok(format!("{head}{filters}{}", &text[segment.inner.end..segment.span.end]))
+        let tail = &text[segment.inner.end..segment.span.end];
+        Ok(appended.into_iter().fold(head, |chain, filter| chain + " | " + filter + " ") + tail)
     }
 }
 

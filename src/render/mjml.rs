@@ -1,5 +1,7 @@
 //! MJML to HTML, once per template, with liquid swapped out; what MJML would lose is refused at its line.
 
+use std::collections::HashMap;
+
 use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
 use mrml::prelude::parser::Error as MjmlError;
 use mrml::prelude::render::RenderOptions;
@@ -7,7 +9,7 @@ use mrml::prelude::render::RenderOptions;
 use super::source::Source;
 use super::stand_ins::{self, Swapped, stand_in, swap};
 use super::tokenizer::{Segment, SegmentKind};
-use crate::model::diagnostic::Diagnostic;
+use crate::model::diagnostic::{Diagnostic, did_you_mean};
 
 /// Components whose children are components: text between those is lost.
 const CONTAINERS: [&str; 15] = [
@@ -28,6 +30,32 @@ const CONTAINERS: [&str; 15] = [
     "mj-html-attributes",
 ];
 
+/// The components there are beside the containers; the compiler passes others through as unknown HTML.
+const COMPONENTS: [&str; 22] = [
+    "mj-accordion-text",
+    "mj-accordion-title",
+    "mj-all",
+    "mj-breakpoint",
+    "mj-button",
+    "mj-carousel-image",
+    "mj-class",
+    "mj-divider",
+    "mj-font",
+    "mj-html-attribute",
+    "mj-image",
+    "mj-navbar-link",
+    "mj-preview",
+    "mj-raw",
+    "mj-selector",
+    "mj-social-element",
+    "mj-spacer",
+    "mj-style",
+    "mj-table",
+    "mj-text",
+    "mj-title",
+    "mj-include",
+];
+
 /// Compiles MJML to HTML with stand-ins; liquid before `<mjml>` is put before the HTML.
 pub(super) fn compile(source: &Source) -> Result<String, Vec<Diagnostic>> {
     let swapped = swap(&source.text, &source.segments, stand_in);
@@ -38,7 +66,7 @@ pub(super) fn compile(source: &Source) -> Result<String, Vec<Diagnostic>> {
     }
     let output = mrml::parse(&swapped.text[start..]).map_err(|error| vec![explain(&error, source, &swapped, start)])?;
     // No font is loaded from elsewhere unless the template declares it with `mj-font`.
-    let options = RenderOptions { fonts: Default::default(), ..RenderOptions::default() };
+    let options = RenderOptions { fonts: HashMap::new(), ..RenderOptions::default() };
     let html = output.element.render(&options).map_err(|error| {
         vec![Diagnostic::error("mjml", format!("MJML cannot be rendered: {error}"), &source.start())]
     })?;
@@ -123,7 +151,10 @@ impl<'a> Structure<'a> {
         let text = &self.swapped.text[start..];
         for token in Tokenizer::new_with_emitter(text, DefaultEmitter::<usize>::new_with_span()) {
             match token {
-                Ok(Token::StartTag(tag)) => self.start(&tag),
+                Ok(Token::StartTag(tag)) => {
+                    self.known(&tag, start);
+                    self.start(&tag);
+                }
                 Ok(Token::EndTag(tag)) => self.end(&String::from_utf8_lossy(&tag.name)),
                 Ok(Token::String(words)) => {
                     for (_, index) in stand_ins::find(&String::from_utf8_lossy(&words.value)) {
@@ -134,6 +165,20 @@ impl<'a> Structure<'a> {
             }
         }
         self.findings
+    }
+
+    fn known(&mut self, tag: &StartTag<usize>, start: usize) {
+        let name = String::from_utf8_lossy(&tag.name).into_owned();
+        let known = || CONTAINERS.into_iter().chain(COMPONENTS);
+        if !name.starts_with("mj-") || known().any(|component| component == name) {
+            return;
+        }
+        let at = start + tag.span.start + 1;
+        let place = self.source.place(self.swapped.source_span(at..at + name.len()));
+        self.findings.push(
+            Diagnostic::error("mjml", format!("MJML: there is no component `<{name}>`"), &place)
+                .with_optional_help(did_you_mean(&name, known())),
+        );
     }
 
     /// How many components are open, not counting `mj-raw`.

@@ -32,6 +32,9 @@ pub(super) enum Written {
     Scheme,
 }
 
+/// Where not even a tag may stand.
+pub(super) const BETWEEN_ATTRIBUTES: &str = "between the attributes of an element";
+
 /// A stretch of HTML that is not plain text.
 struct Region {
     span: Range<usize>,
@@ -62,7 +65,7 @@ pub(super) fn positions(html: &str, is_control: impl Fn(usize) -> bool) -> Vec<P
             let around = regions.iter().filter(|region| region.span.start <= span.start && span.end <= region.span.end);
             match around.min_by_key(|region| region.span.len()).map(|region| &region.kind) {
                 None => Position::Text,
-                Some(RegionKind::Tag) => Position::Refused("between the attributes of an element"),
+                Some(RegionKind::Tag) => Position::Refused(BETWEEN_ATTRIBUTES),
                 Some(RegionKind::Code) => Position::Refused("in a style or script"),
                 Some(RegionKind::Attribute { name, value, quoted }) => {
                     let quoted = *quoted || is_control(index);
@@ -74,6 +77,9 @@ pub(super) fn positions(html: &str, is_control: impl Fn(usize) -> bool) -> Vec<P
 }
 
 fn in_attribute(name: &str, value: &str, quoted: bool, word: &str, is_control: &impl Fn(usize) -> bool) -> Position {
+    if !stand_ins::find(name).is_empty() {
+        return Position::Refused(BETWEEN_ATTRIBUTES);
+    }
     if name.starts_with("on") {
         return Position::Refused("in an event handler");
     }

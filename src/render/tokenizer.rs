@@ -108,10 +108,11 @@ fn closing(text: &str, from: usize, close: &str) -> Option<usize> {
     for (offset, letter) in text[from..].char_indices() {
         match quote {
             Some(open) if letter == open => quote = None,
-            Some(_) => {}
             None if letter == '"' || letter == '\'' => quote = Some(letter),
             None if text[from + offset..].starts_with(close) => return Some(from + offset),
-            None => {}
+            // What opens next shows that this one was never closed.
+            None if text[from + offset..].starts_with("{{") || text[from + offset..].starts_with("{%") => return None,
+            _ => {}
         }
     }
     text[from..].find(close).map(|offset| from + offset)
@@ -160,6 +161,7 @@ mod tests {
     fn says_where_an_unclosed_segment_opens() {
         assert_eq!(tokenize("ab{{ c").expect_err("unclosed").span, 2..4);
         assert_eq!(tokenize("{% raw %}x").expect_err("unclosed").expected, "endraw");
+        assert_eq!(tokenize("{{ a {{ b }}").expect_err("unclosed").span, 0..2);
         assert!(tokenize("{{").is_err() && tokenize("{%-").is_err());
     }
 

@@ -15,7 +15,7 @@ pub(super) static ROWS: &[Row] = &[
             optional("height", "of the highest bar in pixels; 48 by default"),
         ],
         about: "Draws a list of numbers (or of objects with `value`) as bars.",
-        example: ("{{ \"1,4,8,2\" | split: \",\" | bars }}", "▁▄█▂"),
+        example: ("{{ \"1,4,8,2\" | split: \",\" | bars }}", "▂▅█▃"),
         html: bars_html,
         text: bars_text,
         makes_html: true,

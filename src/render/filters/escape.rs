@@ -44,12 +44,12 @@ pub(super) static ROWS: &[Row] = &[
         arguments: &[],
         about: "Does nothing that is not done already: every value of an HTML part is escaped once.",
         example: ("{{ \"a < b\" | escape }}", "a < b"),
-        html: escape,
+        html: |call| Ok(escape(call)),
         text: |call| Ok(Value::scalar(call.input.to_kstr().into_string())),
         makes_html: true,
         public: true,
     },
-    internal(ESCAPE, escape),
+    internal(ESCAPE, |call| Ok(escape(call))),
     internal(URL, |call| Ok(Value::scalar(with_safe_scheme(&call.input.to_kstr())))),
     internal(URL_REST, |call| Ok(Value::scalar(call.input.to_kstr().replace(':', "%3A")))),
     internal(CSS, |call| Ok(Value::scalar(css_value(&call.input.to_kstr())))),
@@ -60,10 +60,10 @@ const fn internal(name: &'static str, run: super::Run) -> Row {
     Row { public: false, ..row(name, &[], "", ("", ""), run) }
 }
 
-fn escape(call: &Call<'_>) -> Result<Value, String> {
+fn escape(call: &Call<'_>) -> Value {
     let text = call.input.to_kstr();
     if !text.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'' | 0)) {
-        return Ok(Value::scalar(text.into_owned()));
+        return Value::scalar(text.into_owned());
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for letter in text.chars() {
@@ -78,7 +78,7 @@ fn escape(call: &Call<'_>) -> Result<Value, String> {
             other => escaped.push(other),
         }
     }
-    Ok(Value::scalar(escaped))
+    Value::scalar(escaped)
 }
 
 /// The address, or `#` when its scheme is none that a mail may open.

@@ -28,7 +28,7 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// An argument's text; `None` when absent or null.
     fn text(&self, position: usize) -> Option<String> {
-        self.arguments.get(position).filter(|value| !value.is_nil()).map(|value| value.to_kstr().into_string().into())
+        self.arguments.get(position).filter(|value| !value.is_nil()).map(|value| value.to_kstr().into_string())
     }
 }
 

@@ -188,7 +188,7 @@ fn signed(call: &Call<'_>) -> Result<Value, String> {
         if call.input.as_scalar().is_none() || !text.bytes().any(|byte| byte.is_ascii_digit()) {
             return Err(format!("needs a number, not a {}", kind(call.input)));
         }
-        text.into()
+        text
     };
     let positive = !written.starts_with(['-', '+']) && written.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
     Ok(Value::scalar(if positive { format!("+{written}") } else { written }))
@@ -238,6 +238,6 @@ fn ordinal(call: &Call<'_>) -> Result<Value, String> {
 }
 
 fn plural(call: &Call<'_>) -> Result<Value, String> {
-    let word = call.text(if finite(call.input)? == 1.0 { 0 } else { 1 }).unwrap_or_default();
+    let word = call.text(usize::from(finite(call.input)? != 1.0)).unwrap_or_default();
     Ok(Value::scalar(format!("{} {word}", write(call, None, 2, ENGLISH)?)))
 }

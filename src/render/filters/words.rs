@@ -14,12 +14,12 @@ pub(super) static ROWS: &[Row] = &[row(
 )];
 
 fn join_and(call: &Call<'_>) -> Result<Value, String> {
-    let Some(list) = call.input.as_array() else {
+    let Some(items) = call.input.as_array() else {
         return Err(format!("needs a list, not a {}", kind(call.input)));
     };
     let word = call.text(0).unwrap_or_else(|| "and".into());
     let mut words: Vec<String> =
-        list.values().filter(|item| !item.is_nil()).map(|item| item.to_kstr().into_string().into()).collect();
-    let last = words.pop().unwrap_or_default();
-    Ok(Value::scalar(if words.is_empty() { last } else { format!("{} {word} {last}", words.join(", ")) }))
+        items.values().filter(|item| !item.is_nil()).map(|item| item.to_kstr().into_string()).collect();
+    let closing = words.pop().unwrap_or_default();
+    Ok(Value::scalar(if words.is_empty() { closing } else { format!("{} {word} {closing}", words.join(", ")) }))
 }

@@ -186,8 +186,8 @@ impl Walk<'_> {
         }
         let Some(signature) = self.ground.filters.iter().find(|filter| filter.name == call.name) else {
             let known = self.ground.filters.iter().map(|filter| filter.name.as_str());
-            let help =
-                did_you_mean(&call.name, known).unwrap_or_else(|| "see `milepost functions` for all filters".into());
+            let help = did_you_mean(&call.name, known)
+                .unwrap_or_else(|| "docs/reference/templates.md lists every filter".into());
             let place = self.source.place(call.span.clone());
             let message = format!("there is no filter `{}`", call.name);
             self.report(Diagnostic::error("unknown-filter", message, &place).with_help(help));

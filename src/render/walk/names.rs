@@ -10,7 +10,6 @@ use crate::model::shape::ScalarKind;
 struct Found {
     shape: Shape,
     path: Option<String>,
-    local: bool,
 }
 
 impl Walk<'_> {
@@ -36,11 +35,7 @@ impl Walk<'_> {
         let mut written = variable.root.clone();
         let mut narrowing = found.path.is_some();
         for step in &variable.steps {
-            let shape = match self.step(&found.shape, &step.index, &written, &step.span) {
-                Some(shape) => shape,
-                None => return None,
-            };
-            found.shape = shape;
+            found.shape = self.step(&found.shape, &step.index, &written, &step.span)?;
             match (&step.index, narrowing) {
                 (Index::Name(name), true) if !is_property(name, &found.shape) => {
                     found.path = found.path.map(|path| format!("{path}.{name}"));
@@ -55,7 +50,6 @@ impl Walk<'_> {
         if let Some(path) = &found.path {
             self.facts.references.insert(path.clone());
         }
-        let _ = found.local;
         Some((found.shape, found.path))
     }
 
@@ -73,14 +67,14 @@ impl Walk<'_> {
                 );
                 return None;
             }
-            return Some(Found { shape: binding.shape, path: binding.path, local: true });
+            return Some(Found { shape: binding.shape, path: binding.path });
         }
         if let Some(passed) = &self.passed {
             if let Some(shape) = passed.get(name) {
-                return Some(Found { shape: shape.clone(), path: None, local: true });
+                return Some(Found { shape: shape.clone(), path: None });
             }
         } else if let Some(shape) = self.ground.shape.field(name) {
-            return Some(Found { shape: shape.clone(), path: Some(name.clone()), local: false });
+            return Some(Found { shape: shape.clone(), path: Some(name.clone()) });
         }
         self.unknown_root(name, span);
         None

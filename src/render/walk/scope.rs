@@ -31,6 +31,8 @@ pub(super) struct Block {
     pub(super) tag: String,
     /// Names set in the current branch.
     names: BTreeMap<String, Binding>,
+    /// Names that mean something only within the block.
+    locals: BTreeSet<String>,
     /// Names set in the branches before it.
     branches: Vec<BTreeMap<String, Binding>>,
     /// Whether one of the branches is always taken.
@@ -74,6 +76,7 @@ impl Scope {
         self.blocks.push(Block {
             tag: tag.to_owned(),
             names: BTreeMap::new(),
+            locals: BTreeSet::new(),
             branches: Vec::new(),
             has_else: false,
             guards: guards.holds,
@@ -89,7 +92,7 @@ impl Scope {
     }
 
     /// Starts the next branch of the innermost block.
-    pub(super) fn branch(&mut self, guards: Guards, is_else: bool) {
+    pub(super) fn branch(&mut self, guards: &Guards, is_else: bool) {
         let block = self.top();
         let finished = std::mem::take(&mut block.names);
         // The part of a `case` before its first `when` is no branch.
@@ -118,11 +121,17 @@ impl Scope {
         let last = std::mem::take(&mut block.names);
         block.branches.push(last);
         let always_runs = match block.tag.as_str() {
-            "capture" => true,
+            "capture" | "include" => true,
             "if" | "unless" | "case" => block.has_else,
             _ => false,
         };
-        let names: BTreeSet<String> = block.branches.iter().flat_map(|branch| branch.keys().cloned()).collect();
+        let names: BTreeSet<String> = block
+            .branches
+            .iter()
+            .flat_map(|branch| branch.keys())
+            .filter(|name| !block.locals.contains(*name))
+            .cloned()
+            .collect();
         for name in names {
             let everywhere =
                 always_runs && block.branches.iter().all(|branch| branch.get(&name).is_some_and(|one| !one.maybe));
@@ -142,6 +151,12 @@ impl Scope {
     /// Sets a name from here on.
     pub(super) fn set(&mut self, name: &str, binding: Binding) {
         self.top().names.insert(name.to_owned(), binding);
+    }
+
+    /// Sets a name that means something only within the innermost block.
+    pub(super) fn set_local(&mut self, name: &str, binding: Binding) {
+        self.top().locals.insert(name.to_owned());
+        self.set(name, binding);
     }
 
     /// What the template has set a name to.

@@ -118,7 +118,7 @@ impl Walk<'_> {
         match name {
             "elsif" => {
                 let guards = self.condition(reader)?;
-                self.scope.branch(guards, false);
+                self.scope.branch(&guards, false);
             }
             "when" => {
                 let mut guards = Guards::default();
@@ -132,9 +132,9 @@ impl Walk<'_> {
                         break;
                     }
                 }
-                self.scope.branch(guards, false);
+                self.scope.branch(&guards, false);
             }
-            _ => self.scope.branch(Guards::default(), true),
+            _ => self.scope.branch(&Guards::default(), true),
         }
         Ok(())
     }
@@ -192,8 +192,9 @@ impl Walk<'_> {
         }
         self.scope.open("for", segment.span.start, Guards::default());
         self.scope.forget(&name);
-        self.define(&name, Origin::Other, Binding { shape, path, maybe: false });
-        self.scope.set("forloop", Binding { shape: loop_shape(), path: None, maybe: false });
+        self.origins.push((name.clone(), Origin::Other));
+        self.scope.set_local(&name, Binding { shape, path, maybe: false });
+        self.scope.set_local("forloop", Binding { shape: loop_shape(), path: None, maybe: false });
         Ok(())
     }
 
@@ -310,14 +311,17 @@ impl Walk<'_> {
 
     fn include(&mut self, reader: &mut Reader) -> Result<(), Fault> {
         let (name, span) = partial_name(reader)?;
+        self.scope.open("include", span.start, Guards::default());
         while reader.mark(",") || reader.peek().is_some() {
             let (target, _) = reader.name("a name to pass a value as")?;
             reader.expect(":")?;
             let value = reader.value()?;
             let shape = self.value(&value).unwrap_or(Shape::Any);
-            self.define(&target, Origin::Other, Binding { shape, path: None, maybe: false });
+            self.origins.push((target.clone(), Origin::Other));
+            self.scope.set_local(&target, Binding { shape, path: None, maybe: false });
         }
         self.walk_partial(&name, &span, None);
+        self.scope.close();
         Ok(())
     }
 
