@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use super::writer::Writer;
 use super::{SqliteLedger, failure, stored};
 use crate::clock::{Clock, random_bytes};
 use crate::ledger::{Identity, LedgerError, Owner};
@@ -67,7 +68,7 @@ pub(super) async fn connect(path: &Path, owner: &Owner) -> Result<SqliteLedger, 
         path: path.to_owned(),
         owner: found,
         identity,
-        writer: tokio::sync::Mutex::new(writer),
+        writer: tokio::sync::Mutex::new(Writer::new(writer)),
         reader: tokio::sync::Mutex::new(reader),
         held: std::sync::Mutex::default(),
     })
