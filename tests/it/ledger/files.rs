@@ -17,10 +17,8 @@ async fn reach(path: &Path, policy: CreatePolicy) -> Result<Box<dyn LedgerStore>
 
 /// The words of a refusal.
 async fn refusal(path: &Path) -> String {
-    match reach(path, CreatePolicy::WhenMissing).await {
-        Ok(_) => panic!("{} must be refused", path.display()),
-        Err(error) => error.to_string(),
-    }
+    let reached = reach(path, CreatePolicy::WhenMissing).await.map(|_| ());
+    reached.expect_err("what is no ledger must be refused").to_string()
 }
 
 #[tokio::test]
