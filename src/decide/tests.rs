@@ -54,6 +54,7 @@ fn candidate(part: usize, level: f64) -> Candidate {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an answer of the ledger is optional")]
 fn known(state: DeliveryState) -> Option<Recorded> {
     Some(Recorded { state, attempt: 1 })
 }
@@ -214,9 +215,8 @@ fn expiry_is_by_the_wall_clock() {
     let rules = rules();
     let with = |reached: i64, seconds: i64, expires_at: Option<Timestamp>| {
         let wall = at(reached + 14).checked_add(SignedDuration::from_secs(seconds)).expect("in range");
-        let start = Start::All;
         alone(
-            &Rules { wall, start, ..rules.clone() },
+            &Rules { start: Start::All, wall, ..rules.clone() },
             &Candidate { reached_at: at(reached), expires_at, ..candidate(0, 10.0) },
         )
     };
