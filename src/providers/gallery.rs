@@ -70,8 +70,12 @@ impl Gallery {
         Pages(messages.iter().take(room).map(page_of).collect())
     }
 
-    /// Writes `index.html` over the newest pages and removes the older ones.
-    pub(super) fn write_index(&self) -> io::Result<()> {
+    /// Writes `index.html` over the newest pages, removes the older ones, and returns its path; an outbox without any
+    /// mail has none.
+    pub(super) fn write_index(&self) -> io::Result<Option<PathBuf>> {
+        if !self.pages.exists() {
+            return Ok(None);
+        }
         let mut newest = Vec::new();
         for entry in std::fs::read_dir(&self.pages)? {
             let entry = entry?;
@@ -90,7 +94,9 @@ impl Gallery {
         shown.sort_by(|left, right| (&right.0, right.1, &left.2.subject).cmp(&(&left.0, left.1, &right.2.subject)));
         let mails = count_mails(&self.folder)?;
         let headings: Vec<_> = shown.into_iter().map(|(_, _, heading)| heading).collect();
-        write_atomically(&self.folder.join("index.html"), index(&headings, mails).as_bytes())
+        let page = self.folder.join("index.html");
+        write_atomically(&page, index(&headings, mails).as_bytes())?;
+        Ok(Some(page))
     }
 }
 
@@ -156,7 +162,7 @@ fn index(headings: &[Heading], mails: usize) -> String {
     };
     let first = headings.first().map_or_else(String::new, |heading| format!("pages/{}.html", heading.delivery_id));
     let frame = if first.is_empty() {
-        "<p class=\"empty\">No mail yet. Run a job, and its mails appear here.</p>".to_owned()
+        "<p class=\"empty\">The mails are in this folder as .eml files.</p>".to_owned()
     } else {
         format!("<iframe name=\"mail\" title=\"The mail\" sandbox=\"\" src=\"{}\"></iframe>", escaped(&first))
     };

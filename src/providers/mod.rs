@@ -9,7 +9,7 @@ mod resend;
 mod settings;
 mod verdict;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,12 +54,13 @@ pub trait Provider: Send + Sync {
     /// Exactly one attempt; one outcome per message, in order. Never an error: silence is an outcome too.
     async fn attempt(&self, attempt: Attempt<'_>) -> Vec<Outcome>;
 
-    /// Called once when a run that used the provider ends; the outbox writes its index here.
+    /// Called once when a run that used the provider ends; the outbox writes its gallery here. Returns the page that
+    /// people open next, where there is one.
     ///
     /// # Errors
     /// When what the provider keeps for people could not be written; no delivery is affected.
-    async fn finish(&self) -> std::io::Result<()> {
-        Ok(())
+    async fn finish(&self) -> std::io::Result<Option<PathBuf>> {
+        Ok(None)
     }
 }
 

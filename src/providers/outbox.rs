@@ -47,10 +47,6 @@ fn connect(config: &ProviderConfig, root: &Path) -> Result<Box<dyn Provider>, Pr
     }
     let folder = root.join(folder);
     let gallery = Gallery::new(&folder);
-    std::fs::create_dir_all(gallery.pages()).map_err(|error| ProviderError::Unavailable {
-        provider: config.name.clone(),
-        reason: format!("the folder {} cannot be made: {error}", folder.display()),
-    })?;
     let capabilities = Capabilities {
         batch: 100,
         idempotency: Some(ALWAYS),
@@ -72,16 +68,17 @@ impl Provider for Outbox {
         let mails: Vec<_> =
             attempt.messages.iter().map(|message| (message.delivery_id.clone(), mime(message))).collect();
         let pages = self.gallery.pages_for(attempt.messages);
-        let (folder, size) = (self.folder.clone(), mails.len());
+        let (gallery, folder, size) = (self.gallery.clone(), self.folder.clone(), mails.len());
         let written = tokio::task::spawn_blocking(move || {
             // The gallery is a convenience: a page that cannot be written must not hold a mail back.
+            let _ = std::fs::create_dir_all(gallery.pages());
             pages.write();
             write_all(&folder, mails)
         });
         written.await.unwrap_or_else(|_| vec![Outcome::Unknown { why: "writing was interrupted".to_owned() }; size])
     }
 
-    async fn finish(&self) -> io::Result<()> {
+    async fn finish(&self) -> io::Result<Option<PathBuf>> {
         let gallery = self.gallery.clone();
         tokio::task::spawn_blocking(move || gallery.write_index()).await.map_err(io::Error::other)?
     }
