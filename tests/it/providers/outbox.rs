@@ -54,21 +54,20 @@ async fn a_large_outbox_shows_the_newest_and_says_so() {
 }
 
 #[tokio::test]
-async fn an_index_without_mails_says_what_to_do() {
+async fn without_a_mail_there_is_no_page_and_no_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let provider = connect(&config("outbox", &[("dir", "a/b".into())]), folder.path());
-    provider.finish().await.expect("the index is written");
-    let index = fs::read_to_string(folder.path().join("a/b/index.html")).expect("an index");
-    assert!(index.contains("0 mails") && index.contains("No mail yet"), "{index}");
+    assert_eq!(provider.finish().await.expect("nothing to do"), None);
+    assert!(!folder.path().join("a").exists());
+    attempt(provider.as_ref(), &messages(1), "key").await;
+    assert_eq!(provider.finish().await.expect("written"), Some(folder.path().join("a/b/index.html")));
 }
 
 #[tokio::test]
-async fn a_folder_that_went_away_proves_that_nothing_was_written() {
+async fn a_folder_that_cannot_be_made_proves_that_nothing_was_written() {
     let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("outbox"), "a file in its place").expect("written");
     let provider = connect(&config("outbox", &[]), folder.path());
-    fs::remove_dir_all(folder.path().join("outbox")).expect("removed");
     let outcomes = attempt(provider.as_ref(), &messages(2), "key").await;
     assert_eq!(names(&outcomes), ["not_accepted"; 2]);
-    fs::write(folder.path().join("outbox"), "a file in its place").expect("written");
-    assert!(milepost::providers::connect(&config("outbox", &[]), folder.path()).is_err());
 }
