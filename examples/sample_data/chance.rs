@@ -1,4 +1,4 @@
-//! Chance by seed: SplitMix64 and the few draws the sample needs. Integer and IEEE arithmetic only, so that every
+//! Chance by seed: `SplitMix64` and the few draws the sample needs. Integer and IEEE arithmetic only, so that every
 //! platform draws the same numbers.
 
 /// A stream of pseudo-random numbers.

@@ -1,5 +1,6 @@
 //! What people did: a simulation of sessions, day by day in each person's zone, with the faults of real event tables.
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::calendar::{self, DAYS};
@@ -19,6 +20,24 @@ pub(crate) struct Event {
     pub(crate) channel: Option<&'static str>,
     pub(crate) recipients: Option<i64>,
     pub(crate) duration_s: Option<i64>,
+}
+
+impl Event {
+    /// An event of nobody, without properties.
+    fn bare(name: &'static str, timestamp: Timestamp, received_at: Timestamp) -> Self {
+        Self {
+            message_id: 0,
+            name,
+            person: None,
+            account: None,
+            timestamp,
+            received_at,
+            campaign: None,
+            channel: None,
+            recipients: None,
+            duration_s: None,
+        }
+    }
 }
 
 /// How somebody uses the product.
@@ -44,7 +63,10 @@ struct Desk {
 pub(crate) fn simulate(world: &World, seed: u64) -> Vec<Event> {
     let (mut events, mut campaigns) = (Vec::new(), 0);
     for (number, person) in world.people.iter().enumerate() {
-        live(person, number, seed, &mut campaigns, &mut events);
+        let mut chance = Chance::new(seed, 10, number as u64);
+        let habit = habit(person, &mut chance);
+        let desk = Desk::default();
+        Life { person, number, habit, desk, chance, campaigns: &mut campaigns, events: &mut events }.live();
     }
     visit_anonymously(seed, &mut events);
     events.sort_by_key(|event| (event.timestamp, event.person, event.name, event.campaign));
@@ -66,123 +88,126 @@ fn habit(person: &Person, chance: &mut Chance) -> Habit {
         1 => chance.between(10, 75),
         _ => DAYS,
     };
-    let size = chance.share();
+    // The least of three draws is mostly small: lists are.
+    let size = (0..3).map(|_| chance.between(0, 30_000)).min().unwrap_or_default();
     Habit {
         intensity: 0.06 + 0.94 * share * share,
         publishing: [0, 6, 16, 80][chance.weighted(&[30, 36, 28, 6])],
         last_day: person.first_day + stays,
-        list_size: chance.between(40, 400) + (size * size * size * 30_000.0).round() as i64,
+        list_size: chance.between(40, 400) + size,
     }
 }
 
-fn live(person: &Person, number: usize, seed: u64, campaigns: &mut u32, events: &mut Vec<Event>) {
-    let mut chance = Chance::new(seed, 10, number as u64);
-    let habit = habit(person, &mut chance);
-    let mut desk = Desk::default();
-    events.push(event("signed_up", person, number, person.created_at, &mut chance));
-    if chance.happens(0.85) {
-        session(person, number, &habit, (person.created_at + minutes(2), &mut desk, campaigns), (&mut chance, events));
-    }
-    for offset in person.first_day + 1..DAYS.min(habit.last_day + 1) {
-        let day = calendar::day(offset);
-        if !chance.happens(calendar::weekday_factor(day) * (0.06 + 0.78 * habit.intensity)) {
-            continue;
+/// One person's time with the product.
+struct Life<'a> {
+    person: &'a Person,
+    number: usize,
+    habit: Habit,
+    desk: Desk,
+    chance: Chance,
+    campaigns: &'a mut u32,
+    events: &'a mut Vec<Event>,
+}
+
+impl Life<'_> {
+    fn live(&mut self) {
+        let joined = self.person.created_at;
+        let event = self.event("signed_up", joined);
+        self.events.push(event);
+        if self.chance.happens(0.85) {
+            self.session(joined + SignedDuration::from_mins(2));
         }
-        for _ in 0..=usize::from(chance.happens(0.3 * habit.intensity + 0.1)) {
-            let start = calendar::moment(day, &person.zone, &mut chance);
+        for offset in self.person.first_day + 1..DAYS.min(self.habit.last_day + 1) {
+            self.day(calendar::day(offset));
+        }
+    }
+
+    fn day(&mut self, day: Date) {
+        if !self.chance.happens(calendar::weekday_factor(day) * (0.06 + 0.78 * self.habit.intensity)) {
+            return;
+        }
+        for _ in 0..=usize::from(self.chance.happens(0.3 * self.habit.intensity + 0.1)) {
+            let start = calendar::moment(day, &self.person.zone, &mut self.chance);
             if start < calendar::end() {
-                session(person, number, &habit, (start, &mut desk, campaigns), (&mut chance, events));
+                self.session(start);
             }
         }
     }
-}
 
-/// From logging in to going away.
-fn session(
-    person: &Person,
-    number: usize,
-    habit: &Habit,
-    (start, desk, campaigns): (Timestamp, &mut Desk, &mut u32),
-    (chance, events): (&mut Chance, &mut Vec<Event>),
-) {
-    let mut at = start;
-    let mut login = event("user_logged_in", person, number, at, chance);
-    let account = login.account;
-    login.duration_s = None;
-    events.push(login);
-    for _ in 0..chance.between(1, 5) {
-        let mut row = event("", person, number, at, chance);
-        row.account = account;
-        act(&mut row, habit, desk, campaigns, chance);
-        at += SignedDuration::from_secs(row.duration_s.unwrap_or(0) + chance.between(15, 240));
-        let lag = row.received_at.duration_since(row.timestamp);
-        (row.timestamp, row.received_at) = (at, at + lag);
-        if at >= calendar::end() {
-            return;
+    /// From logging in to going away.
+    fn session(&mut self, start: Timestamp) {
+        let mut at = start;
+        let login = self.event("user_logged_in", at);
+        let account = login.account;
+        self.events.push(login);
+        for _ in 0..self.chance.between(1, 5) {
+            let mut row = self.event("", at);
+            row.account = account;
+            self.act(&mut row);
+            at += SignedDuration::from_secs(row.duration_s.unwrap_or(0) + self.chance.between(15, 240));
+            let lag = row.received_at.duration_since(row.timestamp);
+            (row.timestamp, row.received_at) = (at, at + lag);
+            if at >= calendar::end() {
+                return;
+            }
+            self.events.push(row);
         }
-        events.push(row);
     }
-}
 
-/// One thing done: fills in its name and properties.
-fn act(row: &mut Event, habit: &Habit, desk: &mut Desk, campaigns: &mut u32, chance: &mut Chance) {
-    let reports = if desk.published.is_empty() { 0 } else { 24 };
-    let edits = if desk.drafts.is_empty() { 4 } else { 40 };
-    match chance.weighted(&[10, edits, habit.publishing, reports, 7, 6, 2]) {
-        0 => {
-            row.name = "campaign_created";
-            row.campaign = Some(draft(desk, campaigns));
+    /// One thing done: fills in its name and properties.
+    fn act(&mut self, row: &mut Event) {
+        let reports = if self.desk.published.is_empty() { 0 } else { 24 };
+        let edits = if self.desk.drafts.is_empty() { 4 } else { 40 };
+        match self.chance.weighted(&[10, edits, self.habit.publishing, reports, 7, 6, 2]) {
+            0 => {
+                row.name = "campaign_created";
+                row.campaign = Some(self.draft());
+            }
+            1 => {
+                row.name = "campaign_edited";
+                row.campaign = Some(self.desk.drafts.last().copied().unwrap_or_else(|| self.draft()));
+                let longer = if self.chance.happens(0.2) { 2_400 } else { 0 };
+                row.duration_s = Some(self.chance.between(40, 900) + self.chance.between(longer / 4, longer));
+            }
+            2 => self.publish(row),
+            3 => {
+                row.name = "report_viewed";
+                let back = 1 + self.chance.index(self.desk.published.len().min(3));
+                row.campaign = Some(self.desk.published[self.desk.published.len() - back]);
+            }
+            4 => {
+                row.name = "contacts_imported";
+                row.recipients = Some(self.chance.between(5, 60) * self.chance.between(1, 40));
+            }
+            5 => row.name = "template_saved",
+            _ => row.name = "teammate_invited",
         }
-        1 => {
-            row.name = "campaign_edited";
-            row.campaign = Some(desk.drafts.last().copied().unwrap_or_else(|| draft(desk, campaigns)));
-            row.duration_s =
-                Some(chance.between(40, 900) + if chance.happens(0.2) { chance.between(600, 2_400) } else { 0 });
-        }
-        2 => {
-            row.name = "campaign_published";
-            let campaign = desk.drafts.pop().unwrap_or_else(|| next_campaign(campaigns));
-            desk.published.push(campaign);
-            row.campaign = Some(campaign);
-            row.channel = Some(["email", "sms", "push"][chance.weighted(&[84, 9, 7])]);
-            row.recipients = Some(habit.list_size * chance.between(35, 130) / 100 + chance.between(1, 25));
-        }
-        3 => {
-            row.name = "report_viewed";
-            row.campaign = Some(desk.published[desk.published.len() - 1 - chance.index(desk.published.len().min(3))]);
-        }
-        4 => {
-            row.name = "contacts_imported";
-            row.recipients = Some(chance.between(5, 60) * chance.between(1, 40));
-        }
-        5 => row.name = "template_saved",
-        _ => row.name = "teammate_invited",
     }
-}
 
-fn draft(desk: &mut Desk, campaigns: &mut u32) -> u32 {
-    let campaign = next_campaign(campaigns);
-    desk.drafts.push(campaign);
-    campaign
-}
+    fn publish(&mut self, row: &mut Event) {
+        row.name = "campaign_published";
+        let campaign = self.desk.drafts.pop().unwrap_or_else(|| self.next_campaign());
+        self.desk.published.push(campaign);
+        row.campaign = Some(campaign);
+        row.channel = Some(["email", "sms", "push"][self.chance.weighted(&[84, 9, 7])]);
+        row.recipients = Some(self.habit.list_size * self.chance.between(35, 130) / 100 + self.chance.between(1, 25));
+    }
 
-fn next_campaign(campaigns: &mut u32) -> u32 {
-    *campaigns += 1;
-    *campaigns
-}
+    fn draft(&mut self) -> u32 {
+        let campaign = self.next_campaign();
+        self.desk.drafts.push(campaign);
+        campaign
+    }
 
-fn event(name: &'static str, person: &Person, number: usize, timestamp: Timestamp, chance: &mut Chance) -> Event {
-    Event {
-        message_id: 0,
-        name,
-        person: Some(number),
-        account: Some(*chance.pick(&person.accounts)),
-        timestamp,
-        received_at: timestamp + lag(chance),
-        campaign: None,
-        channel: None,
-        recipients: None,
-        duration_s: None,
+    fn next_campaign(&mut self) -> u32 {
+        *self.campaigns += 1;
+        *self.campaigns
+    }
+
+    fn event(&mut self, name: &'static str, timestamp: Timestamp) -> Event {
+        let account = *self.chance.pick(&self.person.accounts);
+        let received_at = timestamp + lag(&mut self.chance);
+        Event { person: Some(self.number), account: Some(account), ..Event::bare(name, timestamp, received_at) }
     }
 }
 
@@ -203,18 +228,7 @@ fn visit_anonymously(seed: u64, events: &mut Vec<Event>) {
         for _ in 0..12 + offset / 6 {
             let timestamp = calendar::moment(calendar::day(offset), &jiff::tz::TimeZone::UTC, &mut chance);
             let received_at = timestamp + lag(&mut chance);
-            events.push(Event {
-                message_id: 0,
-                name: "page_viewed",
-                person: None,
-                account: None,
-                timestamp,
-                received_at,
-                campaign: None,
-                channel: None,
-                recipients: None,
-                duration_s: None,
-            });
+            events.push(Event::bare("page_viewed", timestamp, received_at));
         }
     }
 }
@@ -230,8 +244,4 @@ fn repeat_some(seed: u64, events: &mut Vec<Event>) {
         }
     }
     events.append(&mut repeated);
-}
-
-fn minutes(count: i64) -> SignedDuration {
-    SignedDuration::from_secs(60 * count)
 }

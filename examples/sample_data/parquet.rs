@@ -28,16 +28,16 @@ pub(crate) fn write(folder: &Path, events: &[Event]) -> Result<u64, Box<dyn std:
         let partition = folder.join(format!("day={day}"));
         fs::create_dir_all(&partition)?;
         let path = partition.join("part-0.parquet");
-        write_file(&path, batch(&events[first..last])?)?;
+        write_file(&path, &batch(&events[first..last])?)?;
         bytes += fs::metadata(&path)?.len();
     }
     Ok(bytes)
 }
 
-fn write_file(path: &Path, batch: RecordBatch) -> Result<(), Box<dyn std::error::Error>> {
+fn write_file(path: &Path, batch: &RecordBatch) -> Result<(), Box<dyn std::error::Error>> {
     let options = ArrowWriterOptions::new().with_properties(properties()?).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(File::create(path)?, batch.schema(), options)?;
-    writer.write(&batch)?;
+    writer.write(batch)?;
     writer.close()?;
     Ok(())
 }

@@ -227,7 +227,16 @@ impl Request {
             delivery.batch_id.clone_from(&self.batch.batch_id);
         }
         let claimed = lane.ledger.dispatch(&lane.lease, std::slice::from_ref(&self.batch), &self.deliveries).await;
-        claimed.map_err(|error| lane.brake.fail(error)).is_ok()
+        match claimed {
+            Ok(()) => {
+                lane.count_dispatched(self.deliveries.len());
+                true
+            }
+            Err(error) => {
+                lane.brake.fail(error);
+                false
+            }
+        }
     }
 
     /// Settles whatever is not closed: proven ones are retryable, the others unknown.

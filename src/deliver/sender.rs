@@ -69,6 +69,11 @@ impl Lane {
         self.account.capabilities().idempotency.map(|_| idempotency_key(self.ledger.identity(), deliveries))
     }
 
+    /// Counts claims that are durable.
+    pub(super) fn count_dispatched(&self, messages: usize) {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner).dispatched += messages as u64;
+    }
+
     /// Counts a request that was made.
     pub(super) fn count_request(&self) {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner).requests += 1;

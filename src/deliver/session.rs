@@ -318,7 +318,7 @@ impl Dispatcher {
         crashpoint!("before_dispatch");
         self.lane.ledger.dispatch(&self.lane.lease, &batches, &deliveries).await?;
         crashpoint!("after_dispatch");
-        self.lane.summary.lock().unwrap_or_else(PoisonError::into_inner).dispatched += deliveries.len() as u64;
+        self.lane.count_dispatched(deliveries.len());
         let (mut deliveries, mut messages) = (deliveries.into_iter(), messages.into_iter());
         let (size, wave) = (self.lane.account.capabilities().batch.max(1), Arc::new(place));
         let request = |batch| {

@@ -249,14 +249,15 @@ fn locate_entries(
     entries
 }
 
-/// The part of a scalar's place that holds exactly `text`, where there is one: quotes and trailing blanks are left out.
+/// The part of a scalar's place that begins with the text itself: quotes, block marks and blanks are left out. Where
+/// the text is escaped or folded there is no such part, and the whole stays.
 fn content_place(place: Place, text: &str) -> Place {
     let written = &place.file.text[place.span.clone()];
-    let skipped = usize::from(written.starts_with(['"', '\'']));
-    if written.get(skipped..).is_some_and(|rest| rest.starts_with(text)) {
-        place.within(skipped..skipped + text.len())
-    } else {
-        place
+    let first_line = text.lines().next().unwrap_or_default();
+    match written.find(first_line).filter(|_| !first_line.is_empty()) {
+        Some(start) if written[start..].starts_with(text) => place.within(start..start + text.len()),
+        Some(start) => place.within(start..written.trim_end().len().max(start)),
+        None => place,
     }
 }
 

@@ -162,7 +162,7 @@ fn index(headings: &[Heading], mails: usize) -> String {
     };
     let first = headings.first().map_or_else(String::new, |heading| format!("pages/{}.html", heading.delivery_id));
     let frame = if first.is_empty() {
-        "<p class=\"empty\">No mail yet. Run a job, and its mails appear here.</p>".to_owned()
+        "<p class=\"empty\">The mails are in this folder as .eml files.</p>".to_owned()
     } else {
         format!("<iframe name=\"mail\" title=\"The mail\" sandbox=\"\" src=\"{}\"></iframe>", escaped(&first))
     };

@@ -1,7 +1,6 @@
 //! Everything that can be known to be wrong before a run, all at once.
 
-use crate::model::{Diagnostic, Severity};
-use crate::project::Project;
+use crate::model::diagnostic::{Diagnostic, Severity, add_later, arrange};
 use crate::providers;
 
 use super::workspace::{Workspace, WorkspaceOptions};
@@ -33,29 +32,13 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String]) -> Result<CheckR
     let (workspace, mut diagnostics) = Workspace::survey(options).await?;
     let mut names = Vec::new();
     if let Some(workspace) = &workspace {
-        diagnostics.extend(provider_findings(&workspace.project));
+        add_later(&mut diagnostics, workspace.project.providers.values().flat_map(providers::check));
         for job in workspace.jobs(jobs)? {
             names.push(job.name.clone());
             match workspace.prepare(job).await {
-                Ok((_, findings)) | Err(findings) => diagnostics.extend(findings),
+                Ok((_, findings)) | Err(findings) => add_later(&mut diagnostics, findings),
             }
         }
     }
-    Ok(CheckReport { diagnostics: in_reading_order(diagnostics), jobs: names })
-}
-
-fn provider_findings(project: &Project) -> Vec<Diagnostic> {
-    project.providers.values().flat_map(providers::check).collect()
-}
-
-/// Sorted by file, line and column, without repeats.
-fn in_reading_order(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let key = |finding: &Diagnostic| finding.place.as_ref().map(|place| (place.file.path.clone(), place.span.start));
-    diagnostics.sort_by(|left, right| {
-        // milepost.yml first: what is wrong there often explains the rest.
-        let first = |finding: &Diagnostic| finding.place.as_ref().is_none_or(|place| place.file.path != "milepost.yml");
-        (first(left), key(left)).cmp(&(first(right), key(right)))
-    });
-    diagnostics.dedup();
-    diagnostics
+    Ok(CheckReport { diagnostics: arrange(diagnostics), jobs: names })
 }

@@ -5,6 +5,7 @@ use crate::evaluate::EvaluateError;
 use crate::ledger::LedgerError;
 use crate::model::{Diagnostic, Severity};
 use crate::providers::ProviderError;
+use crate::warehouse::WarehouseError;
 
 use super::Exit;
 
@@ -114,9 +115,8 @@ impl RunError {
             Self::Deliver(DeliverError::Fenced { .. }) => Exit::Fenced,
             Self::Deliver(DeliverError::Ledger(error)) => ledger_exit(error),
             Self::Deliver(DeliverError::Source(_)) => Exit::Failed,
-            Self::Evaluate(error) if error.is_invalid() => Exit::Invalid,
-            Self::Evaluate(error) if error.is_unavailable() => Exit::Unavailable,
-            Self::Evaluate(_) | Self::File { .. } => Exit::Failed,
+            Self::Evaluate(error) => evaluate_exit(error),
+            Self::File { .. } => Exit::Failed,
             Self::Ledger(error) => ledger_exit(error),
             Self::Provider(ProviderError::Settings { .. } | ProviderError::Secret { .. }) => Exit::Invalid,
             Self::Provider(ProviderError::Unavailable { .. }) => Exit::Unavailable,
@@ -136,6 +136,17 @@ impl RunError {
             }
             _ => None,
         }
+    }
+}
+
+fn evaluate_exit(error: &EvaluateError) -> Exit {
+    match error {
+        EvaluateError::Warehouse(WarehouseError::Unavailable { .. }) => Exit::Unavailable,
+        EvaluateError::Warehouse(_) => Exit::Failed,
+        EvaluateError::DuplicateProfiles { .. }
+        | EvaluateError::UnknownPeriod { .. }
+        | EvaluateError::NotYetDue { .. }
+        | EvaluateError::WrongKind { .. } => Exit::Invalid,
     }
 }
 

@@ -176,6 +176,9 @@ fn stop(stopped: &Stopped, report: &mut JobReport) -> Exit {
             format!("stopped, since going on would make it worse: {why}"),
             Some("see the reasons in target/milepost/run_results.json"),
         ),
+        Stopped::Unreachable { why } => {
+            (Exit::Unavailable, format!("the provider cannot be reached: {why}"), Some("run again later: nothing is lost"))
+        }
         Stopped::Fenced => (Exit::Fenced, "a later run took over".to_owned(), None),
         Stopped::Ledger => (Exit::Unavailable, "the ledger failed".to_owned(), None),
     };

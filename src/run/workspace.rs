@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::evaluate::{self, CompiledJob};
-use crate::model::{Diagnostic, Severity};
+use crate::evaluate::{self, CompiledJob, EvaluateError};
+use crate::model::diagnostic::{Diagnostic, Severity, add_later};
+use crate::model::Shape;
 use crate::project::{self, Job, Project};
 use crate::render::Composer;
 use crate::warehouse::{Warehouse, WarehouseOptions};
@@ -74,8 +75,9 @@ impl Workspace {
         let loaded = project::load(&options.root()?, options.environment.as_deref());
         let mut findings = loaded.diagnostics;
         let Some(project) = loaded.project else { return Ok((None, findings)) };
-        let (warehouse, more) = Warehouse::open(&project, &options.warehouse()).await.map_err(evaluate::EvaluateError::from)?;
-        findings.extend(more);
+        let opened = Warehouse::open(&project, &options.warehouse()).await;
+        let (warehouse, more) = opened.map_err(EvaluateError::from)?;
+        add_later(&mut findings, more);
         Ok((Some(Self { project, warehouse, warnings: Vec::new() }), findings))
     }
 
@@ -115,7 +117,16 @@ impl Workspace {
     /// # Errors
     /// Every finding when one of them is an error.
     pub async fn prepare<'a>(&self, job: &'a Job) -> Result<(PreparedJob<'a>, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let mut compiled = evaluate::compile(&self.project, job, &self.warehouse).await?;
+        let mut compiled = match evaluate::compile(&self.project, job, &self.warehouse).await {
+            Ok(compiled) => compiled,
+            Err(mut findings) => {
+                // Without columns nothing is known of the variables, but syntax, filters and files still are.
+                let names = ["profile", "milestone", "period", "metrics", "matrix"];
+                let anything = vec![Shape::object(names.map(|name| (name, Shape::Any))); job.messages().len()];
+                add_later(&mut findings, Composer::new(&self.project, job, &anything).1);
+                return Err(findings);
+            }
+        };
         let (composer, findings) = Composer::new(&self.project, job, compiled.shapes());
         match composer {
             Some(composer) if !has_errors(&findings) => {

@@ -163,6 +163,11 @@ impl Warehouse {
                 .with_catalog_list(Arc::new(datafusion::catalog::MemoryCatalogProviderList::new()))
                 .build(),
         );
+        let catalog = datafusion::catalog::MemoryCatalogProvider::new();
+        let schema = Arc::new(datafusion::catalog::MemorySchemaProvider::new());
+        datafusion::catalog::CatalogProvider::register_schema(&catalog, "public", schema)
+            .map_err(|error| WarehouseError::from_engine("setting up the warehouse", &error))?;
+        context.register_catalog("datafusion", Arc::new(catalog));
         for (name, provider) in &self.tables {
             context
                 .register_table(TableReference::bare(name.as_str()), Arc::clone(provider))

@@ -344,3 +344,58 @@ fn the_twelve_mistakes_project_gives_its_share_and_leaves_the_rest_to_be_checked
     assert_eq!(messages, [2, 1], "only the milestone without a level is left out");
     assert_eq!(project.jobs[0].audience.value, "recipients");
 }
+
+/// Texts that change what YAML means wherever they stand.
+const SPLINTERS: &[&str] = &[
+    "\n",
+    "  ",
+    ": ",
+    "- ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    "'",
+    "&a ",
+    "*a",
+    "|\n",
+    "#",
+    "\t",
+    "~",
+    "é",
+    "\u{202e}",
+    "!!int ",
+    "<<: ",
+    "99999999999999999999",
+    "-1",
+];
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+
+    /// However a project is damaged, loading ends with findings whose places lie in their files.
+    #[test]
+    fn a_damaged_project_never_breaks_loading(
+        wounds in proptest::collection::vec((0_usize..3, 0_usize..2000, 0_usize..SPLINTERS.len(), 0_usize..12), 1..4),
+    ) {
+        let mut files: Vec<(&str, String)> = WHOLE.iter().map(|(path, text)| (*path, (*text).to_owned())).collect();
+        let targets = ["milepost.yml", "jobs/campaign_milestones.yml", "jobs/weekly_digest.yml"];
+        for (target, at, splinter, removed) in wounds {
+            let (_, text) = files.iter_mut().find(|(path, _)| *path == targets[target]).expect("a target");
+            let start = text.floor_char_boundary(at % (text.len() + 1));
+            let end = text.ceil_char_boundary((start + removed).min(text.len()));
+            text.replace_range(start..end, SPLINTERS[splinter]);
+        }
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        let folder = Folder::of(&files);
+        for environment in [None, Some("prod")] {
+            for finding in load(folder.root(), environment).diagnostics {
+                let place = finding.place.expect("every finding here is about a file");
+                let (line, column) = place.line_and_column();
+                proptest::prop_assert!(line >= 1 && column >= 1 && place.span.end <= place.file.text.len());
+                proptest::prop_assert!(!finding.message.contains('\n'), "one line: {}", finding.message);
+            }
+        }
+    }
+}

@@ -20,6 +20,8 @@ use crate::project::values::StartChoice;
 
 /// The most mails of a first run without `--confirm`.
 const DEFAULT_FIRST_RUN: u64 = 1000;
+/// How long after `reached_at` a milestone is worth a mail.
+const MILESTONE_MAIL_WITHIN: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// What a job is read against.
 pub(super) struct Setting<'a> {
@@ -68,7 +70,9 @@ pub(super) fn build(
     }
     let kind = kind(&fields, setting.root, &place, findings);
     let provider = provider(&fields, setting.providers, &place, findings);
-    let mail_within = fields.mail_within.as_ref().and_then(|within| positive(within, findings));
+    // A recap without it may be mailed until the next period is due; that end is the candidate's own.
+    let usual = fields.recap.is_none().then_some(MILESTONE_MAIL_WITHIN);
+    let mail_within = fields.mail_within.as_ref().and_then(|within| positive(within, findings)).or(usual);
     let category = fields.category.as_ref().map_or(Category::Marketing, |category| category.value);
     if let (Some(_), Some(written)) =
         (&fields.recap, fields.category.as_ref().filter(|_| category == Category::Transactional))

@@ -46,7 +46,7 @@ async fn bring(
     match state {
         None => {}
         Some(Dispatched) => {
-            dispatch(&*ledger, &lease, &key.profile_id, std::slice::from_ref(&key)).await.expect("claims")
+            dispatch(&*ledger, &lease, &key.profile_id, std::slice::from_ref(&key)).await.expect("claims");
         }
         Some(state @ (Accepted | Rejected | Retryable | Unknown)) => {
             dispatch(&*ledger, &lease, &key.profile_id, std::slice::from_ref(&key)).await.expect("claims");
@@ -62,9 +62,9 @@ fn expected(verb: char, from: Option<DeliveryState>, to: DeliveryState) -> bool 
     let open = matches!(from, None | Some(Retryable | InvalidAddress | Suppressed | RenderFailed));
     match (verb, from, to) {
         ('d', _, _) => open,
-        ('s', Some(Dispatched), Accepted | Rejected | Retryable | Unknown) => true,
-        ('s', Some(Unknown), Accepted | Rejected | Retryable) => true,
-        ('r', None, Baselined) => true,
+        ('s', Some(Dispatched), Accepted | Rejected | Retryable | Unknown)
+        | ('s', Some(Unknown), Accepted | Rejected | Retryable)
+        | ('r', None, Baselined) => true,
         ('r', _, Superseded | Expired | InvalidAddress | Suppressed | RenderFailed) if open => true,
         ('r', Some(from), Superseded | Expired | Baselined) => from == to,
         _ => false,
