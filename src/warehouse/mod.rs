@@ -23,7 +23,6 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::execution::SessionState;
-use datafusion::prelude::SessionContext;
 use jiff::Timestamp;
 
 pub use aggregate::{Aggregate, AggregateKind, AggregatePart};
@@ -157,17 +156,8 @@ impl Warehouse {
     }
 
     fn empty_session(&self, parameters: Parameters) -> Result<Session, WarehouseError> {
-        // The default catalog is shared by clones of a state: a session needs one of its own.
-        let context = SessionContext::new_with_state(
-            datafusion::execution::SessionStateBuilder::new_from_existing(self.state.clone())
-                .with_catalog_list(Arc::new(datafusion::catalog::MemoryCatalogProviderList::new()))
-                .build(),
-        );
-        let catalog = datafusion::catalog::MemoryCatalogProvider::new();
-        let schema = Arc::new(datafusion::catalog::MemorySchemaProvider::new());
-        datafusion::catalog::CatalogProvider::register_schema(&catalog, "public", schema)
+        let context = runtime::with_own_catalog(&self.state)
             .map_err(|error| WarehouseError::from_engine("setting up the warehouse", &error))?;
-        context.register_catalog("datafusion", Arc::new(catalog));
         for (name, provider) in &self.tables {
             context
                 .register_table(TableReference::bare(name.as_str()), Arc::clone(provider))
