@@ -73,7 +73,10 @@ pub async fn table(options: &WorkspaceOptions, request: &TableRequest, json: boo
         None if json => Ok(TableFile::json_text()),
         None => Ok(TableFile::text()),
     };
-    Ok(rows.write(file.map_err(crate::evaluate::EvaluateError::from)?).await.map_err(crate::evaluate::EvaluateError::from)?)
+    Ok(rows
+        .write(file.map_err(crate::evaluate::EvaluateError::from)?)
+        .await
+        .map_err(crate::evaluate::EvaluateError::from)?)
 }
 
 /// The queries of a job, readable.
