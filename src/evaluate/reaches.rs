@@ -68,9 +68,10 @@ pub(super) async fn type_measure(
 fn sum_of(expression: &Expression) -> TypedMeasure {
     let sql = &expression.sql;
     match &expression.data_type {
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
-            TypedMeasure::Sum { sql: format!("finite_or_zero(coalesce(cast(({sql}) as double), 0.0))"), is_double: true }
-        }
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => TypedMeasure::Sum {
+            sql: format!("finite_or_zero(coalesce(cast(({sql}) as double), 0.0))"),
+            is_double: true,
+        },
         DataType::Int64 | DataType::UInt64 => {
             TypedMeasure::Sum { sql: format!("coalesce(cast(({sql}) as decimal(38, 0)), 0)"), is_double: false }
         }
@@ -230,7 +231,8 @@ impl ReachesPass {
             match &ladder.levels {
                 Levels::List(levels) => listed.extend(levels),
                 Levels::Every(level) if may_jump => {
-                    let steps = |value: &str| format!("floor(round_significant(cast({value} as double) / {}))", double(*level));
+                    let steps =
+                        |value: &str| format!("floor(round_significant(cast({value} as double) / {}))", double(*level));
                     terms.insert((1, format!("{} > {}", steps(now), steps(before))));
                 }
                 Levels::Every(level) => {

@@ -49,7 +49,8 @@ impl Rows {
     /// Columns that tell apart rows of the same instant: `dedup`, then the others in declared order.
     pub(super) fn tie_breakers(&self) -> Vec<String> {
         let others = self.schema.fields().iter().filter(|field| {
-            !field.data_type().is_nested() && !is_opaque(field.data_type())
+            !field.data_type().is_nested()
+                && !is_opaque(field.data_type())
                 && field.name() != &self.time
                 && field.name() != &self.profile
                 && Some(field.name()) != self.dedup.as_ref()
@@ -75,7 +76,10 @@ impl Rows {
 }
 
 fn is_opaque(kind: &DataType) -> bool {
-    matches!(kind, DataType::Null | DataType::Interval(_) | DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+    matches!(
+        kind,
+        DataType::Null | DataType::Interval(_) | DataType::Binary | DataType::LargeBinary | DataType::BinaryView
+    )
 }
 
 /// Resolves the rows of a job, or everything that is wrong with them.
@@ -136,7 +140,8 @@ fn time_column(rows: &EventRows, table: Option<&Table>, place: &Place) -> Result
             Some(_) => format!("add `time:` to the table `{relation}` in milepost.yml"),
             None => "add `time:` here: it must be named when `from:` is a view".to_owned(),
         };
-        Diagnostic::error("missing-time", format!("`{relation}` does not say which column is its time"), place).with_help(help)
+        Diagnostic::error("missing-time", format!("`{relation}` does not say which column is its time"), place)
+            .with_help(help)
     })
 }
 

@@ -9,9 +9,7 @@ use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionContext;
-use datafusion::sql::sqlparser::ast::{
-    Expr, Function, Ident, SelectItem, SetExpr, Spanned, Visit, Visitor,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Function, Ident, SelectItem, SetExpr, Spanned, Visit, Visitor};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::place::{place_of_span, planning_errors};
@@ -145,8 +143,10 @@ fn misplaced(snippet: &Located<String>, tree: &Expr, role: ExpressionRole, state
     let mut findings: Vec<Diagnostic> = finder
         .refused
         .iter()
-        .map(|(what, span)| Diagnostic::error("sql-misplaced", format!("{what} is not allowed here"), &at(*span))
-            .with_help("put it in a view of sql/ and read the view with `from:`"))
+        .map(|(what, span)| {
+            Diagnostic::error("sql-misplaced", format!("{what} is not allowed here"), &at(*span))
+                .with_help("put it in a view of sql/ and read the view with `from:`")
+        })
         .collect();
     if role == ExpressionRole::Aggregate {
         if finder.aggregates.is_empty() {
