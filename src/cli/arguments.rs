@@ -92,7 +92,8 @@ fn parse_size(text: &str) -> Result<u64, String> {
         "gib" => 1 << 30,
         _ => return Err(format!("`{unit}` is no unit of size; write it as 512MB or 2GB")),
     };
-    let number: u64 = number.trim().parse().map_err(|_| "a size is a whole number and a unit, such as 512MB".to_owned())?;
+    let number: u64 =
+        number.trim().parse().map_err(|_| "a size is a whole number and a unit, such as 512MB".to_owned())?;
     number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(|| "the size is out of range".to_owned())
 }
 

@@ -89,14 +89,21 @@ mod tests {
         let finding = Diagnostic::error("unknown-key", "unknown key `audiance`", &Place::new(&file, 7..15))
             .with_help("did you mean `audience`?");
         let text = render(&[finding], false);
-        for part in ["error[unknown-key]: unknown key `audiance`", "jobs/a.yml:2:1", "audiance: people", "^^^^^^^^", "did you mean"] {
+        for part in [
+            "error[unknown-key]: unknown key `audiance`",
+            "jobs/a.yml:2:1",
+            "audiance: people",
+            "^^^^^^^^",
+            "did you mean",
+        ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
     }
 
     #[test]
     fn a_finding_without_a_place_is_still_shown() {
-        let finding = Diagnostic { severity: Severity::Warning, code: "x", message: "odd".into(), place: None, help: None };
+        let finding =
+            Diagnostic { severity: Severity::Warning, code: "x", message: "odd".into(), place: None, help: None };
         assert!(render(std::slice::from_ref(&finding), false).contains("warning[x]: odd"));
         assert_eq!(summary(&[finding]), "1 warning");
     }

@@ -30,7 +30,8 @@ impl Output {
         match self.format {
             Format::Text => self.data(text),
             Format::Json => {
-                let json = serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
+                let json =
+                    serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"));
                 self.data(&json);
             }
         }

@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 use super::columns;
 use super::error::EvaluateError;
 use super::sql::{PROFILES, as_text, name, table};
+use crate::model::Suppression;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::model::shape::{ScalarKind, Shape};
-use crate::model::Suppression;
 use crate::project::{Job, Project};
 use crate::warehouse::arrow::array::RecordBatch;
 use crate::warehouse::arrow::datatypes::{DataType, SchemaRef};
@@ -45,7 +45,9 @@ pub(super) async fn resolve(
     let mut findings = Vec::new();
     let suppressed = match &project.suppressed {
         None => None,
-        Some(relation) => resolve_suppressed(relation, warehouse, session).await.map_err(|more| findings.extend(more)).ok(),
+        Some(relation) => {
+            resolve_suppressed(relation, warehouse, session).await.map_err(|more| findings.extend(more)).ok()
+        }
     };
     let schema = match columns::of_relation(&job.audience, warehouse, session).await {
         Ok(schema) => schema,
@@ -124,12 +126,14 @@ impl Audience {
         if let Some(suppressed) = &self.suppressed {
             if suppressed.by_profile {
                 tables.push(suppressed.table("suppressed_profiles", "profile_id", &as_text("\"profile_id\"")));
-                joins += "\nleft join suppressed_profiles on suppressed_profiles.id = cast(a.\"profile_id\" as varchar)";
+                joins +=
+                    "\nleft join suppressed_profiles on suppressed_profiles.id = cast(a.\"profile_id\" as varchar)";
                 reasons.push("suppressed_profiles.reason");
             }
             if suppressed.by_address {
                 tables.push(suppressed.table("suppressed_addresses", "email", "normalised_address(\"email\")"));
-                joins += "\nleft join suppressed_addresses on suppressed_addresses.id = normalised_address(a.\"email\")";
+                joins +=
+                    "\nleft join suppressed_addresses on suppressed_addresses.id = normalised_address(a.\"email\")";
                 reasons.push("suppressed_addresses.reason");
             }
         }
@@ -139,9 +143,13 @@ impl Audience {
         };
         let mut columns = vec!["cast(a.\"profile_id\" as varchar) as audience_id".to_owned()];
         columns.extend(self.entity.iter().map(|entity| format!("cast(a.{} as varchar) as entity_id", name(entity))));
-        columns.extend(self.schema.fields().iter().filter(|field| field.name() != "profile_id").map(|field| {
-            format!("a.{} as {}", name(field.name()), name(&format!("{PREFIX}{}", field.name())))
-        }));
+        columns.extend(
+            self.schema
+                .fields()
+                .iter()
+                .filter(|field| field.name() != "profile_id")
+                .map(|field| format!("a.{} as {}", name(field.name()), name(&format!("{PREFIX}{}", field.name())))),
+        );
         columns.push(format!("{suppressed} as suppressed"));
         let query = format!(
             "select\n  {}\nfrom {} as a{joins}\nwhere {}",
@@ -164,7 +172,8 @@ impl Audience {
 
     /// A query whose rows are ids with more than one audience row: `id`, and `ids` with their number; at most three.
     pub(super) fn duplicates_sql(&self, restricted: bool) -> String {
-        let keys: Vec<String> = ["profile_id"].into_iter().chain(self.entity.as_deref()).map(|key| as_text(&name(key))).collect();
+        let keys: Vec<String> =
+            ["profile_id"].into_iter().chain(self.entity.as_deref()).map(|key| as_text(&name(key))).collect();
         format!(
             "select id, count(*) over () as ids\nfrom (\n  select {} as id\n  from {}\n  where {}\n  group by {}\n  \
              having count(*) > 1\n) as duplicates\norder by id\nlimit 3",
@@ -203,7 +212,8 @@ fn indented_conditions(conditions: &str) -> String {
 
 impl Suppressed {
     fn table(&self, alias: &str, column: &str, id: &str) -> String {
-        let reason = if self.has_reason { "coalesce(cast(\"reason\" as varchar), 'suppressed')" } else { "'suppressed'" };
+        let reason =
+            if self.has_reason { "coalesce(cast(\"reason\" as varchar), 'suppressed')" } else { "'suppressed'" };
         let query = format!(
             "select {id} as id, min({reason}) as reason\nfrom {}\nwhere {} is not null\ngroup by {id}",
             name(&self.relation),
@@ -232,9 +242,11 @@ pub(super) struct AudienceReader {
 impl AudienceReader {
     /// Finds the columns; `None` when the query does not have them.
     pub(super) fn new(schema: &SchemaRef) -> Option<Self> {
-        let columns = schema.fields().iter().enumerate().filter_map(|(index, field)| {
-            Some((field.name().strip_prefix(PREFIX)?.to_owned(), index))
-        });
+        let columns = schema
+            .fields()
+            .iter()
+            .enumerate()
+            .filter_map(|(index, field)| Some((field.name().strip_prefix(PREFIX)?.to_owned(), index)));
         Some(Self {
             id: schema.index_of("audience_id").ok()?,
             suppressed: schema.index_of("suppressed").ok()?,

@@ -140,9 +140,8 @@ impl Climb {
     fn found(&self, ladder: &Ladder, step: &Step, level: Level) -> Found {
         let next = next_level(&ladder.levels, self.peak);
         let progress = next.map_or(1.0, |next| (self.value_number / next.get()).clamp(0.0, 1.0));
-        let next = next.map(|next| {
-            json!({"level": number(next.get()), "remaining": number(next.get() - self.value_number)})
-        });
+        let next =
+            next.map(|next| json!({"level": number(next.get()), "remaining": number(next.get() - self.value_number)}));
         let milestone = json!({
             "name": ladder.name,
             "level": number(level.get()),

@@ -160,7 +160,8 @@ impl Pass {
 
 /// What a template may know of `milestone` when it has levels.
 fn ladder_shape(schema: &SchemaRef) -> Shape {
-    let event = schema.fields().iter().map(|field| (field.name(), value::shape(field.data_type(), field.is_nullable())));
+    let event =
+        schema.fields().iter().map(|field| (field.name(), value::shape(field.data_type(), field.is_nullable())));
     let number = || Shape::scalar(ScalarKind::Number);
     Shape::object([
         ("name", Shape::scalar(ScalarKind::Text)),
@@ -221,7 +222,10 @@ impl PassRun {
             Pass::Reaches(pass) => LadderReader::new(pass, schema).map(|reader| Reader::Ladder(Box::new(reader))),
             Pass::View(pass) => ViewReader::new(pass, self.as_of, schema).map(|reader| Reader::View(Box::new(reader))),
         };
-        let missing = || WarehouseError::Query { what: self.title.clone(), reason: "a column of the result is missing".to_owned() };
+        let missing = || WarehouseError::Query {
+            what: self.title.clone(),
+            reason: "a column of the result is missing".to_owned(),
+        };
         reader.ok_or_else(|| missing().into())
     }
 }

@@ -98,15 +98,15 @@ impl ViewPass {
             .collect();
         order.sort_by_key(|(later, _)| *later);
         let order = order.into_iter().map(|(_, column)| format!(", {column}")).collect::<String>();
-        let query = format!(
-            "select *\nfrom {join} on audience_rows.audience_id = flag_rows.profile_id\norder by {id}{order}"
-        );
+        let query =
+            format!("select *\nfrom {join} on audience_rows.audience_id = flag_rows.profile_id\norder by {id}{order}");
         with(&tables, &query)
     }
 
     /// A query for rows that no profile or no time can be told of.
     pub(super) fn nulls_sql(&self) -> String {
-        let times = if self.has("reached_at") { "\"profile_id\" is not null and \"reached_at\" is null" } else { "false" };
+        let times =
+            if self.has("reached_at") { "\"profile_id\" is not null and \"reached_at\" is null" } else { "false" };
         format!(
             "select\n  count(*) filter (where \"profile_id\" is null) as null_profile_ids,\n  \
              count(*) filter (where {times}) as null_times\nfrom {}",
@@ -116,7 +116,8 @@ impl ViewPass {
 
     /// What a template may know of `milestone`.
     pub(super) fn shape(&self) -> Shape {
-        let own = self.schema.fields().iter().filter(|field| !["profile_id", "occasion"].contains(&field.name().as_str()));
+        let own =
+            self.schema.fields().iter().filter(|field| !["profile_id", "occasion"].contains(&field.name().as_str()));
         let own = own.map(|field| (field.name().clone(), value::shape(field.data_type(), field.is_nullable())));
         let known = [
             ("name".to_owned(), Shape::scalar(ScalarKind::Text)),
@@ -149,7 +150,8 @@ impl ViewReader {
     /// Finds the columns; `None` when the query does not have them.
     pub(super) fn new(pass: &ViewPass, as_of: Timestamp, schema: &SchemaRef) -> Option<Self> {
         let columns = schema.fields().iter().enumerate();
-        let columns = columns.filter_map(|(index, field)| Some((field.name().strip_prefix("milestone.")?.to_owned(), index)));
+        let columns =
+            columns.filter_map(|(index, field)| Some((field.name().strip_prefix("milestone.")?.to_owned(), index)));
         Some(Self {
             pass: pass.clone(),
             as_of,
@@ -182,9 +184,8 @@ impl ViewReader {
     }
 
     fn add(&mut self, batch: &RecordBatch, row: usize) {
-        let cell = |name: &str| {
-            self.columns.iter().find(|(column, _)| column == name).map(|(_, index)| batch.column(*index))
-        };
+        let cell =
+            |name: &str| self.columns.iter().find(|(column, _)| column == name).map(|(_, index)| batch.column(*index));
         let level_number = cell("level").and_then(|column| value::number(column, row));
         let level = level_number.and_then(Level::new);
         if level_number.is_some() && level.is_none() {
@@ -193,7 +194,8 @@ impl ViewReader {
         }
         let name = &self.pass.milestone;
         let occasion = cell("occasion").and_then(|column| value::text(column, row));
-        let occasion = occasion.unwrap_or_else(|| level.map_or_else(|| name.clone(), |level| format!("{name}:{level}")));
+        let occasion =
+            occasion.unwrap_or_else(|| level.map_or_else(|| name.clone(), |level| format!("{name}:{level}")));
         let reached_at = cell("reached_at").and_then(|column| value::instant(column, row));
         let Some(current) = &mut self.current else {
             return;

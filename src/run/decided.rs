@@ -112,7 +112,5 @@ pub(super) fn spool_failed(action: &'static str, source: std::io::Error) -> RunE
 
 /// The state behind `known`, as a name that lives as long as the program.
 fn known_state(reason: Option<&str>) -> &'static str {
-    reason
-        .and_then(crate::model::DeliveryState::from_name)
-        .map_or("repeated_in_run", crate::model::DeliveryState::name)
+    reason.and_then(crate::model::DeliveryState::from_name).map_or("repeated_in_run", crate::model::DeliveryState::name)
 }

@@ -109,7 +109,9 @@ impl RunError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NoProject { .. } | Self::Invalid { .. } | Self::UnknownJob { .. } | Self::Usage { .. } => Exit::Invalid,
+            Self::NoProject { .. } | Self::Invalid { .. } | Self::UnknownJob { .. } | Self::Usage { .. } => {
+                Exit::Invalid
+            }
             Self::Refused { .. } | Self::Guard { .. } => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,
             Self::Deliver(DeliverError::Fenced { .. }) => Exit::Fenced,
@@ -127,9 +129,9 @@ impl RunError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoProject { .. } => {
-                Some("`milepost init` makes a project that runs at once; `--project DIR` names another folder".to_owned())
-            }
+            Self::NoProject { .. } => Some(
+                "`milepost init` makes a project that runs at once; `--project DIR` names another folder".to_owned(),
+            ),
             Self::UnknownJob { hint, .. } | Self::Usage { hint, .. } | Self::Refused { hint, .. } => Some(hint.clone()),
             Self::Ledger(LedgerError::Held { .. }) => {
                 Some("`--lock-timeout 10m` waits for it; `milepost status` shows what runs".to_owned())

@@ -160,9 +160,15 @@ impl JobRun<'_> {
         let progress = &self.context.progress;
         progress(Progress::Evaluating { job: job.clone(), candidates: 0 });
         let warehouse = &self.context.workspace.warehouse;
-        let decided = decide_job(self.prepared, warehouse, &self.request(), (self.context.ledger.as_ref(), lease, rules), &|seen| {
-            progress(Progress::Evaluating { job: job.clone(), candidates: seen });
-        })
+        let decided = decide_job(
+            self.prepared,
+            warehouse,
+            &self.request(),
+            (self.context.ledger.as_ref(), lease, rules),
+            &|seen| {
+                progress(Progress::Evaluating { job: job.clone(), candidates: seen });
+            },
+        )
         .await?;
         report.decisions.clone_from(&decided.decisions);
         report.known.clone_from(&decided.known);
@@ -194,8 +200,7 @@ impl JobRun<'_> {
     fn guard(&self, lease: &Lease, decided: &DecidedJob) -> Result<(), RunError> {
         let options = self.context.options;
         let mails = options.limit.map_or(decided.mail_count(), |limit| limit.min(decided.mail_count()));
-        let volume =
-            Volume { first_run: lease.first_run, mails, limits: self.job().limits, confirm: options.confirm };
+        let volume = Volume { first_run: lease.first_run, mails, limits: self.job().limits, confirm: options.confirm };
         decide::guard(&volume).map_err(|refusal| RunError::Guard { job: self.job().name.clone(), refusal })
     }
 

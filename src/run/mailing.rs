@@ -175,10 +175,9 @@ impl<'a> Mailing<'a> {
         }
         if summary.retryable + summary.render_failed > 0 {
             exits.push(Exit::Retryable);
-            report.message.get_or_insert(format!(
-                "{} deliveries can be tried again",
-                summary.retryable + summary.render_failed
-            ));
+            report
+                .message
+                .get_or_insert(format!("{} deliveries can be tried again", summary.retryable + summary.render_failed));
         }
         report.exit = Exit::of_all(exits);
         if report.exit == Exit::Interrupted {
@@ -208,13 +207,19 @@ fn stop(stopped: &Stopped, report: &mut JobReport) -> Exit {
             Some("run again after that"),
         ),
         Stopped::Breaker { why } => (
-            if report.outcomes.get("unknown").is_some_and(|unknown| *unknown > 0) { Exit::Unknown } else { Exit::Refused },
+            if report.outcomes.get("unknown").is_some_and(|unknown| *unknown > 0) {
+                Exit::Unknown
+            } else {
+                Exit::Refused
+            },
             format!("stopped, since going on would make it worse: {why}"),
             Some("see the reasons in target/milepost/run_results.json"),
         ),
-        Stopped::Unreachable { why } => {
-            (Exit::Unavailable, format!("the provider cannot be reached: {why}"), Some("run again later: nothing is lost"))
-        }
+        Stopped::Unreachable { why } => (
+            Exit::Unavailable,
+            format!("the provider cannot be reached: {why}"),
+            Some("run again later: nothing is lost"),
+        ),
         Stopped::Fenced => (Exit::Fenced, "a later run took over".to_owned(), None),
         Stopped::Ledger => (Exit::Unavailable, "the ledger failed".to_owned(), None),
     };

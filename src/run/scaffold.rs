@@ -56,9 +56,11 @@ pub fn scaffold(folder: &Path) -> Result<Vec<String>, RunError> {
 /// # Errors
 /// When none can be made.
 pub fn demo_folder() -> Result<PathBuf, RunError> {
-    tempfile::Builder::new().prefix("milepost-demo-").tempdir().map(tempfile::TempDir::keep).map_err(|source| {
-        RunError::File { path: "the temporary folder".to_owned(), action: "written", source }
-    })
+    tempfile::Builder::new()
+        .prefix("milepost-demo-")
+        .tempdir()
+        .map(tempfile::TempDir::keep)
+        .map_err(|source| RunError::File { path: "the temporary folder".to_owned(), action: "written", source })
 }
 
 #[cfg(test)]

@@ -24,7 +24,6 @@ impl Default for Spool {
 }
 
 impl Spool {
-
     /// Adds an entry.
     ///
     /// # Errors
@@ -77,6 +76,8 @@ mod tests {
         let entries: Vec<(u32, String)> =
             spool.into_entries().expect("readable").collect::<Result<_, _>>().expect("whole entries");
         assert_eq!(entries.len(), 2_000);
-        assert!(entries.iter().enumerate().all(|(at, (number, text))| u32::try_from(at) == Ok(*number) && *text == long));
+        assert!(
+            entries.iter().enumerate().all(|(at, (number, text))| u32::try_from(at) == Ok(*number) && *text == long)
+        );
     }
 }

@@ -6,7 +6,11 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::evaluate::{PeriodChoice, Query, Request};
-pub struct WrittenTable{pub file:Option<PathBuf>,pub rows:u64,pub text:String}
+pub struct WrittenTable {
+    pub file: Option<PathBuf>,
+    pub rows: u64,
+    pub text: String,
+}
 
 use super::{RunError, Workspace, WorkspaceOptions};
 
@@ -55,7 +59,8 @@ pub async fn table(options: &WorkspaceOptions, request: &TableRequest, json: boo
         });
     }
     let evaluation = evaluation(request.as_of, request.period.clone());
-    let _=(evaluation,json); Err(RunError::Interrupted)
+    let _ = (evaluation, json);
+    Err(RunError::Interrupted)
 }
 
 /// The queries of a job, readable.

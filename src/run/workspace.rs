@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::evaluate::{self, CompiledJob, EvaluateError};
-use crate::model::diagnostic::{Diagnostic, Severity, add_later};
 use crate::model::Shape;
+use crate::model::diagnostic::{Diagnostic, Severity, add_later};
 use crate::project::{self, Job, Project};
 use crate::render::Composer;
 use crate::warehouse::{Warehouse, WarehouseOptions};

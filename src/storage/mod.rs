@@ -86,7 +86,8 @@ pub fn open(location: &str) -> Result<Opened, StorageError> {
 fn open_local(location: &str, base: &str, glob: Option<&str>) -> Result<Opened, StorageError> {
     let unsupported = || StorageError::Unsupported { location: location.to_owned() };
     let path = Path::new(base);
-    let base = if path.is_dir() || base.ends_with('/') { Url::from_directory_path(path) } else { Url::from_file_path(path) };
+    let base =
+        if path.is_dir() || base.ends_with('/') { Url::from_directory_path(path) } else { Url::from_file_path(path) };
     let root = Url::parse("file:///").map_err(|_| unsupported())?;
     Ok(Opened {
         store: Arc::new(LocalFileSystem::new()),

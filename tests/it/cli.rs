@@ -17,7 +17,8 @@ struct Ran {
 
 impl Ran {
     fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON: {error}\n{}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("no JSON: {error}\n{}\n{}", self.stdout, self.stderr))
     }
 
     #[track_caller]
@@ -93,8 +94,7 @@ fn decision(report: &Value, job: usize, name: &str) -> u64 {
 #[test]
 fn the_main_job_mails_once_and_never_again() {
     let project = root_project();
-    let arguments =
-        ["run", "campaign_milestones", "--as-of", SAMPLE_END, "--replay", "--format", "json"];
+    let arguments = ["run", "campaign_milestones", "--as-of", SAMPLE_END, "--replay", "--format", "json"];
     let first = milepost(project.path(), &arguments).expect(0).json();
     let mailed = decision(&first, 0, "mail");
     assert!(mailed > 0, "somebody is mailed");
@@ -106,7 +106,9 @@ fn the_main_job_mails_once_and_never_again() {
     assert_eq!(decision(&second, 0, "mail"), 0, "nobody is mailed twice");
     assert_eq!(second["jobs"][0]["known"]["accepted"].as_u64(), Some(mailed));
     assert_eq!(mails_in(&project.path().join("outbox")) as u64, mailed);
-    let total = |report: &Value| report["jobs"][0]["decisions"].as_object().expect("decisions").values().filter_map(Value::as_u64).sum::<u64>();
+    let total = |report: &Value| {
+        report["jobs"][0]["decisions"].as_object().expect("decisions").values().filter_map(Value::as_u64).sum::<u64>()
+    };
     assert_eq!(total(&first), total(&second), "the same candidates, each with one decision");
 }
 
@@ -115,7 +117,8 @@ fn every_job_of_the_root_project_checks_strictly_and_runs() {
     let project = root_project();
     let checked = milepost(project.path(), &["check", "--strict", "--quiet"]).expect(0);
     assert!(checked.stdout.contains("checked 3 jobs"), "{}", checked.stdout);
-    let report = milepost(project.path(), &["run", "--as-of", SAMPLE_END, "--replay", "--format", "json"]).expect(0).json();
+    let report =
+        milepost(project.path(), &["run", "--as-of", SAMPLE_END, "--replay", "--format", "json"]).expect(0).json();
     for job in 0..3 {
         assert!(decision(&report, job, "mail") > 0, "job {job} mails somebody: {}", report["jobs"][job]);
     }
@@ -132,7 +135,9 @@ fn every_job_of_the_root_project_checks_strictly_and_runs() {
 #[test]
 fn a_dry_run_leaves_no_trace() {
     let project = starter();
-    let report = milepost(project.path(), &["run", "--as-of", SAMPLE_END, "--replay", "--dry-run", "--format", "json"]).expect(0).json();
+    let report = milepost(project.path(), &["run", "--as-of", SAMPLE_END, "--replay", "--dry-run", "--format", "json"])
+        .expect(0)
+        .json();
     assert!(decision(&report, 0, "mail") + decision(&report, 1, "mail") > 0);
     assert!(!project.path().join("outbox").exists() && !project.path().join(".milepost/ledger.db").exists());
 }
@@ -151,7 +156,10 @@ fn demo_shows_mails_in_one_command() {
     let ran = milepost(folder.path(), &["demo", "--no-open"]).expect(0);
     let page = ran.stdout.lines().find_map(|line| line.strip_prefix("open ")).expect("says what to open").to_owned();
     assert!(fs::read_to_string(&page).expect("the gallery").contains("<html"));
-    let demo = Path::new(&page).ancestors().find(|path| path.join("milepost.yml").is_file()).expect("inside the demo's project");
+    let demo = Path::new(&page)
+        .ancestors()
+        .find(|path| path.join("milepost.yml").is_file())
+        .expect("inside the demo's project");
     assert!(mails_in(demo) > 0);
     fs::remove_dir_all(demo).expect("removed");
 }
@@ -172,8 +180,14 @@ fn preview_renders_one_person_and_records_nothing() {
 #[test]
 fn a_first_run_above_its_limit_asks_for_confirmation() {
     let project = starter();
-    let job = fs::read_dir(project.path().join("jobs")).expect("jobs").filter_map(Result::ok).map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "yml") && fs::read_to_string(path).is_ok_and(|text| text.contains("milestones:")))
+    let job = fs::read_dir(project.path().join("jobs"))
+        .expect("jobs")
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| {
+            path.extension().is_some_and(|extension| extension == "yml")
+                && fs::read_to_string(path).is_ok_and(|text| text.contains("milestones:"))
+        })
         .expect("a milestone job");
     let text = fs::read_to_string(&job).expect("readable");
     fs::write(&job, format!("{text}\nlimits: {{first_run: 1}}\n")).expect("writable");
@@ -193,7 +207,11 @@ fn a_missing_ledger_is_never_made_for_a_real_provider() {
     let file = project.path().join("milepost.yml");
     let text = fs::read_to_string(&file).expect("readable");
     assert!(text.contains("{outbox: {dir: outbox}}"), "the starter's provider line");
-    fs::write(&file, text.replace("{outbox: {dir: outbox}}", "{resend: {api_key: \"file:key\", base_url: \"http://127.0.0.1:9\"}}")).expect("writable");
+    fs::write(
+        &file,
+        text.replace("{outbox: {dir: outbox}}", "{resend: {api_key: \"file:key\", base_url: \"http://127.0.0.1:9\"}}"),
+    )
+    .expect("writable");
     fs::write(project.path().join("key"), "re_test\n").expect("writable");
     let refused = milepost(project.path(), &["run"]).expect(7);
     assert!(format!("{}{}", refused.stdout, refused.stderr).contains("milepost ledger create"), "{}", refused.stderr);
@@ -227,7 +245,14 @@ fn a_broken_project_is_named_in_full() {
         .map(|finding| {
             let text = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
             let help = finding["help"].as_str().map_or(String::new(), |help| format!(" | {help}"));
-            format!("{}:{}:{} {} {}{help}", text("file"), finding["line"], finding["column"], text("code"), text("message"))
+            format!(
+                "{}:{}:{} {} {}{help}",
+                text("file"),
+                finding["line"],
+                finding["column"],
+                text("code"),
+                text("message")
+            )
         })
         .collect();
     insta::assert_snapshot!("broken_project", lines.join("\n"));

@@ -111,7 +111,9 @@ fn broken_rules(path: &str, text: &str) -> Vec<String> {
         for import in words_after(code, "crate::").filter(|import| *import != module) {
             let allowed = edge || layer_of(import).is_none_or(|imported| Some(imported) < layer);
             if !allowed {
-                broken.push(format!("src/{path}:{number}: `{module}` may not import `{import}`: it is not in a lower layer"));
+                broken.push(format!(
+                    "src/{path}:{number}: `{module}` may not import `{import}`: it is not in a lower layer"
+                ));
             }
         }
         for (door, keeper) in DOORS {
@@ -153,7 +155,8 @@ fn a_crossed_layer_is_found() {
 
 #[test]
 fn a_second_door_is_found() {
-    let second = "//! Runs.\nuse datafusion::prelude::SessionContext;\n// use sqlx::Row;\nuse crate::warehouse::arrow::Batch;\n";
+    let second =
+        "//! Runs.\nuse datafusion::prelude::SessionContext;\n// use sqlx::Row;\nuse crate::warehouse::arrow::Batch;\n";
     assert_eq!(broken_rules("run/mod.rs", second), ["src/run/mod.rs:2: only `warehouse` speaks `datafusion`"]);
     assert!(broken_rules("warehouse/mod.rs", "//! Queries.\nuse datafusion::arrow::array::Array;\n").is_empty());
     assert_eq!(broken_rules("model/x.rs", "fn f() {}\n").len(), 1, "a module without its contract line");

@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 
+use crate::cli::Context;
 use crate::cli::diagnostics::{self, DiagnosticJson};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Format, errors_take_colour};
-use crate::cli::Context;
 use crate::model::Severity;
 use crate::run::{self, Exit};
 

@@ -48,12 +48,8 @@ fn parse_state(text: &str) -> Result<DeliveryState, String> {
 impl Deliveries {
     pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         let DeliveriesCommand::List(list) = self.command;
-        let filter = run::DeliveryQuery {
-            job: list.job,
-            state: list.state,
-            profile_id: list.profile,
-            limit: list.limit,
-        };
+        let filter =
+            run::DeliveryQuery { job: list.job, state: list.state, profile_id: list.profile, limit: list.limit };
         let rows = run::deliveries(&context.workspace, filter).await?;
         context.output.result(&report_text::deliveries(&rows), &rows);
         Ok(Exit::Done)

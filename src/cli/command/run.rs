@@ -71,9 +71,8 @@ impl Run {
 
     /// Runs, reports, and returns the exit with the files people open next.
     pub(super) async fn carry_out(self, context: &Context) -> Result<(Exit, Vec<String>), Failure> {
-        let (shutdown, why) = interrupt::listen().map_err(|error| {
-            Failure::new(Exit::Failed, format!("signals cannot be listened for: {error}"), None)
-        })?;
+        let (shutdown, why) = interrupt::listen()
+            .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be listened for: {error}"), None))?;
         let bar = Arc::new(Bar::new(context.output.shows_progress()));
         let shown = bar.clone();
         let progress = Arc::new(move |progress| shown.show(&progress));
