@@ -77,7 +77,7 @@ pub(super) async fn decide_job(
         }
         candidates_seen(seen);
     }
-    decided.dropped = stream.tally().counts().into_iter().filter(|(_, count)| *count > 0).collect();
+    decided.dropped = stream.tally().by_reason().filter(|(_, count)| *count > 0).collect();
     Ok(decided)
 }
 

@@ -5,12 +5,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::clock::Clock;
-use crate::evaluate::{PeriodChoice, Query, Request};
-pub struct WrittenTable {
-    pub file: Option<PathBuf>,
-    pub rows: u64,
-    pub text: String,
-}
+use crate::evaluate::{EvaluateError, FlagColumns, PeriodChoice, Query, Request};
+use crate::warehouse::{TableFile, WrittenTable};
 
 use super::{RunError, Workspace, WorkspaceOptions};
 
@@ -59,8 +55,26 @@ pub async fn table(options: &WorkspaceOptions, request: &TableRequest, json: boo
         });
     }
     let evaluation = evaluation(request.as_of, request.period.clone());
-    let _ = (evaluation, json);
-    Err(RunError::Interrupted)
+    let rows = match request.kind {
+        TableKind::Flags { all, wide } => {
+            let columns = if wide {
+                FlagColumns::Wide
+            } else if all {
+                FlagColumns::All
+            } else {
+                FlagColumns::Reached
+            };
+            prepared.compiled.flags(&workspace.warehouse, &evaluation, columns).await?
+        }
+        TableKind::Metrics => prepared.compiled.metrics(&workspace.warehouse, &evaluation).await?,
+    };
+    let file = match &request.output {
+        Some(path) => TableFile::at(&options.start.join(path)),
+        None if json => Ok(TableFile::json_text()),
+        None => Ok(TableFile::text()),
+    };
+    let file = file.map_err(EvaluateError::from)?;
+    Ok(rows.write(file).await.map_err(EvaluateError::from)?)
 }
 
 /// The queries of a job, readable.
@@ -76,7 +90,7 @@ pub async fn queries(
     let workspace = Workspace::open(options).await?;
     let job = workspace.jobs(&[job.to_owned()])?[0];
     let prepared = workspace.prepare_valid(job).await?;
-    Ok(prepared.compiled.queries(&evaluation(as_of, period)))
+    Ok(prepared.compiled.queries(&evaluation(as_of, period))?)
 }
 
 /// An evaluation for everybody.
