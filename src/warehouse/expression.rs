@@ -7,14 +7,14 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::empty::EmptyTable;
-use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::prelude::SessionContext;
+use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, Ident, SelectItem, SetExpr, Spanned, Visit, Visitor, visit_expressions,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::place::{place_of_span, planning_errors};
+use super::runtime::with_own_catalog;
 use super::session::{Session, plan_query};
 use super::statement::{Allowed, inspect, parse_expression, parse_query};
 use crate::model::diagnostic::{Diagnostic, Located, Place};
@@ -137,10 +137,7 @@ fn blank_query() -> Result<datafusion::sql::sqlparser::ast::Query, Diagnostic> {
 }
 
 fn state_with(state: &SessionState, scope: Scope<'_>) -> Result<SessionState, DataFusionError> {
-    let state = SessionStateBuilder::new_from_existing(state.clone())
-        .with_catalog_list(Arc::new(datafusion::catalog::MemoryCatalogProviderList::new()))
-        .build();
-    let context = SessionContext::new_with_state(state);
+    let context = with_own_catalog(state)?;
     let table = Arc::new(EmptyTable::new(Arc::clone(scope.columns)));
     context.register_table(TableReference::bare(scope.relation), table)?;
     Ok(context.state())

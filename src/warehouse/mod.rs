@@ -23,7 +23,6 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::execution::SessionState;
-use datafusion::prelude::SessionContext;
 use jiff::Timestamp;
 
 pub use aggregate::{Aggregate, AggregateKind, AggregatePart};
@@ -67,8 +66,13 @@ impl Warehouse {
         options: &WarehouseOptions,
     ) -> Result<(Self, Vec<Diagnostic>), WarehouseError> {
         let state = runtime::session_state(options, &runtime::runtime(options)?);
-        let mut warehouse =
-            Self { state, tables: BTreeMap::new(), views: Vec::new(), broken: BTreeSet::new(), vars: vars_of(project) };
+        let mut warehouse = Self {
+            state,
+            tables: BTreeMap::new(),
+            views: Vec::new(),
+            broken: BTreeSet::new(),
+            vars: vars_of(project),
+        };
         let mut diagnostics = warehouse.open_tables(project).await?;
         let known: BTreeSet<String> = warehouse.trial_parameters().names().map(str::to_owned).collect();
         let (views, findings) = views::arrange(project, &warehouse.state, &known, &mut warehouse.broken);
@@ -103,9 +107,9 @@ impl Warehouse {
 
     /// The parameters of views under inspection: any instants do.
     fn trial_parameters(&self) -> Parameters {
-        [AS_OF, PERIOD_START, PERIOD_END].into_iter().fold(self.vars.clone(), |parameters, name| {
-            parameters.with(name, Parameter::Instant(Timestamp::UNIX_EPOCH))
-        })
+        [AS_OF, PERIOD_START, PERIOD_END]
+            .into_iter()
+            .fold(self.vars.clone(), |parameters, name| parameters.with(name, Parameter::Instant(Timestamp::UNIX_EPOCH)))
     }
 
     async fn open_tables(&mut self, project: &Project) -> Result<Vec<Diagnostic>, WarehouseError> {
@@ -152,17 +156,8 @@ impl Warehouse {
     }
 
     fn empty_session(&self, parameters: Parameters) -> Result<Session, WarehouseError> {
-        // The default catalog is shared by clones of a state: a session needs one of its own.
-        let context = SessionContext::new_with_state(
-            datafusion::execution::SessionStateBuilder::new_from_existing(self.state.clone())
-                .with_catalog_list(Arc::new(datafusion::catalog::MemoryCatalogProviderList::new()))
-                .build(),
-        );
-        let catalog = datafusion::catalog::MemoryCatalogProvider::new();
-        let schema = Arc::new(datafusion::catalog::MemorySchemaProvider::new());
-        datafusion::catalog::CatalogProvider::register_schema(&catalog, "public", schema)
+        let context = runtime::with_own_catalog(&self.state)
             .map_err(|error| WarehouseError::from_engine("setting up the warehouse", &error))?;
-        context.register_catalog("datafusion", Arc::new(catalog));
         for (name, provider) in &self.tables {
             context
                 .register_table(TableReference::bare(name.as_str()), Arc::clone(provider))
@@ -173,7 +168,8 @@ impl Warehouse {
 }
 
 fn vars_of(project: &Project) -> Parameters {
-    project.vars.iter().fold(Parameters::default(), |parameters, (name, value)| {
-        parameters.with(name, Parameter::Scalar(value.clone()))
-    })
+    project
+        .vars
+        .iter()
+        .fold(Parameters::default(), |parameters, (name, value)| parameters.with(name, Parameter::Scalar(value.clone())))
 }

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+};
+use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::prelude::SessionConfig;
+use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::WarehouseError;
 use super::functions;
@@ -15,7 +19,8 @@ use super::functions;
 const DEFAULT_MEMORY_LIMIT_BYTES: u64 = 2_000_000_000;
 
 /// Where control groups state a process's memory limit, newest layout first.
-const CONTROL_GROUP_LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+const CONTROL_GROUP_LIMITS: [&str; 2] =
+    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
 /// How much of the machine queries may take.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +72,17 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
         let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
     }
     state
+}
+
+/// The same session with an empty catalog of its own; clones of a state share theirs.
+pub(super) fn with_own_catalog(state: &SessionState) -> Result<SessionContext, DataFusionError> {
+    let options = &state.config_options().catalog;
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema(&options.default_schema, Arc::new(MemorySchemaProvider::new()))?;
+    let catalogs = MemoryCatalogProviderList::new();
+    catalogs.register_catalog(options.default_catalog.clone(), Arc::new(catalog));
+    let state = SessionStateBuilder::new_from_existing(state.clone()).with_catalog_list(Arc::new(catalogs)).build();
+    Ok(SessionContext::new_with_state(state))
 }
 
 fn default_memory_limit_bytes() -> u64 {

@@ -136,12 +136,7 @@ impl Inspector<'_> {
         let scalar = state.scalar_functions().get(&name);
         if scalar.is_some_and(|function| function.signature().volatility != Volatility::Immutable) {
             let help = "use $as_of, the run's logical now".to_owned();
-            self.report(
-                "not-repeatable",
-                format!("`{name}` differs from run to run, so a replay would too"),
-                span,
-                Some(help),
-            );
+            self.report("not-repeatable", format!("`{name}` differs from run to run, so a replay would too"), span, Some(help));
         }
         let known = scalar.is_some()
             || state.aggregate_functions().contains_key(&name)
@@ -155,12 +150,7 @@ impl Inspector<'_> {
         }
         if ORDERED_AGGREGATES.contains(&name.as_str()) && function.over.is_none() && !is_ordered(function) {
             let help = format!("write `{name}(x order by y)`");
-            self.report(
-                "unordered-aggregate",
-                format!("`{name}` needs an order by, or its result changes by chance"),
-                span,
-                Some(help),
-            );
+            self.report("unordered-aggregate", format!("`{name}` needs an order by, or its result changes by chance"), span, Some(help));
         }
     }
 
@@ -191,8 +181,10 @@ impl Visitor for Inspector<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let changes =
-            matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_));
+        let changes = matches!(
+            *query.body,
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
+        );
         if changes {
             self.report("sql-not-a-select", "SQL here may only read".to_owned(), query.span(), None);
         }
@@ -205,12 +197,7 @@ impl Visitor for Inspector<'_> {
             TableFactor::Table { name, args: Some(_), .. } => {
                 let function = name.to_string().to_lowercase();
                 if !self.allowed.state.table_functions().contains_key(&function) {
-                    self.report(
-                        "unknown-function",
-                        format!("there is no table function `{function}`"),
-                        name.span(),
-                        None,
-                    );
+                    self.report("unknown-function", format!("there is no table function `{function}`"), name.span(), None);
                 }
             }
             _ => {}

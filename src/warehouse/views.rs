@@ -38,7 +38,8 @@ pub(super) fn arrange(
             Ok(query) => {
                 let (uses, findings) = inspect(&view.sql, &query, &allowed);
                 let (name, sql) = (view.name.clone(), view.sql.clone());
-                let view = ParsedView { name, sql, query, relations: uses.relations, parameters: uses.parameters };
+                let view =
+                    ParsedView { name, sql, query, relations: uses.relations, parameters: uses.parameters };
                 parsed.insert(view.name.clone(), view);
                 findings
             }
