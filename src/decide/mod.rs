@@ -88,7 +88,8 @@ fn standing(rules: &Rules, candidate: &Candidate, recorded: Option<&Recorded>, r
     if repeated {
         return Standing::Settled(counted(Decision::Known, Some("repeated_in_run")));
     }
-    if rules.is_baselined(candidate) {
+    // What the ledger has without an instant of its own was seen after the start: it must not fall back behind it.
+    if rules.is_baselined(candidate) && (candidate.dated || recorded.is_none()) {
         let decided = Decided { stored: !candidate.dated, ..counted(Decision::Baselined, None) };
         return Standing::Settled(decided);
     }

@@ -51,9 +51,9 @@ impl Rules {
     /// What the ledger has for the candidate's part, also under the milestone's earlier names.
     fn kept_start(&self, candidate: &Candidate) -> Option<Timestamp> {
         let part = self.parts.get(candidate.part)?;
-        let names = std::iter::once(&part.name).chain(&part.aliases);
+        let mut names = std::iter::once(&part.name).chain(&part.aliases);
         let level = candidate.level().filter(|_| !part.levels.is_empty());
-        names.filter_map(|name| self.starts.get(&start_key(name, level))).next().copied()
+        names.find_map(|name| self.starts.get(&start_key(name, level))).copied()
     }
 }
 

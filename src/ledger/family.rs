@@ -68,6 +68,7 @@ pub async fn connect(
             Ok(Box::new(SqliteLedger::connect(path, owner).await?))
         }
         LedgerLocation::Postgres(_) => Err(LedgerError::Unsupported { kind: "PostgreSQL" }),
+        LedgerLocation::Unresolved(finding) => Err(LedgerError::Unresolved { reason: finding.message.clone() }),
     }
 }
 
@@ -79,5 +80,6 @@ pub async fn create(location: &LedgerLocation, owner: &Owner) -> Result<(), Ledg
     match location {
         LedgerLocation::Sqlite(path) => SqliteLedger::create(path, owner).await,
         LedgerLocation::Postgres(_) => Err(LedgerError::Unsupported { kind: "PostgreSQL" }),
+        LedgerLocation::Unresolved(finding) => Err(LedgerError::Unresolved { reason: finding.message.clone() }),
     }
 }

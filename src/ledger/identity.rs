@@ -74,12 +74,14 @@ impl Identity {
             mac.update(part.as_bytes());
         }
         let digest = mac.finalize().into_bytes();
-        digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
-            use std::fmt::Write as _;
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hexadecimal(&digest[..16])
     }
+}
+
+/// Two digits per byte, in lower case.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }
 
 #[cfg(test)]

@@ -194,7 +194,10 @@ impl Ledger for MemoryLedger {
         let mut lease = store.lease(request);
         let job = store.jobs.get_mut(&request.job).expect("the job was entered above");
         lease.epoch = job.epoch;
-        job.runs.iter_mut().filter(|run| run.status == "running").for_each(|run| run.status = "abandoned".to_owned());
+        job.runs
+            .iter_mut()
+            .filter(|run| run.status == "running")
+            .for_each(|run| "abandoned".clone_into(&mut run.status));
         job.runs.push(RunRow {
             run_id: request.run_id.clone(),
             as_of: request.as_of,

@@ -48,6 +48,12 @@ pub enum LedgerError {
         /// The kind asked for, such as `PostgreSQL`.
         kind: &'static str,
     },
+    /// What `ledger:` refers to could not be read.
+    #[error("the ledger of this project is not known: {reason}")]
+    Unresolved {
+        /// What is missing.
+        reason: String,
+    },
     /// Another run holds the job.
     #[error("another run holds the job `{job}`: wait for it to end, then run again")]
     Held {

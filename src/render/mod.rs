@@ -1,1 +1,296 @@
-//! Templates compiled once, strict and escaped; a candidate becomes a message.
+//! Templates compiled once, strict and escaped; a candidate becomes a [`Message`].
+//!
+//! Guarantees: every name and filter of every branch is checked before a run; a value never becomes markup, a
+//! header, a template or a link that runs code; the same inputs give the same bytes. Rendering reads no file, no
+//! clock and no network. A profile whose data breaks its template is an error of that profile alone.
+
+mod compile;
+mod expression;
+mod filters;
+mod headers;
+mod language;
+mod markup;
+mod mjml;
+mod plain_text;
+mod positions;
+mod source;
+mod stand_ins;
+mod tokenizer;
+mod values;
+mod walk;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::shape::ScalarKind;
+use crate::model::{Candidate, EmailAddress, Mailbox, Message, Shape};
+use crate::project::{Category, Job, Project};
+use compile::{CLIPPED_BYTES, CompiledMessage, Compiler, Line};
+use values::View;
+
+pub use filters::{FilterDoc, filter_docs};
+
+/// Why a candidate's message could not be made. No variant holds a value of the profile.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The profile's data broke the template.
+    #[error("{place}: {reason} for this profile; guard the value in the template, or correct the data")]
+    Template {
+        /// The template's file, line and column.
+        place: String,
+        /// What liquid said.
+        reason: String,
+    },
+    /// Nothing is left of the subject.
+    #[error("{place}: the subject is empty for this profile; give its values a `| default:`")]
+    EmptySubject {
+        /// Where the subject is written.
+        place: String,
+    },
+    /// Nothing is left of the text part.
+    #[error("{place}: the text part is empty for this profile; show something in every branch")]
+    EmptyText {
+        /// The template's file.
+        place: String,
+    },
+    /// The address of the unsubscribe page is not usable.
+    #[error("{place}: the unsubscribe address {reason}; correct `unsubscribe.url` or the audience column it uses")]
+    Unsubscribe {
+        /// Where the address is written.
+        place: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The candidate has no valid address; such candidates are decided `invalid_address` before.
+    #[error("the candidate has no valid address")]
+    Address,
+    /// The candidate is of no message of this job.
+    #[error("the job has no message {part}")]
+    UnknownPart {
+        /// The candidate's part.
+        part: usize,
+    },
+}
+
+/// The compiled messages of one job.
+pub struct Composer {
+    messages: Vec<CompiledMessage>,
+    /// What every message of the run sees beside its candidate.
+    run_wide: Map<String, Value>,
+    from: Mailbox,
+    marketing: bool,
+    redirect: Option<(Mailbox, String)>,
+    clipped: AtomicU64,
+    cleaned: AtomicU64,
+}
+
+/// The longest address that fits into a header of every provider.
+const LONGEST_ADDRESS: usize = 900;
+
+impl Composer {
+    /// Compiles every message of a job against what its candidates show: one shape per message, each an object.
+    /// `None` when any finding is an error; the findings of all messages are returned at once.
+    pub fn new(project: &Project, job: &Job, shapes: &[Shape]) -> (Option<Self>, Vec<Diagnostic>) {
+        let mut compiler = Compiler::new(project, job);
+        let mut messages = Vec::new();
+        for (position, spec) in job.messages().into_iter().enumerate() {
+            let globals = globals(project, job, shapes.get(position));
+            messages.extend(compiler.message(spec, &globals));
+        }
+        let diagnostics = compiler.diagnostics;
+        let sound = diagnostics.iter().all(|finding| finding.severity != Severity::Error);
+        let composer = (sound && messages.len() == job.messages().len()).then(|| Self {
+            messages,
+            run_wide: run_wide(project, job),
+            from: job.sender.clone(),
+            marketing: job.category == Category::Marketing,
+            redirect: project
+                .redirect_to
+                .clone()
+                .map(|mailbox| (mailbox, format!("[{}] ", project.environment.as_deref().unwrap_or("redirected")))),
+            clipped: AtomicU64::new(0),
+            cleaned: AtomicU64::new(0),
+        });
+        (composer, diagnostics)
+    }
+
+    /// Per message, the dotted paths of the candidate's context that it reads.
+    pub fn references(&self) -> Vec<BTreeSet<String>> {
+        self.messages.iter().map(|message| message.references.clone()).collect()
+    }
+
+    /// How many messages so far were longer than Gmail shows (102 KB of HTML).
+    pub fn clipped(&self) -> u64 {
+        self.clipped.load(Ordering::Relaxed)
+    }
+
+    /// How many runs of control characters were replaced in subjects and headers so far.
+    pub fn cleaned(&self) -> u64 {
+        self.cleaned.load(Ordering::Relaxed)
+    }
+
+    /// Renders one message; `as_of` is the run's logical time and becomes the message's date.
+    ///
+    /// # Errors
+    /// When the profile's data breaks a template, or leaves the subject, the text or the unsubscribe address empty.
+    pub fn compose(&self, candidate: &Candidate, delivery_id: &str, as_of: Timestamp) -> Result<Message, RenderError> {
+        let compiled = self.messages.get(candidate.part).ok_or(RenderError::UnknownPart { part: candidate.part })?;
+        let as_of_text = as_of.to_string();
+        let mut fields: Vec<(&str, View<'_>)> =
+            self.run_wide.iter().map(|(name, value)| (name.as_str(), View::of(value))).collect();
+        fields.push(("run", View::Object(vec![("as_of", View::text(&as_of_text))])));
+        fields.extend(candidate.context.iter().map(|(name, value)| (name.as_str(), View::of(value))));
+        let mut view = View::Object(fields);
+
+        let leave = compiled.unsubscribe.as_ref().map(|line| unsubscribe_address(line, &view)).transpose()?;
+        if let Some(address) = &leave {
+            view.push("unsubscribe_url", View::text(address));
+        }
+        let subject = self.subject(&compiled.subject, &view)?;
+        let preheader = compiled.preheader.as_ref().map(|line| rendered(line, &view)).transpose()?.unwrap_or_default();
+        let preheader = self.one_line(&preheader);
+        view.push("preheader", View::text(&preheader));
+
+        let html = rendered(&compiled.html, &view)?;
+        let text = text_of(compiled, &view)?;
+        let headers = self.headers(compiled, &view, leave.as_deref())?;
+        if html.len() > CLIPPED_BYTES {
+            self.clipped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Message {
+            delivery_id: delivery_id.to_owned(),
+            from: self.from.clone(),
+            to: self.recipient(candidate)?,
+            reply_to: compiled.reply_to.clone(),
+            subject,
+            html,
+            text,
+            headers,
+            date: as_of,
+        })
+    }
+
+    fn recipient(&self, candidate: &Candidate) -> Result<Mailbox, RenderError> {
+        if let Some((mailbox, _)) = &self.redirect {
+            return Ok(mailbox.clone());
+        }
+        let address = candidate.address.as_deref().and_then(EmailAddress::parse).ok_or(RenderError::Address)?;
+        Ok(Mailbox { name: None, address })
+    }
+
+    fn one_line(&self, text: &str) -> String {
+        let (line, cleaned) = headers::one_line(text);
+        self.cleaned.fetch_add(cleaned, Ordering::Relaxed);
+        line
+    }
+
+    fn subject(&self, line: &Line, view: &View<'_>) -> Result<String, RenderError> {
+        let subject = self.one_line(&rendered(line, view)?);
+        if subject.is_empty() {
+            return Err(RenderError::EmptySubject { place: line.place.clone() });
+        }
+        let prefix = self.redirect.as_ref().map_or("", |(_, prefix)| prefix);
+        Ok(headers::cut_subject(format!("{prefix}{subject}")))
+    }
+
+    fn headers(
+        &self,
+        compiled: &CompiledMessage,
+        view: &View<'_>,
+        leave: Option<&str>,
+    ) -> Result<Vec<(String, String)>, RenderError> {
+        let mut headers = Vec::with_capacity(compiled.headers.len() + 2);
+        for (name, line) in &compiled.headers {
+            let value = self.one_line(&rendered(line, view)?);
+            if !value.is_empty() {
+                headers.push((name.clone(), headers::ascii_value(&value)));
+            }
+        }
+        if let Some(address) = leave.filter(|_| self.marketing) {
+            headers.push(("List-Unsubscribe".into(), format!("<{address}>")));
+            headers.push(("List-Unsubscribe-Post".into(), "List-Unsubscribe=One-Click".into()));
+        }
+        Ok(headers)
+    }
+}
+
+fn rendered(line: &Line, view: &View<'_>) -> Result<String, RenderError> {
+    line.template
+        .render(view)
+        .map_err(|fault| RenderError::Template { place: line.place.clone(), reason: fault.message })
+}
+
+fn text_of(compiled: &CompiledMessage, view: &View<'_>) -> Result<String, RenderError> {
+    let mut text = rendered(&compiled.text, view)?;
+    if text.contains('\0') {
+        text = text.replace('\0', "\u{fffd}");
+    }
+    let text = if compiled.text_is_derived { plain_text::tidy(&text) } else { text.trim().to_owned() };
+    if text.is_empty() {
+        return Err(RenderError::EmptyText { place: compiled.text.place.clone() });
+    }
+    Ok(text)
+}
+
+fn unsubscribe_address(line: &Line, view: &View<'_>) -> Result<String, RenderError> {
+    let address = rendered(line, view)?;
+    let address = address.trim();
+    let refused = |reason| RenderError::Unsubscribe { place: line.place.clone(), reason };
+    let parsed = url::Url::parse(address).map_err(|_| refused("is not an address for this profile"))?;
+    if parsed.scheme() != "https" {
+        return Err(refused("does not begin with https:// for this profile"));
+    }
+    let written = String::from(parsed);
+    if written.len() > LONGEST_ADDRESS {
+        return Err(refused("is longer than 900 characters for this profile"));
+    }
+    Ok(written)
+}
+
+/// Everything a template may see.
+fn globals(project: &Project, job: &Job, candidate: Option<&Shape>) -> Shape {
+    let text = || Shape::scalar(ScalarKind::Text);
+    let mut fields = match candidate {
+        Some(Shape::Object(fields)) => fields.clone(),
+        _ => std::collections::BTreeMap::new(),
+    };
+    let description = if job.description.is_some() { text() } else { Shape::nullable(ScalarKind::Text) };
+    fields.insert("project".into(), text());
+    fields.insert("job".into(), Shape::object([("name", text()), ("description", description)]));
+    fields.insert("run".into(), Shape::object([("as_of", Shape::scalar(ScalarKind::Time))]));
+    fields.insert("vars".into(), Shape::object(project.vars.iter().map(|(name, value)| (name, shape_of(value)))));
+    fields.insert("preheader".into(), text());
+    if project.unsubscribe.is_some() {
+        fields.insert("unsubscribe_url".into(), text());
+    }
+    if job.postal_address.is_some() {
+        fields.insert("postal_address".into(), text());
+    }
+    Shape::Object(fields)
+}
+
+fn shape_of(value: &Value) -> Shape {
+    match value {
+        Value::Bool(_) => Shape::scalar(ScalarKind::Boolean),
+        Value::Number(_) => Shape::scalar(ScalarKind::Number),
+        Value::String(_) => Shape::scalar(ScalarKind::Text),
+        Value::Null => Shape::nullable(ScalarKind::Text),
+        Value::Array(_) | Value::Object(_) => Shape::Any,
+    }
+}
+
+/// The values of [`globals`] that are the same for every candidate.
+fn run_wide(project: &Project, job: &Job) -> Map<String, Value> {
+    let mut values = Map::new();
+    values.insert("project".into(), Value::from(project.name.as_str()));
+    values.insert("job".into(), serde_json::json!({"name": job.name, "description": job.description}));
+    values.insert("vars".into(), Value::Object(project.vars.clone().into_iter().collect()));
+    if let Some(address) = &job.postal_address {
+        values.insert("postal_address".into(), Value::from(address.as_str()));
+    }
+    values
+}

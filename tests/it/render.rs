@@ -1,1 +1,6 @@
-//! Hostile values and broken templates.
+//! Templates checked in every branch, hostile values kept harmless, and the bytes of whole messages.
+
+mod check;
+mod compose;
+mod house;
+mod markup;

@@ -19,18 +19,28 @@ pub(super) async fn dispatch(
         return Ok(());
     }
     let mut writer = ledger.writer.lock().await;
-    let mut transaction = ledger.write(&mut writer, lease).await?;
-    let mut claimed = false;
-    if lease.aliases.is_empty() || free_under_aliases(ledger, &mut transaction, lease, deliveries).await? {
-        insert_batches(&mut transaction, batches, deliveries).await.map_err(|error| ledger.said(&error))?;
-        let written = insert_claims(ledger, &mut transaction, lease, deliveries).await?;
-        claimed = written == deliveries.len() as u64;
+    ledger.begin_held(&mut writer, lease).await?;
+    match claim(ledger, &mut writer.connection, lease, (batches, deliveries)).await {
+        Ok(written) if written < deliveries.len() as u64 => {
+            writer.roll_back().await;
+            Err(refused_claim(ledger, &mut writer.connection, lease, deliveries).await?)
+        }
+        claimed => ledger.end(&mut writer, claimed.map(|_| ())).await,
     }
-    if claimed {
-        return ledger.commit(transaction).await;
+}
+
+/// Claims what may be claimed, or nothing, and says how many that was.
+async fn claim(
+    ledger: &SqliteLedger,
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+    (batches, deliveries): (&[Batch], &[Dispatch]),
+) -> Result<u64, LedgerError> {
+    if !lease.aliases.is_empty() && !free_under_aliases(ledger, connection, lease, deliveries).await? {
+        return Ok(0);
     }
-    transaction.rollback().await.map_err(|error| ledger.said(&error))?;
-    Err(refused_claim(ledger, &mut writer, lease, deliveries).await?)
+    insert_batches(connection, batches, deliveries).await.map_err(|error| ledger.said(&error))?;
+    insert_claims(ledger, connection, lease, deliveries).await
 }
 
 /// Whether no row under an earlier name of the job stands against the claims.
@@ -164,7 +174,23 @@ pub(super) async fn settle(
         return Ok(());
     }
     let mut writer = ledger.writer.lock().await;
-    let mut transaction = ledger.write(&mut writer, lease).await?;
+    ledger.begin_held(&mut writer, lease).await?;
+    match update_outcomes(ledger, &mut writer.connection, lease, settlements).await {
+        Ok(written) if written < settlements.len() as u64 => {
+            writer.roll_back().await;
+            Err(refused_outcome(ledger, &mut writer.connection, lease, settlements).await?)
+        }
+        settled => ledger.end(&mut writer, settled.map(|_| ())).await,
+    }
+}
+
+/// Writes the outcomes that the state machine allows and says how many those were.
+async fn update_outcomes(
+    ledger: &SqliteLedger,
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+    settlements: &[Settlement],
+) -> Result<u64, LedgerError> {
     let legal = transition::sql_pairs(transition::may_settle);
     let mut written = 0;
     for chunk in settlements.chunks(ROWS_PER_STATEMENT) {
@@ -186,14 +212,10 @@ pub(super) async fn settle(
         );
         query.push(&legal).push(")");
         let persistent = chunk.len() == ROWS_PER_STATEMENT;
-        let done = query.build().persistent(persistent).execute(&mut *transaction).await;
+        let done = query.build().persistent(persistent).execute(&mut *connection).await;
         written += done.map_err(|error| ledger.said(&error))?.rows_affected();
     }
-    if written == settlements.len() as u64 {
-        return ledger.commit(transaction).await;
-    }
-    transaction.rollback().await.map_err(|error| ledger.said(&error))?;
-    Err(refused_outcome(ledger, &mut writer, lease, settlements).await?)
+    Ok(written)
 }
 
 /// Names the first outcome that does not fit its delivery.

@@ -82,9 +82,19 @@ pub(super) async fn record(
         return Ok(());
     }
     let mut writer = ledger.writer.lock().await;
-    let mut transaction = ledger.write(&mut writer, lease).await?;
+    ledger.begin_held(&mut writer, lease).await?;
+    let done = record_all(ledger, &mut writer.connection, lease, records).await;
+    ledger.end(&mut writer, done).await
+}
+
+async fn record_all(
+    ledger: &SqliteLedger,
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+    records: &[DecisionRecord],
+) -> Result<(), LedgerError> {
     let keys: Vec<DeliveryKey> = records.iter().map(|record| record.key.clone()).collect();
-    let found = lookup(ledger, &mut transaction, lease, &keys).await?;
+    let found = lookup(ledger, connection, lease, &keys).await?;
     let mut changes = Vec::with_capacity(records.len());
     let mut seen = HashSet::with_capacity(records.len());
     for (record, found) in records.iter().zip(found) {
@@ -103,9 +113,9 @@ pub(super) async fn record(
     for chunk in changes.chunks(ROWS_PER_STATEMENT) {
         let mut query = statement(ledger, lease, chunk);
         let persistent = chunk.len() == ROWS_PER_STATEMENT;
-        query.build().persistent(persistent).execute(&mut *transaction).await.map_err(|error| ledger.said(&error))?;
+        query.build().persistent(persistent).execute(&mut *connection).await.map_err(|error| ledger.said(&error))?;
     }
-    ledger.commit(transaction).await
+    Ok(())
 }
 
 fn statement(ledger: &SqliteLedger, lease: &Lease, records: &[&DecisionRecord]) -> QueryBuilder<Sqlite> {

@@ -8,8 +8,10 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use super::writer::Writer;
 use super::{SqliteLedger, failure, stored};
 use crate::clock::{Clock, random_bytes};
+use crate::ledger::identity::hexadecimal;
 use crate::ledger::{Identity, LedgerError, Owner};
 
 /// What the file says it is, beside being SQLite; `schema.sql` sets it.
@@ -58,7 +60,7 @@ pub(super) async fn connect(path: &Path, owner: &Owner) -> Result<SqliteLedger, 
         return Err(foreign(path, reason));
     }
     // A wave touches many pages: a larger log between checkpoints writes each of them once instead of per wave.
-    sqlx::raw_sql("pragma journal_mode = wal; pragma wal_autocheckpoint = 8000; pragma cache_size = -32768")
+    sqlx::raw_sql("pragma journal_mode = wal; pragma wal_autocheckpoint = 8000; pragma cache_size = -32768; pragma temp_store = memory")
         .execute(&mut writer)
         .await
         .map_err(said(path))?;
@@ -67,7 +69,7 @@ pub(super) async fn connect(path: &Path, owner: &Owner) -> Result<SqliteLedger, 
         path: path.to_owned(),
         owner: found,
         identity,
-        writer: tokio::sync::Mutex::new(writer),
+        writer: tokio::sync::Mutex::new(Writer::new(writer)),
         reader: tokio::sync::Mutex::new(reader),
         held: std::sync::Mutex::default(),
     })
@@ -136,7 +138,6 @@ pub(super) async fn create(path: &Path, owner: &Owner) -> Result<(), LedgerError
 async fn fill(path: &Path, owner: &Owner) -> Result<(), LedgerError> {
     let key =
         random_bytes::<32>().map_err(|error| unavailable(path, format!("no random key could be made: {error}")))?;
-    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut connection = options(path).journal_mode(SqliteJournalMode::Delete).connect().await.map_err(said(path))?;
     sqlx::raw_sql(include_str!("schema.sql")).execute(&mut connection).await.map_err(said(path))?;
     let facts = [
@@ -144,7 +145,7 @@ async fn fill(path: &Path, owner: &Owner) -> Result<(), LedgerError> {
         ("project", Some(owner.project.clone())),
         ("environment", owner.environment.clone()),
         ("created_at", Some(stored(Clock::System.now()))),
-        ("identity_key", Some(key)),
+        ("identity_key", Some(hexadecimal(&key))),
     ];
     for (name, value) in facts {
         let Some(value) = value else { continue };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::{Connection, QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::{SqliteLedger, file, names, stored};
 use crate::ledger::{Lease, LedgerError, Owner, RunEnd, RunRequest};
@@ -22,33 +22,37 @@ pub(super) async fn open(ledger: &SqliteLedger, request: &RunRequest) -> Result<
         })?);
     }
     let mut writer = ledger.writer.lock().await;
-    let taken = async {
-        let mut transaction = writer.begin_with("begin immediate").await?;
-        for name in &held {
-            take(&mut transaction, name, request).await?;
-        }
-        let lease = read(&mut transaction, request).await?;
-        sqlx::query("update runs set status = 'abandoned' where job = ? and status = 'running'")
-            .bind(&request.job)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "insert into runs (run_id, job, epoch, as_of, started_at, status) values (?, ?, ?, ?, ?, 'running')",
-        )
-        .bind(&request.run_id)
-        .bind(&request.job)
-        .bind(lease.epoch)
-        .bind(stored(request.as_of))
-        .bind(stored(request.now))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(lease)
-    };
-    let found = taken.await.map_err(|error| ledger.said(&error))?;
-    let lease = understand(ledger, found)?;
+    ledger.begin(&mut writer).await?;
+    let taken = begin_run(&mut writer.connection, &held, request).await;
+    let lease = taken.map_err(|error| ledger.said(&error)).and_then(|found| understand(ledger, found));
+    let lease = ledger.end(&mut writer, lease).await?;
     ledger.held.lock().expect("no holder of this lock panics").insert(request.job.clone(), locks);
     Ok(lease)
+}
+
+/// Raises the epoch under every name, and writes the run's row.
+async fn begin_run(
+    connection: &mut SqliteConnection,
+    held: &[&str],
+    request: &RunRequest,
+) -> Result<Found, sqlx::Error> {
+    for name in held {
+        take(connection, name, request).await?;
+    }
+    let found = read(connection, request).await?;
+    sqlx::query("update runs set status = 'abandoned' where job = ? and status = 'running'")
+        .bind(&request.job)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("insert into runs (run_id, job, epoch, as_of, started_at, status) values (?, ?, ?, ?, ?, 'running')")
+        .bind(&request.run_id)
+        .bind(&request.job)
+        .bind(found.epoch)
+        .bind(stored(request.as_of))
+        .bind(stored(request.now))
+        .execute(connection)
+        .await?;
+    Ok(found)
 }
 
 pub(super) async fn look(ledger: &SqliteLedger, request: &RunRequest) -> Result<Lease, LedgerError> {
@@ -129,21 +133,20 @@ fn understand(ledger: &SqliteLedger, found: Found) -> Result<Lease, LedgerError>
 
 pub(super) async fn heartbeat(ledger: &SqliteLedger, lease: &Lease, now: Timestamp) -> Result<(), LedgerError> {
     let mut writer = ledger.writer.lock().await;
-    let mut transaction = ledger.write(&mut writer, lease).await?;
-    sqlx::query("update leases set heartbeat_at = ? where job = ?")
+    ledger.begin_held(&mut writer, lease).await?;
+    let done = sqlx::query("update leases set heartbeat_at = ? where job = ?")
         .bind(stored(now))
         .bind(&lease.job)
-        .execute(&mut *transaction)
-        .await
-        .map_err(|error| ledger.said(&error))?;
-    ledger.commit(transaction).await
+        .execute(&mut writer.connection)
+        .await;
+    ledger.end(&mut writer, done.map(|_| ()).map_err(|error| ledger.said(&error))).await
 }
 
 pub(super) async fn close(ledger: &SqliteLedger, lease: &Lease, end: &RunEnd) -> Result<(), LedgerError> {
     let mut writer = ledger.writer.lock().await;
-    let mut transaction = ledger.write(&mut writer, lease).await?;
-    write_end(&mut transaction, lease, end).await.map_err(|error| ledger.said(&error))?;
-    ledger.commit(transaction).await?;
+    ledger.begin_held(&mut writer, lease).await?;
+    let done = write_end(&mut writer.connection, lease, end).await.map_err(|error| ledger.said(&error));
+    ledger.end(&mut writer, done).await?;
     ledger.held.lock().expect("no holder of this lock panics").remove(&lease.job);
     Ok(())
 }
@@ -151,12 +154,13 @@ pub(super) async fn close(ledger: &SqliteLedger, lease: &Lease, end: &RunEnd) ->
 async fn write_end(connection: &mut SqliteConnection, lease: &Lease, end: &RunEnd) -> Result<(), sqlx::Error> {
     let now = stored(end.now);
     let counts = serde_json::to_string(&end.counts).expect("names and numbers are always JSON");
-    sqlx::query("update runs set status = ?, ended_at = ?, provider = ?, counts = ? where run_id = ?")
+    sqlx::query("update runs set status = ?, ended_at = ?, provider = ?, counts = ? where job = ? and epoch = ?")
         .bind(&end.status)
         .bind(&now)
         .bind(&end.provider)
         .bind(counts)
-        .bind(&lease.run_id)
+        .bind(&lease.job)
+        .bind(lease.epoch)
         .execute(&mut *connection)
         .await?;
     let sql = "update jobs set last_provider = case when ?1 = 'refused' then last_provider else ?2 end,

@@ -11,6 +11,7 @@ mod file;
 mod leases;
 mod reading;
 mod recovery;
+mod writer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -19,7 +20,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
+use sqlx::SqliteConnection;
 
 use super::{
     Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease, Ledger,
@@ -35,7 +36,7 @@ pub struct SqliteLedger {
     path: PathBuf,
     owner: Owner,
     identity: Identity,
-    writer: tokio::sync::Mutex<SqliteConnection>,
+    writer: tokio::sync::Mutex<writer::Writer>,
     reader: tokio::sync::Mutex<SqliteConnection>,
     /// The locked files of each job this process holds, also under its earlier names.
     held: Mutex<HashMap<String, Vec<File>>>,
@@ -65,28 +66,6 @@ impl SqliteLedger {
     /// Turns what the database said into words for people.
     fn said(&self, error: &sqlx::Error) -> LedgerError {
         self.unavailable(failure::words(error))
-    }
-
-    /// Begins a write; refused when the lease is no longer the job's latest.
-    async fn write<'c>(
-        &self,
-        writer: &'c mut SqliteConnection,
-        lease: &Lease,
-    ) -> Result<Transaction<'c, Sqlite>, LedgerError> {
-        let mut transaction = writer.begin_with("begin immediate").await.map_err(|error| self.said(&error))?;
-        let holds =
-            sqlx::query("select 1 from leases where job = ? and epoch = ? and run_id = ? and released_at is null")
-                .bind(&lease.job)
-                .bind(lease.epoch)
-                .bind(&lease.run_id)
-                .fetch_optional(&mut *transaction)
-                .await
-                .map_err(|error| self.said(&error))?;
-        holds.map(|_| transaction).ok_or_else(|| LedgerError::Fenced { job: lease.job.clone() })
-    }
-
-    async fn commit(&self, transaction: Transaction<'_, Sqlite>) -> Result<(), LedgerError> {
-        transaction.commit().await.map_err(|error| self.said(&error))
     }
 
     fn state(&self, name: &str) -> Result<DeliveryState, LedgerError> {

@@ -15,11 +15,10 @@ pub(super) async fn recover(
     now: Timestamp,
 ) -> Result<Vec<PendingBatch>, LedgerError> {
     let mut writer = ledger.writer.lock().await;
-    let mut transaction = ledger.write(&mut writer, lease).await?;
-    let rows = mark_and_read(&mut transaction, lease, now).await.map_err(|error| ledger.said(&error))?;
-    let pending = group(ledger, &rows)?;
-    ledger.commit(transaction).await?;
-    Ok(pending)
+    ledger.begin_held(&mut writer, lease).await?;
+    let rows = mark_and_read(&mut writer.connection, lease, now).await;
+    let pending = rows.map_err(|error| ledger.said(&error)).and_then(|rows| group(ledger, &rows));
+    ledger.end(&mut writer, pending).await
 }
 
 /// The lease is exclusive under all names of the job, so what another run dispatched, no run is sending any more.

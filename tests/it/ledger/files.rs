@@ -9,7 +9,7 @@ use milepost::model::{DeliveryKey, DeliveryState};
 use milepost::project::LedgerLocation;
 use milepost::settings::Secret;
 
-use super::{Place, at, dispatch, key, outcome, owner, request, states};
+use super::{Place, at, dispatch, end, key, outcome, owner, request, states};
 
 async fn reach(path: &Path, policy: CreatePolicy) -> Result<Box<dyn LedgerStore>, LedgerError> {
     connect(&LedgerLocation::Sqlite(path.to_owned()), &owner(), policy).await
@@ -17,10 +17,8 @@ async fn reach(path: &Path, policy: CreatePolicy) -> Result<Box<dyn LedgerStore>
 
 /// The words of a refusal.
 async fn refusal(path: &Path) -> String {
-    match reach(path, CreatePolicy::WhenMissing).await {
-        Ok(_) => panic!("{} must be refused", path.display()),
-        Err(error) => error.to_string(),
-    }
+    let reached = reach(path, CreatePolicy::WhenMissing).await.map(|_| ());
+    reached.expect_err("what is no ledger must be refused").to_string()
 }
 
 #[tokio::test]
@@ -153,20 +151,45 @@ async fn a_folder_that_cannot_be_made_is_told() {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_and_loses_nothing() {
+async fn a_full_disk_refuses_a_wave_and_the_ledger_goes_on() {
+    // Triggers stand for the disk: an error in the midst of a wave, after which SQLite keeps the transaction or has ended it
+    // by itself, as it does when a disk is full.
+    let disks = [
+        "create trigger full before insert on deliveries when new.profile_id = 'u2' begin select raise(abort, 'no room'); end",
+        "create trigger full before insert on deliveries when new.profile_id = 'u2' begin select raise(rollback, 'no room'); end",
+    ];
+    for disk in disks {
+        let place = Place::Sqlite(tempfile::tempdir().expect("a folder"));
+        let LedgerLocation::Sqlite(path) = place.location() else { unreachable!("a SQLite place") };
+        drop(place.connect().await);
+        raw(&path, disk).await;
+        let ledger = place.connect().await;
+        let lease = ledger.open(&request("r1")).await.expect("opens");
+        let keys = [key("u1", "o"), key("u2", "o")];
+        let error = dispatch(&*ledger, &lease, "b1", &keys).await.expect_err("no room");
+        assert!(matches!(&error, LedgerError::Unavailable { reason, .. } if reason.contains("no room")), "{error}");
+        assert_eq!(states(&*ledger, &lease, &keys).await, [None, None]);
+        dispatch(&*ledger, &lease, "b2", &keys[..1]).await.expect("what fits is claimed");
+        ledger.close(&lease, &end("failed")).await.expect("the run can say how it ended");
+    }
+}
+
+#[tokio::test]
+async fn a_call_given_up_midway_is_whole_or_nothing() {
     let place = Place::Sqlite(tempfile::tempdir().expect("a folder"));
-    let LedgerLocation::Sqlite(path) = place.location() else { unreachable!("a SQLite place") };
-    drop(place.connect().await);
-    // A trigger stands for the disk: the same error in the midst of a wave, without filling a real one.
-    raw(&path, "create trigger full before insert on deliveries when new.profile_id = 'u2' begin select raise(abort, 'no room'); end")
-        .await;
     let ledger = place.connect().await;
     let lease = ledger.open(&request("r1")).await.expect("opens");
-    let keys = [key("u1", "o"), key("u2", "o")];
-    let error = dispatch(&*ledger, &lease, "b1", &keys).await.expect_err("no room");
-    assert!(matches!(&error, LedgerError::Unavailable { reason, .. } if reason.contains("no room")), "{error}");
-    assert_eq!(states(&*ledger, &lease, &keys).await, [None, None]);
-    dispatch(&*ledger, &lease, "b2", &keys[..1]).await.expect("what fits is claimed");
+    for round in 0..40_u32 {
+        let keys: Vec<DeliveryKey> =
+            (0..200).map(|profile| key(&format!("u{profile}"), &format!("o{round}"))).collect();
+        let batch = format!("b{round}");
+        let patience = std::time::Duration::from_micros(u64::from(round) * 250);
+        let _ = tokio::time::timeout(patience, dispatch(&*ledger, &lease, &batch, &keys)).await;
+        let after = [key("after", &format!("o{round}"))];
+        dispatch(&*ledger, &lease, &format!("after{round}"), &after).await.expect("the ledger goes on");
+        let claimed = states(&*ledger, &lease, &keys).await.iter().flatten().count();
+        assert!(claimed == 0 || claimed == keys.len(), "{claimed} of {} in round {round}", keys.len());
+    }
 }
 
 #[tokio::test]

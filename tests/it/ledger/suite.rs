@@ -46,7 +46,7 @@ async fn bring(
     match state {
         None => {}
         Some(Dispatched) => {
-            dispatch(&*ledger, &lease, &key.profile_id, std::slice::from_ref(&key)).await.expect("claims")
+            dispatch(&*ledger, &lease, &key.profile_id, std::slice::from_ref(&key)).await.expect("claims");
         }
         Some(state @ (Accepted | Rejected | Retryable | Unknown)) => {
             dispatch(&*ledger, &lease, &key.profile_id, std::slice::from_ref(&key)).await.expect("claims");
@@ -62,9 +62,9 @@ fn expected(verb: char, from: Option<DeliveryState>, to: DeliveryState) -> bool 
     let open = matches!(from, None | Some(Retryable | InvalidAddress | Suppressed | RenderFailed));
     match (verb, from, to) {
         ('d', _, _) => open,
-        ('s', Some(Dispatched), Accepted | Rejected | Retryable | Unknown) => true,
-        ('s', Some(Unknown), Accepted | Rejected | Retryable) => true,
-        ('r', None, Baselined) => true,
+        ('s', Some(Dispatched), Accepted | Rejected | Retryable | Unknown)
+        | ('s', Some(Unknown), Accepted | Rejected | Retryable)
+        | ('r', None, Baselined) => true,
         ('r', _, Superseded | Expired | InvalidAddress | Suppressed | RenderFailed) if open => true,
         ('r', Some(from), Superseded | Expired | Baselined) => from == to,
         _ => false,
@@ -176,6 +176,25 @@ async fn a_second_run_is_refused_until_the_first_ends_or_dies() {
         let held: Vec<_> = jobs.iter().map(|job| (job.job.as_str(), job.held)).collect();
         // `renamed` was never opened, and `other` died with its process.
         assert_eq!(held, [("high_five", true), ("other", false)]);
+    }
+}
+
+#[tokio::test]
+async fn one_run_holds_several_jobs_under_one_id() {
+    for place in Place::every() {
+        let ledger = place.connect().await;
+        let job = |job: &str| RunRequest { job: job.into(), ..request("r1") };
+        let leases = [ledger.open(&job("one")).await.expect("opens"), ledger.open(&job("two")).await.expect("opens")];
+        for lease in &leases {
+            dispatch(&*ledger, lease, &lease.job, &[key("u1", "o")]).await.expect("claims");
+        }
+        ledger.close(&leases[0], &end("failed")).await.expect("closes");
+        ledger.heartbeat(&leases[1], at(5)).await.expect("the other job goes on");
+        ledger.close(&leases[1], &end("completed")).await.expect("closes");
+        let jobs = ledger.jobs().await.expect("lists");
+        let ended: Vec<_> =
+            jobs.into_iter().filter_map(|job| job.last_run).map(|run| (run.run_id, run.status)).collect();
+        assert_eq!(ended, [("r1".into(), "failed".into()), ("r1".into(), "completed".into())]);
     }
 }
 

@@ -1,0 +1,418 @@
+//! One message of a job: its templates read, checked against what they may see, and compiled.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::filters::{Part, URL_PART};
+use super::headers::refused_name;
+use super::language::{Compiled, Language, LiquidFault, Signature};
+use super::markup::{self, Markup};
+use super::source::{Partials, Source};
+use super::tokenizer::SegmentKind;
+use super::walk::{Ground, walk};
+use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::{Mailbox, Shape};
+use crate::project::{Category, Job, MessageSpec, Project};
+
+/// Gmail shows no more of a message than this.
+pub(super) const CLIPPED_BYTES: usize = 102 * 1024;
+
+/// A message ready to render.
+pub(super) struct CompiledMessage {
+    pub(super) subject: Line,
+    pub(super) preheader: Option<Line>,
+    pub(super) html: Line,
+    pub(super) text: Line,
+    /// Whether the text part was made from the HTML, and is tidied after rendering.
+    pub(super) text_is_derived: bool,
+    pub(super) headers: Vec<(String, Line)>,
+    pub(super) unsubscribe: Option<Line>,
+    pub(super) reply_to: Option<Mailbox>,
+    pub(super) references: BTreeSet<String>,
+}
+
+/// A template and the place that is shown when a profile's data breaks it.
+pub(super) struct Line {
+    pub(super) template: Compiled,
+    pub(super) place: String,
+}
+
+/// Compiles the messages of one job.
+pub(super) struct Compiler<'a> {
+    pub(super) project: &'a Project,
+    pub(super) job: &'a Job,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    line_language: Language,
+    html_filters: Vec<Signature>,
+    line_filters: Vec<Signature>,
+}
+
+impl<'a> Compiler<'a> {
+    pub(super) fn new(project: &'a Project, job: &'a Job) -> Self {
+        let line_language = Language::new(Part::Text, &project.timezone, Vec::new());
+        Self {
+            html_filters: Language::new(Part::Html, &project.timezone, Vec::new()).signatures(),
+            line_filters: line_language.signatures(),
+            project,
+            job,
+            diagnostics: Vec::new(),
+            line_language,
+        }
+    }
+
+    fn report(&mut self, findings: impl IntoIterator<Item = Diagnostic>) {
+        for finding in findings {
+            if !self.diagnostics.contains(&finding) {
+                self.diagnostics.push(finding);
+            }
+        }
+    }
+
+    /// Compiles a message; `None` when something is wrong, all of it reported.
+    pub(super) fn message(&mut self, spec: &MessageSpec, globals: &Shape) -> Option<CompiledMessage> {
+        let mut references = BTreeSet::new();
+        let before_body = without(globals, &["unsubscribe_url", "preheader"]);
+        let unsubscribe = match &self.project.unsubscribe {
+            Some(unsubscribe) => {
+                let mut source = Source::yaml(&unsubscribe.url);
+                Some(self.unsubscribe(&mut source, &before_body, &mut references))
+            }
+            None => None,
+        };
+        let subject = self.line(Source::yaml(&spec.subject), &without(globals, &["preheader"]), &mut references);
+        let preheader = spec
+            .preheader
+            .as_ref()
+            .map(|line| self.line(Source::yaml(line), &without(globals, &["preheader"]), &mut references));
+        let headers = self.headers(spec, globals, &mut references);
+        let body = self.body(spec, globals, &mut references);
+        self.check_preheader(spec, &references);
+        let (html, text, text_is_derived) = body?;
+        Some(CompiledMessage {
+            subject: subject?,
+            preheader: transpose(preheader)?,
+            html,
+            text,
+            text_is_derived,
+            headers: headers?,
+            unsubscribe: transpose(unsubscribe)?,
+            reply_to: spec.reply_to.clone().or_else(|| self.job.reply_to.clone()),
+            references: run_values_removed(references),
+        })
+    }
+
+    fn check_preheader(&mut self, spec: &MessageSpec, references: &BTreeSet<String>) {
+        if let Some(preheader) = spec.preheader.as_ref().filter(|_| !references.contains("preheader")) {
+            let message = "this preheader is never shown: the template does not print `preheader`";
+            let finding = Diagnostic::warning("unused-preheader", message, &preheader.place)
+                .with_help("add `<mj-preview>{{ preheader }}</mj-preview>` to the template");
+            self.report([finding]);
+        }
+    }
+
+    /// Walks a source; true when nothing is wrong.
+    fn walk(&mut self, source: &mut Source, part: Part, globals: &Shape, partials: &mut Partials) -> Option<Walked> {
+        if let Err(finding) = source.cut() {
+            self.report([finding]);
+            return None;
+        }
+        let html = part == Part::Html;
+        let filters = if html { &self.html_filters } else { &self.line_filters };
+        let facts = walk(source, partials, &Ground { shape: globals, filters, html });
+        let sound = facts.diagnostics.iter().all(|finding| finding.severity != Severity::Error);
+        self.report(facts.diagnostics);
+        Some(Walked { references: facts.references, safe: facts.safe, sound })
+    }
+
+    /// A template of one line.
+    fn line(&mut self, mut source: Source, globals: &Shape, references: &mut BTreeSet<String>) -> Option<Line> {
+        let mut partials = Partials::new(&self.project.root, &self.project.root);
+        let walked = self.walk(&mut source, Part::Text, globals, &mut partials)?;
+        references.extend(walked.references);
+        if let Some((name, _)) = partials.loaded().iter().next() {
+            let message = format!("a line of YAML cannot include the partial `{name}`");
+            self.report([Diagnostic::error("partial-in-line", message, &source.start())]);
+            return None;
+        }
+        if !walked.sound {
+            return None;
+        }
+        let parsed = self.line_language.parse(&source.text);
+        self.compiled(parsed, &source)
+    }
+
+    fn compiled(&mut self, parsed: Result<Compiled, LiquidFault>, source: &Source) -> Option<Line> {
+        match parsed {
+            Ok(template) => Some(Line { template, place: source.start().to_string() }),
+            Err(fault) => {
+                self.report([syntax(&fault, source)]);
+                None
+            }
+        }
+    }
+
+    fn unsubscribe(&mut self, source: &mut Source, globals: &Shape, references: &mut BTreeSet<String>) -> Option<Line> {
+        let mut partials = Partials::new(&self.project.root, &self.project.root);
+        let walked = self.walk(source, Part::Text, globals, &mut partials)?;
+        references.extend(walked.references);
+        let starts_open = source.segments.first().is_some_and(|first| first.kind != SegmentKind::Text);
+        if !starts_open && !source.text.trim_start().to_ascii_lowercase().starts_with("https://") {
+            let finding = Diagnostic::error(
+                "unsubscribe-https",
+                "the unsubscribe address must begin with `https://`",
+                &source.start(),
+            );
+            self.report([finding]);
+            return None;
+        }
+        if !walked.sound {
+            return None;
+        }
+        let parsed = self.line_language.parse(&with_encoded_values(source));
+        self.compiled(parsed, source)
+    }
+
+    fn headers(
+        &mut self,
+        spec: &MessageSpec,
+        globals: &Shape,
+        references: &mut BTreeSet<String>,
+    ) -> Option<Vec<(String, Line)>> {
+        let mut headers = Vec::new();
+        let mut whole = true;
+        for (name, value) in &spec.headers {
+            if let Some(reason) = refused_name(name) {
+                let finding = Diagnostic::error(
+                    "header-name",
+                    format!("the header `{name}` cannot be set: {reason}"),
+                    &value.place,
+                );
+                self.report([finding]);
+                whole = false;
+                continue;
+            }
+            match self.line(Source::yaml(value), globals, references) {
+                Some(line) => headers.push((name.clone(), line)),
+                None => whole = false,
+            }
+        }
+        whole.then_some(headers)
+    }
+
+    /// The HTML part, the text part, and whether the latter was derived from the former.
+    fn body(
+        &mut self,
+        spec: &MessageSpec,
+        globals: &Shape,
+        references: &mut BTreeSet<String>,
+    ) -> Option<(Line, Line, bool)> {
+        let path = &spec.template.value;
+        let markup = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("mjml") => Markup::Mjml,
+            Some("html" | "htm") => Markup::Html,
+            _ => {
+                let message = "a template is a `.mjml` or `.html` file";
+                self.report([Diagnostic::error("template-extension", message, &spec.template.place)]);
+                return None;
+            }
+        };
+        let mut source = self.read(path, &spec.template.place)?;
+        let mut partials = Partials::new(path.parent().unwrap_or(&self.project.root), &self.project.root);
+        let walked = self.walk(&mut source, Part::Html, globals, &mut partials)?;
+        references.extend(walked.references.iter().cloned());
+        self.check_marketing(&source, &walked, &partials);
+        let compiled = markup::compile(&source, markup, &walked.safe);
+        let mut html_partials = Vec::new();
+        let mut text_partials = Vec::new();
+        for (name, partial) in partials.loaded() {
+            match markup::compile(partial, Markup::Partial, &walked.safe) {
+                Ok(parts) => {
+                    html_partials.push((name.clone(), parts.html));
+                    text_partials.push((name.clone(), parts.text));
+                }
+                Err(findings) => self.report(findings),
+            }
+            self.check_liquid(partial);
+        }
+        let parts = compiled.map_err(|findings| self.report(findings)).ok();
+        if !walked.sound || !self.check_liquid(&source) {
+            return None;
+        }
+        let parts = parts?;
+        self.check_size(&parts.html, &source);
+        let html_language = Language::new(Part::Html, &self.project.timezone, html_partials);
+        let html = self.compiled(html_language.parse(&parts.html), &source);
+        let text = match &spec.text {
+            Some(own) => self.own_text(&own.value, &own.place, globals, references),
+            None => self.derived_text(&parts, &source, text_partials),
+        };
+        Some((html?, text?, spec.text.is_none()))
+    }
+
+    fn read(&mut self, path: &Path, named: &crate::model::Place) -> Option<Source> {
+        match Source::file(path, &self.project.root) {
+            Ok(source) => Some(source),
+            Err(error) => {
+                let message = format!("the template `{}` cannot be read: {error}", path.display());
+                self.report([Diagnostic::error("missing-template", message, named)]);
+                None
+            }
+        }
+    }
+
+    /// Whether liquid itself accepts a text; its finding is reported where it is.
+    fn check_liquid(&mut self, source: &Source) -> bool {
+        match self.line_language.parse(&source.text) {
+            Ok(_) => true,
+            Err(fault) => {
+                self.report([syntax(&fault, source)]);
+                false
+            }
+        }
+    }
+
+    fn check_size(&mut self, html: &str, source: &Source) {
+        if html.len() > CLIPPED_BYTES {
+            let message =
+                format!("the template alone makes {} KB of HTML: Gmail clips messages at 102 KB", html.len() / 1024);
+            self.report([Diagnostic::warning("clipped", message, &source.start())]);
+        }
+    }
+
+    fn derived_text(
+        &mut self,
+        parts: &markup::Parts,
+        source: &Source,
+        partials: Vec<(String, String)>,
+    ) -> Option<Line> {
+        if !parts.has_text {
+            let message = "this template shows no text, so its text part would be empty";
+            let finding = Diagnostic::error("empty-text", message, &source.start());
+            self.report([finding.with_help("write some text, or name a `text:` template in the message")]);
+            return None;
+        }
+        let language = Language::new(Part::Text, &self.project.timezone, partials);
+        match language.parse(&parts.text) {
+            Ok(template) => Some(Line { template, place: source.start().to_string() }),
+            Err(fault) => {
+                let message = format!("no text part can be made from this HTML: {}", fault.message);
+                let finding = Diagnostic::error("text-part", message, &source.start());
+                self.report([finding.with_help(
+                    "keep each block of tags within one attribute or outside of all, or name a `text:` template",
+                )]);
+                None
+            }
+        }
+    }
+
+    fn own_text(
+        &mut self,
+        path: &Path,
+        named: &crate::model::Place,
+        globals: &Shape,
+        references: &mut BTreeSet<String>,
+    ) -> Option<Line> {
+        let mut source = self.read(path, named)?;
+        let mut partials = Partials::new(path.parent().unwrap_or(&self.project.root), &self.project.root);
+        let walked = self.walk(&mut source, Part::Text, globals, &mut partials)?;
+        references.extend(walked.references);
+        if source.text.trim().is_empty() {
+            self.report([Diagnostic::error("empty-text", "the text part is empty", &source.start())]);
+            return None;
+        }
+        if !walked.sound {
+            return None;
+        }
+        let texts = partials.loaded().iter().map(|(name, partial)| (name.clone(), partial.text.clone())).collect();
+        let parsed = Language::new(Part::Text, &self.project.timezone, texts).parse(&source.text);
+        self.compiled(parsed, &source)
+    }
+
+    /// Marketing mail must show how to leave, and who writes from where.
+    fn check_marketing(&mut self, source: &Source, walked: &Walked, partials: &Partials) {
+        if self.job.category != Category::Marketing {
+            return;
+        }
+        let nothing_leaves = self.project.providers.values().all(|provider| provider.kind.value == "outbox");
+        let severity = if nothing_leaves { Severity::Warning } else { Severity::Error };
+        let texts =
+            || std::iter::once(source.text.as_str()).chain(partials.loaded().values().map(|one| one.text.as_str()));
+        let address = self.job.postal_address.as_deref();
+        let shows_address = walked.references.contains("postal_address")
+            || address.is_some_and(|address| texts().any(|text| text.contains(address)));
+        let mut findings = Vec::new();
+        if !walked.references.contains("unsubscribe_url") {
+            let finding =
+                Diagnostic::error("no-unsubscribe-link", "marketing mail must show a way to leave", &source.start());
+            findings.push(finding.with_help("add `<a href=\"{{ unsubscribe_url }}\">Unsubscribe</a>`"));
+        }
+        if !shows_address {
+            let finding = Diagnostic::error(
+                "no-postal-address",
+                "marketing mail must show the sender's postal address",
+                &source.start(),
+            );
+            findings.push(finding.with_help("add `{{ postal_address }}`"));
+        }
+        self.report(findings.into_iter().map(|finding| Diagnostic { severity, ..finding }));
+    }
+}
+
+/// The unsubscribe address with every value percent-encoded, except one that is the whole beginning.
+fn with_encoded_values(source: &Source) -> String {
+    let mut encoded = String::with_capacity(source.text.len() * 2);
+    for (position, segment) in source.segments.iter().enumerate() {
+        let last = markup::read(&source.text, segment).and_then(|chain| chain.filters.last().cloned());
+        let encodes_itself = last.is_some_and(|filter| matches!(filter.name.as_str(), "url_encode" | "raw"));
+        encoded.push_str(&source.text[segment.span.start..segment.inner.end]);
+        if segment.kind == SegmentKind::Output && position > 0 && !encodes_itself {
+            encoded = encoded + " | " + URL_PART + " ";
+        }
+        encoded.push_str(&source.text[segment.inner.end..segment.span.end]);
+    }
+    encoded
+}
+
+struct Walked {
+    references: BTreeSet<String>,
+    safe: BTreeSet<String>,
+    sound: bool,
+}
+
+/// `None` inside stays a failure, absence stays absence.
+#[expect(
+    clippy::option_option,
+    reason = "the outer option says whether the part is wanted, the inner whether it compiled"
+)]
+fn transpose<T>(part: Option<Option<T>>) -> Option<Option<T>> {
+    match part {
+        None => Some(None),
+        Some(compiled) => compiled.map(Some),
+    }
+}
+
+fn without(globals: &Shape, names: &[&str]) -> Shape {
+    match globals {
+        Shape::Object(fields) => Shape::object(
+            fields
+                .iter()
+                .filter(|(name, _)| !names.contains(&name.as_str()))
+                .map(|(name, shape)| (name, shape.clone())),
+        ),
+        other => other.clone(),
+    }
+}
+
+/// Only what a candidate's context provides.
+fn run_values_removed(references: BTreeSet<String>) -> BTreeSet<String> {
+    const RUN_WIDE: [&str; 7] = ["unsubscribe_url", "preheader", "postal_address", "project", "job", "run", "vars"];
+    references.into_iter().filter(|path| !RUN_WIDE.contains(&path.split('.').next().unwrap_or_default())).collect()
+}
+
+fn syntax(fault: &LiquidFault, source: &Source) -> Diagnostic {
+    let place = match fault.line_and_column {
+        Some((line, column)) => source.place_of_line(line, column),
+        None => source.start(),
+    };
+    Diagnostic::error("template-syntax", fault.message.clone(), &place)
+}
