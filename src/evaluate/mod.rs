@@ -1,1 +1,216 @@
-//! Jobs to SQL to candidates: milestone flags and recap matrices. Knows no ledger.
+//! Jobs as SQL: milestone flags and recap matrices, and the candidates they make.
+//!
+//! Guarantees: the same data and the same `as_of` give the same candidates in the same order; nothing later than
+//! `as_of` is seen; memory stays bounded by the warehouse's limit and one chunk. Never: knows the ledger, decides who is
+//! mailed, or reads the clock.
+
+mod audience;
+mod candidates;
+mod columns;
+mod error;
+mod flag_reader;
+mod flags;
+mod flags_wide;
+mod found;
+mod ladder;
+mod milestones;
+mod own_view;
+mod period;
+mod pruning;
+mod reaches;
+mod recap;
+mod recap_reader;
+mod recap_sql;
+mod request;
+mod rows;
+mod sql;
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+pub use candidates::CandidateStream;
+pub use error::EvaluateError;
+pub use flags::FlagColumns;
+pub use request::{PeriodChoice, Query, Request, Tally};
+
+use crate::model::{Period, Shape};
+use crate::model::diagnostic::Diagnostic;
+use crate::project::{Job, JobKind, Project};
+use crate::warehouse::{AS_OF, Parameter, Parameters, TableRows, Warehouse};
+use audience::Audience;
+use milestones::Pass;
+use period::Calendar;
+use reaches::Keep;
+use recap::RecapPlan;
+
+/// A job that has been checked against the warehouse and turned into queries.
+#[derive(Clone, Debug)]
+pub struct CompiledJob {
+    name: String,
+    audience: Audience,
+    plan: Plan,
+    shapes: Vec<Shape>,
+}
+
+#[derive(Clone, Debug)]
+enum Plan {
+    Milestones(Vec<Pass>),
+    Recap(Box<RecapPlan>),
+}
+
+/// Checks a job against the warehouse; nothing but schemas is read.
+///
+/// # Errors
+/// Everything that is wrong with the job at once. Empty when it builds on a table or view whose own findings
+/// [`Warehouse::open`] has reported.
+pub async fn compile(project: &Project, job: &Job, warehouse: &Warehouse) -> Result<CompiledJob, Vec<Diagnostic>> {
+    let trial = match job.recap() {
+        Some(recap) => recap::trial_parameters(&Calendar::new(project, recap)),
+        None => Parameters::default(),
+    };
+    let session = warehouse
+        .bind(&trial.with(AS_OF, Parameter::Instant(Timestamp::UNIX_EPOCH)))
+        .await
+        .map_err(|error| vec![Diagnostic::error("sql-does-not-plan", error.to_string(), &job.place)])?;
+    let audience = audience::resolve(project, job, warehouse, &session).await;
+    let plan = match &job.kind {
+        JobKind::Milestones(milestones) => {
+            milestones::compile(project, milestones, warehouse, &session).await.map(Plan::Milestones)
+        }
+        JobKind::Recap(recap) => {
+            let plan = recap::compile(project, (job, recap), warehouse, &session).await;
+            plan.map(|plan| Plan::Recap(Box::new(plan)))
+        }
+    };
+    let mut findings = Vec::new();
+    if let (Ok(audience), Some(recap)) = (&audience, job.recap()) {
+        findings.extend(recap::check_audience(recap, audience, &job.audience.value));
+    }
+    match (audience, plan) {
+        (Ok(audience), Ok(plan)) if findings.is_empty() => {
+            let shapes = shapes(&audience, &plan);
+            Ok(CompiledJob { name: job.name.clone(), audience, plan, shapes })
+        }
+        (audience, plan) => {
+            findings.extend(audience.err().unwrap_or_default());
+            findings.extend(plan.err().unwrap_or_default());
+            Err(findings)
+        }
+    }
+}
+
+fn shapes(audience: &Audience, plan: &Plan) -> Vec<Shape> {
+    let profile = || ("profile", audience.shape());
+    match plan {
+        Plan::Milestones(passes) => {
+            let mut parts: Vec<(usize, Shape)> = passes.iter().flat_map(Pass::shapes).collect();
+            parts.sort_by_key(|(part, _)| *part);
+            parts.into_iter().map(|(_, milestone)| Shape::object([profile(), ("milestone", milestone)])).collect()
+        }
+        Plan::Recap(recap) => vec![Shape::object([profile()].into_iter().chain(recap.shapes()))],
+    }
+}
+
+impl CompiledJob {
+    /// The job's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What each message of the job may see: `profile`, and `milestone` or `period`, `metrics`, `matrix`.
+    #[must_use]
+    pub fn shapes(&self) -> &[Shape] {
+        &self.shapes
+    }
+
+    /// Keeps only what messages refer to (dotted paths, one set per message), so that less is read and sorted.
+    pub fn narrow(&mut self, references: &[BTreeSet<String>]) {
+        if let Plan::Milestones(passes) = &mut self.plan {
+            for pass in passes {
+                pass.narrow(references);
+            }
+        }
+    }
+
+    /// The SQL of the job, with `$parameters`.
+    ///
+    /// # Errors
+    /// When the period asked for is not one of the job, or not due.
+    pub fn queries(&self, request: &Request) -> Result<Vec<Query>, EvaluateError> {
+        let restricted = request.profiles.is_some();
+        match &self.plan {
+            Plan::Milestones(passes) => {
+                let sql = |pass: &Pass| pass.sql(&self.audience, Keep::Flags, restricted);
+                Ok(passes.iter().map(|pass| Query { title: pass.title(), sql: sql(pass) }).collect())
+            }
+            Plan::Recap(recap) => {
+                recap.calendar.choose(request)?;
+                Ok(vec![Query { title: recap.title(), sql: recap.candidates_sql(&self.audience, restricted) }])
+            }
+        }
+    }
+
+    /// Starts the evaluation; candidates come in chunks, in the same order every time.
+    ///
+    /// # Errors
+    /// When the audience has several rows for one id, the period is not due, or the warehouse fails.
+    pub async fn candidates(&self, warehouse: &Warehouse, request: &Request) -> Result<CandidateStream, EvaluateError> {
+        candidates::start(self, warehouse, request).await
+    }
+}
+
+impl CompiledJob {
+    /// The flags of a milestone job as a table.
+    ///
+    /// # Errors
+    /// When the job is a recap, the audience has several rows for one id, or the warehouse fails.
+    pub async fn flags(
+        &self,
+        warehouse: &Warehouse,
+        request: &Request,
+        columns: FlagColumns,
+    ) -> Result<TableRows, EvaluateError> {
+        flags::start(self, warehouse, request, columns).await
+    }
+}
+
+impl CompiledJob {
+    /// The period of a recap under a request; `None` for milestones.
+    ///
+    /// # Errors
+    /// When the key is none of this job's, or its period is not due.
+    pub fn period(&self, request: &Request) -> Result<Option<Period>, EvaluateError> {
+        match &self.plan {
+            Plan::Milestones(_) => Ok(None),
+            Plan::Recap(recap) => recap.calendar.choose(request).map(Some),
+        }
+    }
+
+    /// The metric matrix of a recap as a table: one row per entity that is active or in the audience.
+    ///
+    /// # Errors
+    /// When the job has no metrics, the period is not due, or the warehouse fails.
+    pub async fn metrics(&self, warehouse: &Warehouse, request: &Request) -> Result<TableRows, EvaluateError> {
+        let Plan::Recap(recap) = &self.plan else {
+            return Err(EvaluateError::WrongKind { job: self.name.clone(), is: "milestones", asked: "metrics" });
+        };
+        let period = recap.calendar.choose(request)?;
+        let key = Parameter::Scalar(serde_json::Value::String(period.key()));
+        let bound = parameters(request).and(&recap.parameters(&period, request.as_of)).with("milepost_period_key", key);
+        let session = warehouse.bind(&bound).await?;
+        let sql = recap.metrics_sql(&self.audience, request.profiles.is_some());
+        let schema = session.schema(&recap.title(), &sql).await?;
+        Ok(TableRows { schema, rows: session.stream(&recap.title(), &sql).await? })
+    }
+}
+
+/// The parameters of a request that every query has.
+fn parameters(request: &Request) -> Parameters {
+    let parameters = Parameters::default().with(AS_OF, Parameter::Instant(request.as_of));
+    match &request.profiles {
+        Some(profiles) => parameters.with(sql::PROFILES, Parameter::Texts(profiles.clone())),
+        None => parameters,
+    }
+}

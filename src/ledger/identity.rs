@@ -40,10 +40,31 @@ impl Identity {
     /// The profile id as it is stored: an id that is an address is kept as its hash.
     #[must_use]
     pub fn stored_profile_id(&self, profile_id: &str) -> String {
-        match EmailAddress::parse(profile_id) {
+        match profile_id.contains('@').then(|| EmailAddress::parse(profile_id)).flatten() {
             Some(address) => format!("hmac:{}", self.address_hash(&address)),
             None => profile_id.to_owned(),
         }
+    }
+
+    /// The key as it is stored, without addresses; a key that is stored already stays as it is.
+    #[must_use]
+    pub fn stored_key(&self, key: &DeliveryKey) -> DeliveryKey {
+        DeliveryKey {
+            profile_id: self.stored_profile_id(&key.profile_id),
+            occasion: self.stored_occasion(&key.occasion),
+        }
+    }
+
+    /// Entity ids stand between slashes and may be addresses; `gone_quiet@2026-10-20` has no domain with a dot and is none.
+    fn stored_occasion(&self, occasion: &str) -> String {
+        if !occasion.contains('@') {
+            return occasion.to_owned();
+        }
+        let pieces = occasion.split('/').map(|piece| match piece.rsplit_once('@') {
+            Some((_, domain)) if domain.contains('.') => self.stored_profile_id(piece),
+            _ => piece.to_owned(),
+        });
+        pieces.collect::<Vec<_>>().join("/")
     }
 
     fn hash(&self, purpose: &str, parts: &[&str]) -> String {
@@ -53,12 +74,14 @@ impl Identity {
             mac.update(part.as_bytes());
         }
         let digest = mac.finalize().into_bytes();
-        digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
-            use std::fmt::Write as _;
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hexadecimal(&digest[..16])
     }
+}
+
+/// Two digits per byte, in lower case.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }
 
 #[cfg(test)]
@@ -84,5 +107,22 @@ mod tests {
         let stored = identity.stored_profile_id("Ann@example.test");
         assert!(!stored.contains('@'));
         assert_eq!(stored, identity.stored_profile_id("ann@example.test"));
+    }
+
+    #[test]
+    fn addresses_are_never_stored_as_entities_and_anchors_stay() {
+        let identity = Identity::new([7; 32], "acme");
+        let stored = |occasion: &str| {
+            let key = DeliveryKey { profile_id: "u1".into(), occasion: occasion.into() };
+            let stored = identity.stored_key(&key);
+            assert_eq!(stored, identity.stored_key(&stored), "storing twice changes nothing");
+            stored.occasion
+        };
+        for plain in ["campaigns:50", "gone_quiet@2026-10-20", "daily_writer:30@2026-10-02/acct_7"] {
+            assert_eq!(stored(plain), plain);
+        }
+        for address in ["2026-W46/ann@example.test", "ann@example.test", "a:1@2026-10-02/b/ann@example.test"] {
+            assert!(!stored(address).contains("example.test"), "{address}");
+        }
     }
 }

@@ -4,7 +4,12 @@
 //! run that no longer holds its job's lease are refused; no address, name or text is stored. Never: sends, decides,
 //! retries, or creates a database that is missing unless asked to.
 
+mod administration;
+mod family;
 mod identity;
+mod memory;
+mod sqlite;
+mod transition;
 
 use std::collections::BTreeMap;
 
@@ -13,25 +18,50 @@ use jiff::Timestamp;
 
 use crate::model::{DeliveryKey, DeliveryState, Level};
 
+pub use administration::{DeliveryFilter, DeliveryRow, JobStatus, LedgerAdministration, RunRow};
+pub use family::{CreatePolicy, LedgerStore, Owner, connect, create};
 pub use identity::Identity;
+pub use memory::MemoryLedger;
+pub use sqlite::SqliteLedger;
 
 /// Why a ledger did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The ledger does not exist and is never created silently.
-    #[error("the ledger {location} does not exist")]
+    #[error(
+        "the ledger {location} does not exist and is never made silently, since an empty one would mail everybody \
+         again: restore it, or make it with `milepost ledger create`"
+    )]
     Missing {
         /// Where it was looked for.
         location: String,
     },
+    /// A ledger was to be made where one is.
+    #[error("the ledger {location} exists already and is left as it is: use it, or name another place in `ledger:`")]
+    Exists {
+        /// Where it is.
+        location: String,
+    },
+    /// This build has no ledger of that kind.
+    #[error("this build keeps ledgers in SQLite only, not in {kind}: write `ledger: sqlite:PATH`")]
+    Unsupported {
+        /// The kind asked for, such as `PostgreSQL`.
+        kind: &'static str,
+    },
+    /// What `ledger:` refers to could not be read.
+    #[error("the ledger of this project is not known: {reason}")]
+    Unresolved {
+        /// What is missing.
+        reason: String,
+    },
     /// Another run holds the job.
-    #[error("another run holds the job `{job}`")]
+    #[error("another run holds the job `{job}`: wait for it to end, then run again")]
     Held {
         /// The job.
         job: String,
     },
     /// A later run took over; nothing was written.
-    #[error("a later run took over the job `{job}`")]
+    #[error("a later run took over the job `{job}`, so this one wrote nothing more: see the later run's results")]
     Fenced {
         /// The job.
         job: String,
@@ -45,7 +75,7 @@ pub enum LedgerError {
         reason: String,
     },
     /// A change of state that the state machine does not allow; nothing was written.
-    #[error("delivery {delivery_id} may not go from {from} to {to}")]
+    #[error("delivery {delivery_id} may not go from {from} to {to}: nothing of the request was written")]
     IllegalTransition {
         /// The delivery.
         delivery_id: String,
@@ -69,7 +99,7 @@ pub enum LedgerError {
 pub struct RunRequest {
     /// The run's id, `[0-9a-f]{32}`.
     pub run_id: String,
-    /// The job and its earlier names.
+    /// The job.
     pub job: String,
     /// Earlier names of the job.
     pub aliases: Vec<String>,
@@ -88,6 +118,8 @@ pub struct RunRequest {
 pub struct Lease {
     /// The job.
     pub job: String,
+    /// Earlier names of the job: their rows count as its own.
+    pub aliases: Vec<String>,
     /// The run that holds it.
     pub run_id: String,
     /// Rises with every run of the job; a write with a lower one is refused.
@@ -96,7 +128,7 @@ pub struct Lease {
     pub first_run: bool,
     /// `start: from_now` instants by part (`""` for a recap, else `milestone` or `milestone:level`).
     pub starts: BTreeMap<String, Timestamp>,
-    /// The provider the job's last run used, by name and kind, such as `local/outbox`.
+    /// The provider of the job's last run that was not refused, by name and kind, such as `local/outbox`.
     pub last_provider: Option<String>,
 }
 
@@ -182,7 +214,7 @@ pub struct PendingBatch {
 /// A delivery in doubt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingDelivery {
-    /// Profile and occasion.
+    /// Profile and occasion as stored: compare with [`Identity::stored_key`] of a candidate's key.
     pub key: DeliveryKey,
     /// Its id.
     pub delivery_id: String,

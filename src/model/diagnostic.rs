@@ -96,6 +96,30 @@ impl<T> Located<T> {
     }
 }
 
+impl Located<String> {
+    /// Where a part of the text stands, `span` counting from the text's start; also when the file indents each line
+    /// (a YAML block). The whole place where text and file differ in any other way.
+    #[must_use]
+    pub fn part(&self, span: Range<usize>) -> Place {
+        let written = &self.place.file.text[self.place.span.clone()];
+        let position = |offset: usize| {
+            let before = self.value.get(..offset)?;
+            let mut lines = written.split_inclusive('\n');
+            let mut start = 0;
+            for _ in 0..before.matches('\n').count() {
+                start += lines.next()?.len();
+            }
+            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+            let line = self.value[line_start..].lines().next().unwrap_or_default();
+            Some(start + lines.next().unwrap_or_default().find(line)? + offset - line_start)
+        };
+        match (position(span.start), position(span.end)) {
+            (Some(start), Some(end)) if start <= end => self.place.within(start..end),
+            _ => self.place.clone(),
+        }
+    }
+}
+
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -139,6 +163,38 @@ impl Diagnostic {
     }
 }
 
+/// Adds what a later look found, except at exactly the place of an earlier error: whoever looked first has said it.
+pub fn add_later(findings: &mut Vec<Diagnostic>, later: impl IntoIterator<Item = Diagnostic>) {
+    let said = |finding: &Diagnostic, place: &Place| {
+        finding.severity == Severity::Error && !place.span.is_empty() && finding.place.as_ref() == Some(place)
+    };
+    let earlier = findings.len();
+    for finding in later {
+        let repeats =
+            finding.place.as_ref().is_some_and(|place| findings[..earlier].iter().any(|one| said(one, place)));
+        if !repeats {
+            findings.push(finding);
+        }
+    }
+}
+
+/// The findings by file and line, each once.
+#[must_use]
+pub fn arrange(mut findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let position =
+        |finding: &Diagnostic| finding.place.as_ref().map(|place| (place.file.path.clone(), place.span.start));
+    findings.sort_by_cached_key(|finding| (position(finding), finding.severity));
+    let mut seen: Vec<Diagnostic> = Vec::with_capacity(findings.len());
+    for finding in findings {
+        let repeated =
+            seen.iter().rev().take_while(|earlier| earlier.place == finding.place).any(|earlier| *earlier == finding);
+        if !repeated {
+            seen.push(finding);
+        }
+    }
+    seen
+}
+
 /// The known name nearest to `name`, when it is near enough to be a slip of the fingers.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
@@ -165,6 +221,46 @@ mod tests {
         let at = file.text.find("bar").expect("present");
         assert_eq!(Place::new(&file, at..at + 3).to_string(), "a.yml:2:8");
         assert_eq!(Place::new(&file, 999..1000).line_and_column(), (2, 11));
+    }
+
+    #[test]
+    fn a_part_of_a_text_is_found_where_it_is_written() {
+        for (written, value) in [
+            ("sum(wrds) > é and\nlevl = 1", "sum(wrds) > é and\nlevl = 1"),
+            ("sum(wrds) > é and\n    levl = 1\n", "sum(wrds) > é and\nlevl = 1\n"),
+            ("sum(wrds) > é and\r\n\r\n  levl = 1\r\n", "sum(wrds) > é and\n\nlevl = 1\n"),
+        ] {
+            let file = Arc::new(SourceFile { path: "a.yml".into(), text: format!("sql: {written}") });
+            let text = Located::new(value.to_owned(), Place::new(&file, 5..5 + written.len()));
+            for word in ["wrds", "levl"] {
+                let at = value.find(word).expect("present");
+                let place = text.part(at..at + word.len());
+                assert_eq!(&file.text[place.span.clone()], word, "in {written:?}");
+            }
+            assert_eq!(text.part(999..1000), text.place, "outside the text");
+        }
+        let file = Arc::new(SourceFile { path: "a.yml".into(), text: "\"a\\tb\"".into() });
+        let escaped = Located::new("a\tb".to_owned(), Place::new(&file, 0..6));
+        assert_eq!(escaped.part(2..3), escaped.place);
+    }
+
+    #[test]
+    fn later_findings_do_not_repeat_an_error_of_the_same_place() {
+        let file = Arc::new(SourceFile { path: "a.yml".into(), text: "template: a.mjml".into() });
+        let (named, other) = (Place::new(&file, 10..16), Place::new(&file, 0..8));
+        let mut findings = vec![Diagnostic::error("missing-file", "there is no file", &named)];
+        let later = ["first", "second"].map(|message| Diagnostic::error("other", message, &other));
+        add_later(&mut findings, [Diagnostic::error("missing-template", "again", &named)].into_iter().chain(later));
+        let codes: Vec<&str> = arrange(findings).iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, ["other", "other", "missing-file"], "by place, and two later ones may share a place");
+    }
+
+    #[test]
+    fn arranged_findings_are_there_once() {
+        let file = Arc::new(SourceFile { path: "a.yml".into(), text: "a\nb".into() });
+        let at = |start, code| Diagnostic::error(code, "x", &Place::new(&file, start..start));
+        let arranged = arrange(vec![at(2, "c"), at(0, "b"), at(0, "a"), at(0, "b"), at(2, "c")]);
+        assert_eq!(arranged.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["b", "a", "c"]);
     }
 
     #[test]

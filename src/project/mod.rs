@@ -1,13 +1,25 @@
 //! From YAML and SQL text to a [`Project`] that is valid by construction, or every diagnostic with its place.
 
+mod build;
+mod files;
 mod job;
+mod load;
+mod names;
+mod node;
+mod overlay;
 #[expect(clippy::module_inception, reason = "the project is the main value of this layer")]
 mod project;
+mod read;
+mod schema;
+mod secrets;
+mod values;
 
+pub use files::find_root;
 pub use job::{
     Category, Compare, Entity, EventRows, Job, JobKind, Levels, Limits, Measure, MessageSpec, Metric, Milestone,
     MilestoneSource, OnUnknown, Reaches, Recap, RecapZone, SendLevels,
 };
+pub use load::{Loaded, load};
 pub use project::{
     LedgerLocation, Partition, PartitionKind, PartitionOf, Project, ProviderConfig, Setting, Start, Table, TableFormat,
     Unsubscribe, View,

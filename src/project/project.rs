@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::job::Job;
-use crate::model::diagnostic::{Located, Place};
+use crate::model::diagnostic::{Diagnostic, Located, Place};
 use crate::model::period::WeekStart;
 use crate::settings::Secret;
 
@@ -58,6 +58,8 @@ pub enum LedgerLocation {
     Sqlite(PathBuf),
     /// A PostgreSQL URL.
     Postgres(Secret),
+    /// What it refers to could not be read or names no ledger; whoever needs the ledger reports this finding.
+    Unresolved(Box<Diagnostic>),
 }
 
 /// A declared table.

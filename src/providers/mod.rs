@@ -2,13 +2,22 @@
 //!
 //! A member never loops, sleeps, retries or knows the ledger. Adding one is a file here and a line in [`FAMILY`].
 
-use std::path::Path;
+mod gallery;
+mod http;
+mod outbox;
+mod resend;
+mod settings;
+mod verdict;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{Diagnostic, Message, Outcome};
+use crate::model::diagnostic::{Diagnostic, did_you_mean};
+use crate::model::{Message, Outcome};
 use crate::project::ProviderConfig;
+use crate::settings::SecretError;
 
 /// What a provider can do, and how it likes to be treated.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,19 +54,95 @@ pub trait Provider: Send + Sync {
     /// Exactly one attempt; one outcome per message, in order. Never an error: silence is an outcome too.
     async fn attempt(&self, attempt: Attempt<'_>) -> Vec<Outcome>;
 
-    /// Called once when a run that used the provider ends; the outbox writes its index here.
+    /// Called once when a run that used the provider ends; the outbox writes its gallery here. Returns the page that
+    /// people open next, where there is one.
     ///
     /// # Errors
     /// When what the provider keeps for people could not be written; no delivery is affected.
-    async fn finish(&self) -> std::io::Result<()> {
-        Ok(())
+    async fn finish(&self) -> std::io::Result<Option<PathBuf>> {
+        Ok(None)
     }
+}
+
+/// Why a provider could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// The settings are wrong; each finding names its place.
+    #[error("the settings of the provider `{provider}` are not valid; run `milepost check`")]
+    Settings {
+        /// The provider's name in the project.
+        provider: String,
+        /// Everything wrong with them.
+        findings: Vec<Diagnostic>,
+    },
+    /// A secret could not be read.
+    #[error("the provider `{provider}` needs its secret `{setting}`: {source}")]
+    Secret {
+        /// The provider's name in the project.
+        provider: String,
+        /// The setting that names the secret.
+        setting: &'static str,
+        /// What is missing.
+        source: SecretError,
+    },
+    /// The machine did not give what the provider needs (an HTTP client, a folder).
+    #[error("the provider `{provider}` cannot be used: {reason}")]
+    Unavailable {
+        /// The provider's name in the project.
+        provider: String,
+        /// What happened and where.
+        reason: String,
+    },
 }
 
 /// A member of the family: its name in YAML, the settings it takes, and how it is made.
 pub struct Member {
     /// The key under `providers.<name>:`.
     pub kind: &'static str,
-    /// Makes the provider from its settings (relative paths count from `root`), or names everything wrong with them.
-    pub build: fn(config: &ProviderConfig, root: &Path) -> Result<Box<dyn Provider>, Vec<Diagnostic>>,
+    /// Names everything wrong with the settings, without reading a secret.
+    pub check: fn(config: &ProviderConfig) -> Vec<Diagnostic>,
+    /// Makes the provider, reading its secrets; relative paths count from `root`.
+    pub connect: fn(config: &ProviderConfig, root: &Path) -> Result<Box<dyn Provider>, ProviderError>,
+}
+
+/// Every provider.
+pub const FAMILY: &[Member] = &[outbox::MEMBER, resend::MEMBER];
+
+/// The member a provider names, or the finding that there is none.
+///
+/// # Errors
+/// One diagnostic at the kind's place, with the nearest known kind.
+pub fn member(config: &ProviderConfig) -> Result<&'static Member, Box<Diagnostic>> {
+    let kind = &config.kind;
+    FAMILY.iter().find(|member| member.kind == kind.value).ok_or_else(|| {
+        let known = FAMILY.iter().map(|member| member.kind);
+        let list = known.clone().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let message = format!("there is no provider `{}`; known are {list}", kind.value);
+        let advice = did_you_mean(&kind.value, known);
+        Box::new(Diagnostic::error("unknown-provider", message, &kind.place).with_optional_help(advice))
+    })
+}
+
+/// Everything wrong with a provider's kind and settings; no secret is read, nothing is contacted.
+#[must_use]
+pub fn check(config: &ProviderConfig) -> Vec<Diagnostic> {
+    match member(config) {
+        Ok(member) => (member.check)(config),
+        Err(finding) => vec![*finding],
+    }
+}
+
+/// A provider ready for a run.
+///
+/// # Errors
+/// When its settings are wrong, a secret is missing or the machine refuses.
+pub fn connect(config: &ProviderConfig, root: &Path) -> Result<Box<dyn Provider>, ProviderError> {
+    let member = member(config)
+        .map_err(|finding| ProviderError::Settings { provider: config.name.clone(), findings: vec![*finding] })?;
+    (member.connect)(config, root)
+}
+
+/// Text for a header: every control character is a space, so that no line can be added.
+fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

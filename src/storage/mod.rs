@@ -1,1 +1,152 @@
-//! A location (local path or URL) to an object store handle: the only place that speaks `object_store`.
+//! From a location as written (`/data/events`, `s3://acme/logs/`) to an object store and the URL of what lies there.
+//!
+//! Guarantees: credentials, region and endpoint come from the usual environment variables and nothing is contacted
+//! here. Never: reads or lists anything.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use url::Url;
+
+use crate::settings;
+
+/// Why a location cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// Neither a path nor a URL of a known kind.
+    #[error("`{location}` is neither a local path nor an s3://, gs:// or az:// location")]
+    Unsupported {
+        /// The location as written.
+        location: String,
+    },
+    /// The environment's settings do not make a store.
+    #[error("the store of `{location}` cannot be set up from the environment: {reason}")]
+    Settings {
+        /// The location as written.
+        location: String,
+        /// What is missing or wrong.
+        reason: String,
+    },
+}
+
+/// A store and where in it a location points.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The store's root, such as `s3://acme/` or `file:///`.
+    pub root: Url,
+    /// The location up to its first part that holds a glob; ends with `/` when it is a folder.
+    pub base: Url,
+    /// The rest of the location from its first part that holds a glob.
+    pub glob: Option<String>,
+}
+
+impl Opened {
+    /// True when the location names neither a folder nor a glob.
+    #[must_use]
+    pub fn is_single_file(&self) -> bool {
+        self.glob.is_none() && !self.base.path().ends_with('/')
+    }
+}
+
+/// Opens an absolute local path or a URL; either may hold a glob. Nothing is contacted.
+///
+/// # Errors
+/// When the location is of no known kind, or the environment lacks what its store needs.
+pub fn open(location: &str) -> Result<Opened, StorageError> {
+    let (base, glob) = split_glob(location);
+    if Path::new(location).is_absolute() {
+        return open_local(location, base, glob);
+    }
+    let unsupported = || StorageError::Unsupported { location: location.to_owned() };
+    let mut base = Url::parse(base).map_err(|_| unsupported())?;
+    let prefix = match base.scheme() {
+        "s3" | "s3a" => "AWS_",
+        "gs" => "GOOGLE_",
+        "az" | "abfs" | "abfss" => "AZURE_",
+        _ => return Err(unsupported()),
+    };
+    if base.host_str().is_none_or(str::is_empty) {
+        return Err(unsupported());
+    }
+    let (store, _) = object_store::parse_url_opts(&base, store_options(prefix))
+        .map_err(|error| StorageError::Settings { location: location.to_owned(), reason: error.to_string() })?;
+    let mut root = base.clone();
+    root.set_path("/");
+    let last = base.path().rsplit('/').next().unwrap_or_default();
+    if !last.is_empty() && !last.contains('.') {
+        base.set_path(&format!("{}/", base.path()));
+    }
+    Ok(Opened { store: Arc::from(store), root, base, glob: glob.map(str::to_owned) })
+}
+
+fn open_local(location: &str, base: &str, glob: Option<&str>) -> Result<Opened, StorageError> {
+    let unsupported = || StorageError::Unsupported { location: location.to_owned() };
+    let path = Path::new(base);
+    let base =
+        if path.is_dir() || base.ends_with('/') { Url::from_directory_path(path) } else { Url::from_file_path(path) };
+    let root = Url::parse("file:///").map_err(|_| unsupported())?;
+    Ok(Opened {
+        store: Arc::new(LocalFileSystem::new()),
+        root,
+        base: base.map_err(|()| unsupported())?,
+        glob: glob.map(str::to_owned),
+    })
+}
+
+/// True when a store's answer means that nothing lies there, rather than that it cannot be reached.
+#[must_use]
+pub fn is_absent(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. })
+}
+
+/// The environment's settings for a store; plain http is allowed exactly when the endpoint says http.
+fn store_options(prefix: &str) -> Vec<(String, String)> {
+    let mut options = settings::variables_with_prefix(prefix);
+    let plain_http = options.iter().any(|(name, value)| name.contains("ENDPOINT") && value.starts_with("http://"));
+    if plain_http {
+        options.push((format!("{prefix}ALLOW_HTTP"), "true".to_owned()));
+    }
+    options
+}
+
+/// Splits before the first path part that holds a glob character.
+fn split_glob(location: &str) -> (&str, Option<&str>) {
+    let Some(at) = location.find(['*', '?', '[']) else {
+        return (location, None);
+    };
+    let start = location[..at].rfind('/').map_or(0, |slash| slash + 1);
+    (&location[..start], Some(&location[start..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_at_the_first_part_with_a_glob() {
+        assert_eq!(split_glob("s3://acme/logs/2026-*/x.parquet"), ("s3://acme/logs/", Some("2026-*/x.parquet")));
+        assert_eq!(split_glob("/data/a.parquet"), ("/data/a.parquet", None));
+        assert_eq!(split_glob("/data/*.parquet"), ("/data/", Some("*.parquet")));
+    }
+
+    #[test]
+    fn a_local_file_and_a_glob() {
+        let file = open("/data/people.csv").expect("a path");
+        assert!(file.is_single_file());
+        assert_eq!(file.base.as_str(), "file:///data/people.csv");
+        let glob = open("/data/*.csv").expect("a glob");
+        assert!(!glob.is_single_file());
+        assert_eq!(glob.base.as_str(), "file:///data/");
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for location in ["ftp://host/x", "data/relative", "https://acme.test/x.parquet", "s3:///no-bucket"] {
+            assert!(matches!(open(location), Err(StorageError::Unsupported { .. })), "{location}");
+        }
+    }
+}

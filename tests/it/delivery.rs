@@ -1,1 +1,6 @@
 //! Runs against a misbehaving provider, killed and run again.
+
+mod faults;
+mod house;
+mod recovery;
+mod stops;

@@ -1,0 +1,57 @@
+//! `milepost check`: every problem of a project at once.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::Context;
+use crate::cli::diagnostics::{self, DiagnosticJson};
+use crate::cli::failure::Failure;
+use crate::cli::output::{Format, errors_take_colour};
+use crate::model::Severity;
+use crate::run::{self, Exit};
+
+/// Find everything that can be known to be wrong before a run.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Only these jobs (and whatever they need).
+    jobs: Vec<String>,
+    /// Warnings are errors.
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Serialize)]
+struct CheckJson<'a> {
+    jobs: &'a [String],
+    exit_code: u8,
+    diagnostics: Vec<DiagnosticJson<'a>>,
+}
+
+impl Check {
+    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+        let report = run::check(&context.workspace, &self.jobs).await?;
+        let exit = report.exit(self.strict);
+        let shown: Vec<_> = report
+            .diagnostics
+            .iter()
+            .filter(|finding| finding.severity != Severity::Note || !context.output.quiet)
+            .cloned()
+            .collect();
+        if context.output.format == Format::Json {
+            let diagnostics = shown.iter().map(DiagnosticJson::from).collect();
+            context.output.result("", &CheckJson { jobs: &report.jobs, exit_code: exit.code(), diagnostics });
+            return Ok(exit);
+        }
+        if !shown.is_empty() {
+            context.output.complain(&diagnostics::render(&shown, errors_take_colour()));
+            context.output.complain("");
+        }
+        let jobs = match report.jobs.as_slice() {
+            [] => "no job".to_owned(),
+            [job] => format!("job {job}"),
+            jobs => format!("{} jobs", jobs.len()),
+        };
+        context.output.data(&format!("checked {jobs}: {}", diagnostics::summary(&shown)));
+        Ok(exit)
+    }
+}

@@ -1,0 +1,50 @@
+//! `milepost flags`: who holds which milestone.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::cli::Context;
+use crate::cli::arguments::parse_instant;
+use crate::cli::failure::Failure;
+use crate::cli::output::Format;
+use crate::run::{self, Exit, TableKind, TableRequest};
+
+/// Milestone flags of a job: one row per profile, milestone and level reached.
+#[derive(Debug, Args)]
+pub struct Flags {
+    /// The job.
+    job: String,
+    /// The logical now; the machine's clock by default.
+    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
+    as_of: Option<Timestamp>,
+    /// Add the levels that are not reached.
+    #[arg(long)]
+    all: bool,
+    /// One row per profile, two columns per level.
+    #[arg(long, conflicts_with = "all")]
+    wide: bool,
+    /// Write .parquet, .csv or .json instead of showing a table.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Flags {
+    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+        let kind = TableKind::Flags { all: self.all, wide: self.wide };
+        let request = TableRequest { job: self.job, as_of: self.as_of, period: None, kind, output: self.output };
+        show(context, request).await
+    }
+}
+
+/// Shows a table, or writes it and says where.
+pub(super) async fn show(context: &Context, request: TableRequest) -> Result<Exit, Failure> {
+    let json = context.output.format == Format::Json;
+    let written = run::table(&context.workspace, &request, json).await?;
+    match written.file {
+        Some(path) => context.output.remark(&format!("{} rows written to {}", written.rows, path.display())),
+        None => context.output.data(&written.text),
+    }
+    Ok(Exit::Done)
+}

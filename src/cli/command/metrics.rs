@@ -1,0 +1,34 @@
+//! `milepost metrics`: the metric matrix of a recap.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::cli::Context;
+use crate::cli::arguments::parse_instant;
+use crate::cli::failure::Failure;
+use crate::run::{Exit, TableKind, TableRequest};
+
+/// The metric matrix of a recap: one row per entity.
+#[derive(Debug, Args)]
+pub struct Metrics {
+    /// The job.
+    job: String,
+    /// The period's key, such as 2026-W46; the latest that is due by default.
+    #[arg(long, value_name = "KEY")]
+    period: Option<String>,
+    /// The logical now; the machine's clock by default.
+    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
+    as_of: Option<Timestamp>,
+    /// Write .parquet, .csv or .json instead of showing a table.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Metrics {
+    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+        let (job, as_of, period, output) = (self.job, self.as_of, self.period, self.output);
+        super::flags::show(context, TableRequest { job, as_of, period, kind: TableKind::Metrics, output }).await
+    }
+}

@@ -1,0 +1,13 @@
+//! One file per command; the list is `Command` in `arguments.rs`.
+
+pub mod check;
+pub mod compile;
+pub mod deliveries;
+pub mod demo;
+pub mod flags;
+pub mod init;
+pub mod ledger;
+pub mod metrics;
+pub mod preview;
+pub mod run;
+pub mod status;

@@ -1,0 +1,48 @@
+//! `milepost preview`: the mails one person would get, rendered into files and shown as text.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::cli::Context;
+use crate::cli::arguments::parse_instant;
+use crate::cli::failure::Failure;
+use crate::run::{self, Exit};
+
+/// Render the mails one person would get, whatever the ledger says; nothing is recorded.
+#[derive(Debug, Args)]
+pub struct Preview {
+    /// Only this job.
+    job: Option<String>,
+    /// The profile; by default the first one with something to show.
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// The logical now; the machine's clock by default.
+    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
+    as_of: Option<Timestamp>,
+    /// The period of a recap; the latest that is due by default.
+    #[arg(long, value_name = "KEY")]
+    period: Option<String>,
+}
+
+impl Preview {
+    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+        let request =
+            run::PreviewRequest { job: self.job, profile: self.profile, as_of: self.as_of, period: self.period };
+        let report = run::preview(&context.workspace, &request).await?;
+        let text: Vec<_> = report
+            .mails
+            .iter()
+            .map(|mail| {
+                format!(
+                    "{} \u{b7} {} \u{b7} {}\nSubject: {}\nHTML:    {}\n\n{}\n",
+                    mail.job, mail.profile_id, mail.occasion, mail.subject, mail.html_file, mail.text
+                )
+            })
+            .collect();
+        context.output.result(&text.join(&format!("{}\n", "-".repeat(72))), &report);
+        for remark in &report.remarks {
+            context.output.remark(remark);
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,115 @@
+//! `milepost run`: compute who reached what, and mail them once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::cli::Context;
+use crate::cli::arguments::{parse_duration, parse_instant};
+use crate::cli::failure::Failure;
+use crate::cli::progress::Bar;
+use crate::cli::{interrupt, report_text};
+use crate::run::{self, Exit, RunOptions, RunReport};
+
+/// Compute who reached what, and mail them once.
+#[derive(Debug, Args, Default)]
+pub struct Run {
+    /// Only these jobs.
+    jobs: Vec<String>,
+    /// The logical now: later events are invisible; the machine's clock by default.
+    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
+    as_of: Option<Timestamp>,
+    /// The period of a recap, such as 2026-W46; the latest that is due by default.
+    #[arg(long, value_name = "KEY")]
+    period: Option<String>,
+    /// Decide everything, record and mail nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Only this profile.
+    #[arg(long, value_name = "PROFILE")]
+    only: Option<String>,
+    /// Mail at most this many; the rest waits for the next run.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Allow up to this many mails where a volume guard would refuse.
+    #[arg(long, value_name = "N")]
+    confirm: Option<u64>,
+    /// Let as_of be the wall clock too, so that what was current then is mailed now.
+    #[arg(long, requires = "as_of")]
+    replay: bool,
+    /// Wait this long for another run of the same job to end, such as 10m.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    lock_timeout: Option<Duration>,
+}
+
+/// The arguments as they stand in `run_results.json`: no profile ids.
+#[derive(Serialize)]
+struct ArgumentsJson<'a> {
+    jobs: &'a [String],
+    as_of: Option<Timestamp>,
+    period: Option<&'a str>,
+    dry_run: bool,
+    only: bool,
+    limit: Option<u64>,
+    confirm: Option<u64>,
+    replay: bool,
+}
+
+impl Run {
+    /// A run of all jobs at a past instant, taken as the wall clock too.
+    pub(super) fn replaying(as_of: &str) -> Result<Self, Failure> {
+        let as_of = parse_instant(as_of).map_err(|message| Failure::new(Exit::Failed, message, None))?;
+        Ok(Self { as_of: Some(as_of), replay: true, ..Self::default() })
+    }
+
+    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+        Ok(self.carry_out(context).await?.0)
+    }
+
+    /// Runs, reports, and returns the exit with the files people open next.
+    pub(super) async fn carry_out(self, context: &Context) -> Result<(Exit, Vec<String>), Failure> {
+        let (shutdown, why) = interrupt::listen()
+            .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be listened for: {error}"), None))?;
+        let bar = Arc::new(Bar::new(context.output.shows_progress()));
+        let shown = bar.clone();
+        let progress = Arc::new(move |progress| shown.show(&progress));
+        let report = run::run(&context.workspace, &self.options()?, shutdown, progress).await;
+        bar.clear();
+        let mut report: RunReport = report?;
+        if let Some(signal) = *why.borrow() {
+            report.ended_by(signal);
+        }
+        context.output.result(&report_text::run(&report), &report);
+        Ok((report.exit(), report.open))
+    }
+
+    fn options(&self) -> Result<RunOptions, Failure> {
+        let arguments = ArgumentsJson {
+            jobs: &self.jobs,
+            as_of: self.as_of,
+            period: self.period.as_deref(),
+            dry_run: self.dry_run,
+            only: self.only.is_some(),
+            limit: self.limit,
+            confirm: self.confirm,
+            replay: self.replay,
+        };
+        let arguments = serde_json::to_value(arguments)
+            .map_err(|error| Failure::new(Exit::Failed, format!("the arguments cannot be recorded: {error}"), None))?;
+        Ok(RunOptions {
+            jobs: self.jobs.clone(),
+            as_of: self.as_of,
+            period: self.period.clone(),
+            dry_run: self.dry_run,
+            only: self.only.clone(),
+            limit: self.limit,
+            confirm: self.confirm,
+            replay: self.replay,
+            lock_timeout: self.lock_timeout.unwrap_or_default(),
+            arguments,
+        })
+    }
+}

@@ -1,0 +1,20 @@
+//! `milepost status`: jobs, last runs, unknown outcomes, next periods.
+
+use clap::Args;
+
+use crate::cli::Context;
+use crate::cli::failure::Failure;
+use crate::cli::report_text;
+use crate::run::{self, Exit};
+
+/// Jobs, last runs, unknown outcomes, next periods.
+#[derive(Debug, Args)]
+pub struct Status {}
+
+impl Status {
+    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+        let report = run::status(&context.workspace).await?;
+        context.output.result(&report_text::status(&report), &report);
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,163 @@
+//! Reports in words and columns, for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::model::Decision;
+use crate::run::{JobReport, JobStatus, ListedDelivery, RunReport, StatusReport};
+
+/// A run: one block per job, then where to look.
+#[must_use]
+pub fn run(report: &RunReport) -> String {
+    let mut text = String::new();
+    for job in &report.jobs {
+        text.push_str(&job_block(job));
+        text.push('\n');
+    }
+    let accepted: u64 = report.jobs.iter().map(JobReport::accepted).sum();
+    let known: u64 = report.jobs.iter().filter_map(|job| job.decisions.get("known")).sum();
+    let _ = writeln!(text, "{} accepted, {} known before", grouped(accepted), grouped(known));
+    for page in &report.open {
+        let _ = writeln!(text, "open {page}");
+    }
+    text
+}
+
+fn job_block(job: &JobReport) -> String {
+    let mut text = job.job.clone();
+    if let Some(period) = &job.period {
+        let _ = write!(text, " \u{b7} {period}");
+    }
+    let state = match job.status {
+        JobStatus::Completed => "",
+        JobStatus::DryRun => " \u{b7} dry run",
+        JobStatus::Refused => " \u{b7} refused",
+        JobStatus::Interrupted => " \u{b7} interrupted",
+        JobStatus::Failed => " \u{b7} failed",
+    };
+    let _ = writeln!(text, " \u{b7} {}{state}", job.provider);
+    if job.candidates() > 0 {
+        let _ = writeln!(text, "  {:>9} candidates", grouped(job.candidates()));
+    }
+    for decision in Decision::ALL {
+        let count = job.decisions.get(decision.name()).copied().unwrap_or(0);
+        if count > 0 {
+            let detail = match decision {
+                Decision::Known => breakdown(&job.known),
+                Decision::Mail => breakdown(&job.outcomes),
+                _ => String::new(),
+            };
+            let _ = writeln!(text, "  {:>9} {}{detail}", grouped(count), decision.name().replace('_', " "));
+        }
+    }
+    if !job.recovered.is_empty() {
+        let _ = writeln!(text, "  in doubt from earlier runs{}", breakdown(&job.recovered));
+    }
+    if !job.dropped.is_empty() {
+        let _ = writeln!(text, "  not candidates{}", breakdown(&job.dropped));
+    }
+    if let Some(message) = &job.message {
+        let _ = writeln!(text, "  {message}");
+    }
+    if let Some(hint) = &job.hint {
+        let _ = writeln!(text, "  next: {hint}");
+    }
+    text
+}
+
+/// `: 12 accepted, 3 unknown`, in the order of the names; nothing when all are zero.
+fn breakdown(counts: &BTreeMap<&'static str, u64>) -> String {
+    let parts: Vec<_> = counts
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(name, count)| format!("{} {}", grouped(*count), name.replace('_', " ")))
+        .collect();
+    if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
+}
+
+/// Thousands with commas.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The ledger's rows in columns.
+#[must_use]
+pub fn deliveries(rows: &[ListedDelivery]) -> String {
+    if rows.is_empty() {
+        return "no deliveries".to_owned();
+    }
+    let mut lines = vec![["JOB", "PROFILE", "OCCASION", "STATE", "ATTEMPT", "UPDATED", "REASON"].map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| {
+        [
+            row.job.clone(),
+            row.profile_id.clone(),
+            row.occasion.clone(),
+            row.state.to_owned(),
+            row.attempt.to_string(),
+            row.updated_at.clone(),
+            row.reason.clone().unwrap_or_default(),
+        ]
+    }));
+    columns(&lines)
+}
+
+/// Jobs, last runs and what needs a person.
+#[must_use]
+pub fn status(report: &StatusReport) -> String {
+    let mut lines = vec![["JOB", "LAST RUN", "STATUS", "ACCEPTED", "UNKNOWN", "NEXT PERIOD", "NOW"].map(str::to_owned)];
+    lines.extend(report.jobs.iter().map(|job| {
+        [
+            job.job.clone(),
+            job.last_run_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
+            job.last_status.clone().unwrap_or_default(),
+            grouped(job.accepted),
+            grouped(job.unknown),
+            job.next_period.clone().unwrap_or_default(),
+            if job.held { "running".to_owned() } else { String::new() },
+        ]
+    }));
+    let mut text = columns(&lines);
+    if report.jobs.iter().any(|job| job.unknown > 0) {
+        text.push_str("\nunknown outcomes: `milepost deliveries list --state unknown`\n");
+    }
+    text
+}
+
+fn columns<const N: usize>(lines: &[[String; N]]) -> String {
+    let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for line in lines {
+        let cells: Vec<_> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_thousands() {
+        assert_eq!(
+            ["0", "999", "1,000", "1,234,567"],
+            [0, 999, 1_000, 1_234_567].map(grouped).each_ref().map(String::as_str)
+        );
+    }
+
+    #[test]
+    fn aligns_columns() {
+        let lines = [["A", "B"], ["long", "x"]].map(|line| line.map(str::to_owned));
+        assert_eq!(columns(&lines), "A     B\nlong  x\n");
+    }
+}

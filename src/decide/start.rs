@@ -1,0 +1,80 @@
+//! When a job, milestone or level begins to count.
+//!
+//! What was reached before the start is baselined; what was reached at that very instant is not.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{Part, Rules};
+use crate::model::{Candidate, Level};
+use crate::project::Start;
+
+impl Rules {
+    /// Whether the candidate was reached before its part started.
+    ///
+    /// A candidate of an own view without `reached_at` has no instant to compare: those of the run that first sees the
+    /// view count as reached before, later ones do not. `start: all` baselines nobody.
+    pub(super) fn is_baselined(&self, candidate: &Candidate) -> bool {
+        let kept = self.kept_start(candidate);
+        match self.start {
+            Start::All => false,
+            Start::FromNow | Start::Since(_) if !candidate.dated => kept.is_none(),
+            Start::FromNow => candidate.reached_at < kept.unwrap_or(self.as_of),
+            Start::Since(instant) => candidate.reached_at < instant,
+        }
+    }
+
+    /// The starts to keep when this run ends as the first complete one that saw their parts; the ledger leaves those it
+    /// has as they are.
+    #[must_use]
+    pub fn starts_to_keep(&self) -> BTreeMap<String, Timestamp> {
+        let mut starts = BTreeMap::new();
+        for part in self.parts.iter().filter(|part| self.needs_kept_start(part)) {
+            for key in part.start_keys() {
+                let earlier = part.aliases.iter().find_map(|alias| self.starts.get(&renamed(&key, &part.name, alias)));
+                let start = self.starts.get(&key).or(earlier).copied().unwrap_or(self.as_of);
+                starts.insert(key, start);
+            }
+        }
+        starts
+    }
+
+    fn needs_kept_start(&self, part: &Part) -> bool {
+        match self.start {
+            Start::FromNow => true,
+            Start::Since(_) => part.own_view,
+            Start::All => false,
+        }
+    }
+
+    /// What the ledger has for the candidate's part, also under the milestone's earlier names.
+    fn kept_start(&self, candidate: &Candidate) -> Option<Timestamp> {
+        let part = self.parts.get(candidate.part)?;
+        let mut names = std::iter::once(&part.name).chain(&part.aliases);
+        let level = candidate.level().filter(|_| !part.levels.is_empty());
+        names.find_map(|name| self.starts.get(&start_key(name, level))).copied()
+    }
+}
+
+impl Part {
+    /// The keys under which the ledger keeps this part's starts: one per level of a list, else one for the part.
+    #[must_use]
+    pub fn start_keys(&self) -> Vec<String> {
+        if self.levels.is_empty() {
+            return vec![start_key(&self.name, None)];
+        }
+        self.levels.iter().map(|level| start_key(&self.name, Some(*level))).collect()
+    }
+}
+
+fn start_key(name: &str, level: Option<Level>) -> String {
+    match level {
+        Some(level) => format!("{name}:{level}"),
+        None => name.to_owned(),
+    }
+}
+
+fn renamed(key: &str, name: &str, alias: &str) -> String {
+    format!("{alias}{}", key.strip_prefix(name).unwrap_or_default())
+}

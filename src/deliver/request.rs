@@ -1,0 +1,308 @@
+//! One request carried to its end: attempts, waits, and what each answer proves.
+//!
+//! A message is *open* until something is proven about it. Once an attempt at it ended without proof it is *in doubt*,
+//! and from then on a refused connection or a throttling answer proves nothing any more: only the same bytes under the
+//! same key can clear it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::backoff::{ATTEMPTS_MAX, WAIT_MAX};
+use super::brake::Stopped;
+use super::breaker::Tally;
+use super::recorder::Outcomes;
+use super::sender::Lane;
+use crate::clock::{Clock, monotonic};
+use crate::ledger::{Batch, Dispatch, Identity, Settlement};
+use crate::model::{DeliveryState, Fault, Message, Outcome};
+use crate::providers::Attempt;
+
+/// What is known about one message of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Not attempted, or proven not to be accepted: `Some` says how.
+    Open(Option<String>),
+    /// May have been accepted.
+    Doubt(String),
+    /// Settled.
+    Closed,
+}
+
+/// A dispatched batch with its messages.
+pub(super) struct Request {
+    pub(super) batch: Batch,
+    pub(super) deliveries: Vec<Dispatch>,
+    pub(super) messages: Vec<Message>,
+    pub(super) known: Vec<Known>,
+    /// True when the ledger has the deliveries as unknown already.
+    pub(super) replay: bool,
+    pub(super) wave: Arc<OwnedSemaphorePermit>,
+}
+
+/// What comes after an attempt.
+enum Next {
+    Done,
+    /// The same bytes under the same key.
+    Repeat(Duration),
+    /// A new dispatch of what is proven not to be accepted.
+    Again(Duration),
+}
+
+/// The counts of one attempt that are final.
+#[derive(Default)]
+struct Finals {
+    settlements: Vec<Settlement>,
+    tally: Tally,
+}
+
+/// The id of a batch row: no other dispatch of the ledger has the same.
+pub(super) fn batch_id(identity: &Identity, run_id: &str, attempt: u32, deliveries: &[Dispatch]) -> String {
+    let attempt = attempt.to_string();
+    let mut parts = vec!["row", run_id, &attempt];
+    parts.extend(deliveries.iter().map(|delivery| delivery.delivery_id.as_str()));
+    identity.batch_id(&parts)
+}
+
+/// The key of the bytes that leave: the same messages in the same order have the same, and no others.
+pub(super) fn idempotency_key(identity: &Identity, deliveries: &[Dispatch]) -> String {
+    let mut parts = vec!["key"];
+    parts.extend(deliveries.iter().map(|delivery| delivery.body_hash.as_str()));
+    identity.batch_id(&parts)
+}
+
+/// Whether a key given at `dispatched_at` is still surely honoured: within 90 % of the window.
+pub(super) fn key_is_honoured(window: Option<Duration>, dispatched_at: Timestamp, now: Timestamp) -> bool {
+    let Some(window) = window else { return false };
+    let age = now.duration_since(dispatched_at);
+    age >= SignedDuration::ZERO && age.as_secs_f64() < window.as_secs_f64() * 0.9
+}
+
+impl Request {
+    /// Carries the request to its end; `place` is the first attempt's admission.
+    pub(super) async fn carry(mut self, lane: Lane, place: OwnedSemaphorePermit) {
+        let mut place = Some(place);
+        for attempts in 1.. {
+            let admitted = match place.take() {
+                Some(place) => Some(place),
+                None => lane.admit().await,
+            };
+            let Some(admitted) = admitted else { return self.release(&lane).await };
+            lane.starts();
+            crashpoint!("before_request");
+            let attempt = Attempt { messages: &self.messages, idempotency_key: self.key() };
+            let outcomes = lane.account.provider().attempt(attempt).await;
+            crashpoint!("after_response");
+            lane.count_request();
+            drop(admitted);
+            match self.judge(&lane, outcomes, attempts).await {
+                Next::Done => return,
+                Next::Repeat(wait) => {
+                    if !lane.brake.sleep(wait).await {
+                        return self.release(&lane).await;
+                    }
+                }
+                Next::Again(wait) => {
+                    if !lane.brake.sleep(wait).await || !self.dispatch_again(&lane, attempts + 1).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives back what never started; what is in doubt stays in doubt.
+    pub(super) async fn release(mut self, lane: &Lane) {
+        for known in &mut self.known {
+            if *known == Known::Open(None) {
+                *known = Known::Open(Some("not_started".to_owned()));
+            }
+        }
+        let finals = self.close();
+        self.record(lane, finals.settlements, None).await;
+    }
+
+    fn key(&self) -> &str {
+        self.batch.idempotency_key.as_deref().unwrap_or(&self.batch.batch_id)
+    }
+
+    async fn judge(&mut self, lane: &Lane, outcomes: Vec<Outcome>, attempts: u32) -> Next {
+        let mut settled = Finals::default();
+        let mut stated: Option<Duration> = None;
+        let mut outcomes = outcomes.into_iter();
+        for index in 0..self.messages.len() {
+            let silent = || Outcome::Unknown { why: "the provider gave no outcome".to_owned() };
+            let outcome = outcomes.next().unwrap_or_else(silent);
+            if let Outcome::Throttled { retry_after } = &outcome {
+                stated = stated.max(*retry_after).or(Some(Duration::ZERO));
+            }
+            self.learn(lane, index, outcome, &mut settled);
+        }
+        let wait = wait(lane, stated, attempts);
+        let window = lane.account.capabilities().idempotency;
+        let in_doubt = self.known.iter().any(|known| matches!(known, Known::Doubt(_)));
+        let may_go_on = attempts < ATTEMPTS_MAX && lane.brake.is_free();
+        if in_doubt && may_go_on && key_is_honoured(window, self.batch.dispatched_at, Clock::System.now()) {
+            self.observe_and_record(lane, settled).await;
+            return Next::Repeat(wait);
+        }
+        if !in_doubt && may_go_on && self.known.iter().any(|known| matches!(known, Known::Open(_))) {
+            return self.give_back(lane, settled, wait).await;
+        }
+        let last = self.close();
+        settled.tally.unknown += last.tally.unknown;
+        settled.tally.given_up = last.tally.given_up;
+        settled.settlements.extend(last.settlements);
+        self.observe_and_record(lane, settled).await;
+        Next::Done
+    }
+
+    /// Moves one message by one outcome.
+    fn learn(&mut self, lane: &Lane, index: usize, outcome: Outcome, settled: &mut Finals) {
+        let doubted = match &self.known[index] {
+            Known::Closed => return,
+            Known::Doubt(_) => true,
+            Known::Open(_) => false,
+        };
+        let name = outcome.name();
+        self.known[index] = match outcome {
+            Outcome::Accepted { provider_id } => {
+                let settlement = self.settlement(index, DeliveryState::Accepted, None);
+                settled.settlements.push(Settlement { provider_message_id: provider_id, ..settlement });
+                Known::Closed
+            }
+            Outcome::Rejected { code, fault: Fault::Configuration, detail } => {
+                let reason = reason(&code, &detail);
+                lane.stop_account(Stopped::Configuration { code, detail });
+                if doubted { Known::Doubt(reason) } else { Known::Open(Some(reason)) }
+            }
+            Outcome::Rejected { code, detail, .. } => {
+                settled.settlements.push(self.settlement(index, DeliveryState::Rejected, Some(reason(&code, &detail))));
+                settled.tally.rejected += 1;
+                Known::Closed
+            }
+            Outcome::Unknown { why } => Known::Doubt(reason(name, &why)),
+            Outcome::Throttled { .. } | Outcome::NotAccepted { .. } if doubted => return,
+            Outcome::Throttled { .. } => Known::Open(Some(name.to_owned())),
+            Outcome::NotAccepted { why } => Known::Open(Some(reason(name, &why))),
+        };
+    }
+
+    /// Writes the open ones as retryable before they are waited for, and keeps only them.
+    async fn give_back(&mut self, lane: &Lane, settled: Finals, wait: Duration) -> Next {
+        self.observe_and_record(lane, settled).await;
+        let open: Vec<bool> = self.known.iter().map(|known| matches!(known, Known::Open(_))).collect();
+        let passing = self.close().settlements;
+        let (told, written) = oneshot::channel();
+        self.send(
+            lane,
+            Outcomes { settlements: passing, counted: false, written: Some(told), wave: self.wave.clone() },
+        )
+        .await;
+        if written.await.is_err() {
+            return Next::Done;
+        }
+        let keep = |index: &mut usize| {
+            *index += 1;
+            open[*index - 1]
+        };
+        let (mut first, mut second) = (0, 0);
+        self.deliveries.retain(|_| keep(&mut first));
+        self.messages.retain(|_| keep(&mut second));
+        self.known = vec![Known::Open(None); self.messages.len()];
+        Next::Again(wait)
+    }
+
+    /// Claims the remaining deliveries once more; false when that is not to be had.
+    async fn dispatch_again(&mut self, lane: &Lane, attempt: u32) -> bool {
+        let identity = lane.ledger.identity();
+        for (position, delivery) in (0..).zip(&mut self.deliveries) {
+            delivery.position = position;
+        }
+        self.batch.batch_id = batch_id(identity, &lane.lease.run_id, attempt, &self.deliveries);
+        self.batch.idempotency_key = lane.key_for(&self.deliveries);
+        self.batch.dispatched_at = Clock::System.now();
+        for delivery in &mut self.deliveries {
+            delivery.batch_id.clone_from(&self.batch.batch_id);
+        }
+        let claimed = lane.ledger.dispatch(&lane.lease, std::slice::from_ref(&self.batch), &self.deliveries).await;
+        match claimed {
+            Ok(()) => {
+                lane.count_dispatched(self.deliveries.len());
+                true
+            }
+            Err(error) => {
+                lane.brake.fail(error);
+                false
+            }
+        }
+    }
+
+    /// Settles whatever is not closed: proven ones are retryable, the others unknown.
+    fn close(&mut self) -> Finals {
+        let mut finals = Finals::default();
+        for index in 0..self.known.len() {
+            match std::mem::replace(&mut self.known[index], Known::Closed) {
+                Known::Closed => {}
+                Known::Open(why) => {
+                    finals.tally.given_up += 1;
+                    finals.settlements.push(self.settlement(index, DeliveryState::Retryable, why));
+                }
+                Known::Doubt(why) => {
+                    finals.tally.unknown += 1;
+                    finals.settlements.push(self.settlement(index, DeliveryState::Unknown, Some(why)));
+                }
+            }
+        }
+        finals
+    }
+
+    async fn observe_and_record(&self, lane: &Lane, finals: Finals) {
+        if finals.settlements.is_empty() {
+            return;
+        }
+        if let Some(reason) = lane.account.observe(self.messages.len(), &finals.tally) {
+            lane.stop_account(reason);
+        }
+        lane.count_answered(finals.settlements.len());
+        self.record(lane, finals.settlements, None).await;
+    }
+
+    async fn record(&self, lane: &Lane, mut settlements: Vec<Settlement>, written: Option<oneshot::Sender<()>>) {
+        if self.replay {
+            let before = settlements.len();
+            settlements.retain(|settlement| settlement.state != DeliveryState::Unknown);
+            lane.count_still_unknown(before - settlements.len());
+        }
+        self.send(lane, Outcomes { settlements, counted: true, written, wave: self.wave.clone() }).await;
+    }
+
+    async fn send(&self, lane: &Lane, outcomes: Outcomes) {
+        // The recorder only goes away when the run is over.
+        let _ = lane.outcomes.send(outcomes).await;
+    }
+
+    fn settlement(&self, index: usize, state: DeliveryState, reason: Option<String>) -> Settlement {
+        let delivery_id = self.messages[index].delivery_id.clone();
+        Settlement { delivery_id, state, reason, provider_message_id: None, at: Clock::System.now() }
+    }
+}
+
+/// How long to wait; a stated delay holds the whole account, and one that is too long stops it.
+fn wait(lane: &Lane, stated: Option<Duration>, attempts: u32) -> Duration {
+    let backoff = lane.backoff.after(attempts);
+    let Some(stated) = stated else { return backoff };
+    if stated > WAIT_MAX {
+        lane.stop_account(Stopped::Throttled { retry_after: stated });
+        return backoff;
+    }
+    let wait = if stated.is_zero() { backoff } else { stated };
+    lane.account.pace.pause(monotonic() + wait);
+    wait
+}
+
+fn reason(code: &str, detail: &str) -> String {
+    if detail.is_empty() { code.to_owned() } else { format!("{code}: {detail}") }
+}

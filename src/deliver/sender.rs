@@ -1,0 +1,142 @@
+//! Sends dispatched waves: as many requests at once as the account has places, each admitted one by one.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinSet;
+
+use super::account::Account;
+use super::backoff::Backoff;
+use super::brake::{Brake, Stopped};
+use super::heartbeat::Heartbeat;
+use super::recorder::Outcomes;
+use super::request::{Request, idempotency_key};
+use super::summary::DeliverySummary;
+use crate::clock::monotonic;
+use crate::ledger::{Dispatch, Lease, Ledger};
+
+/// How long answers are waited for once the run was told to stop.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// What every request of a session shares.
+#[derive(Clone)]
+pub(super) struct Lane {
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) lease: Arc<Lease>,
+    pub(super) account: Arc<Account>,
+    pub(super) brake: Arc<Brake>,
+    pub(super) heartbeat: Arc<Heartbeat>,
+    pub(super) backoff: Arc<Backoff>,
+    pub(super) summary: Arc<Mutex<DeliverySummary>>,
+    pub(super) answered: Arc<AtomicU64>,
+    pub(super) under_way: Arc<AtomicUsize>,
+    pub(super) outcomes: mpsc::Sender<Outcomes>,
+}
+
+impl Lane {
+    /// A place for one request that may start now; `None` when nothing starts any more.
+    pub(super) async fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        let place = tokio::select! {
+            biased;
+            () = self.brake.wait() => return None,
+            place = self.account.places.clone().acquire_owned() => place.ok()?,
+        };
+        let mut wait = self.account.pace.reserve(monotonic()).saturating_duration_since(monotonic());
+        while !wait.is_zero() {
+            if !self.brake.sleep(wait).await {
+                return None;
+            }
+            wait = self.account.pace.pause_left(monotonic());
+        }
+        while !self.heartbeat.covers(self.account.capabilities().timeout) {
+            tokio::select! {
+                biased;
+                () = self.brake.wait() => return None,
+                () = self.heartbeat.renewed() => {}
+            }
+        }
+        self.brake.is_free().then_some(place)
+    }
+
+    /// Stops this account for the run and this session with it.
+    pub(super) fn stop_account(&self, reason: Stopped) {
+        self.account.stop(reason.clone());
+        self.brake.pull(reason);
+    }
+
+    /// The key for these deliveries, where the provider honours one.
+    pub(super) fn key_for(&self, deliveries: &[Dispatch]) -> Option<String> {
+        self.account.capabilities().idempotency.map(|_| idempotency_key(self.ledger.identity(), deliveries))
+    }
+
+    /// Counts claims that are durable.
+    pub(super) fn count_dispatched(&self, messages: usize) {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner).dispatched += messages as u64;
+    }
+
+    /// Notes that a request starts; until it is answered, outcomes may wait for one another.
+    pub(super) fn starts(&self) {
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Counts a request that was made and is no longer under way.
+    pub(super) fn count_request(&self) {
+        self.under_way.fetch_sub(1, Ordering::AcqRel);
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner).requests += 1;
+    }
+
+    /// Counts messages that were answered, for the size of the next wave.
+    pub(super) fn count_answered(&self, messages: usize) {
+        self.answered.fetch_add(messages as u64, Ordering::Relaxed);
+    }
+
+    /// Counts what an earlier run left unknown and stays so.
+    pub(super) fn count_still_unknown(&self, messages: usize) {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner).unknown += messages as u64;
+    }
+
+    /// Sends every wave that comes, then waits for the answers.
+    pub(super) async fn send(self, mut waves: mpsc::Receiver<Vec<Request>>) {
+        let mut requests = JoinSet::new();
+        while let Some(wave) = waves.recv().await {
+            for request in wave {
+                match self.admit().await {
+                    Some(place) => drop(requests.spawn(request.carry(self.clone(), place))),
+                    None => request.release(&self).await,
+                }
+                while let Some(done) = requests.try_join_next() {
+                    propagate(done);
+                }
+            }
+        }
+        self.wait_for(requests).await;
+    }
+
+    async fn wait_for(&self, mut requests: JoinSet<()>) {
+        let drained = async {
+            self.brake.wait().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::pin!(drained);
+        loop {
+            tokio::select! {
+                done = requests.join_next() => match done {
+                    Some(done) => propagate(done),
+                    None => return,
+                },
+                // What is still unanswered stays dispatched: the next run finds it as unknown.
+                () = &mut drained => return requests.abort_all(),
+            }
+        }
+    }
+}
+
+fn propagate(done: Result<(), tokio::task::JoinError>) {
+    if let Err(failure) = done
+        && let Ok(panic) = failure.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}

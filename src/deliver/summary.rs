@@ -1,0 +1,55 @@
+//! What delivering came to, in counts only.
+
+use std::collections::BTreeMap;
+
+use crate::ledger::Settlement;
+use crate::model::DeliveryState;
+
+use super::brake::Stopped;
+
+/// Counts of one session: messages by the state they ended in, and requests made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliverySummary {
+    /// Claimed durably by this run, again or for the first time.
+    pub dispatched: u64,
+    /// The provider took responsibility.
+    pub accepted: u64,
+    /// Refused for good.
+    pub rejected: u64,
+    /// Not accepted, and left to the next run.
+    pub retryable: u64,
+    /// No proof either way, including what earlier runs left in doubt and this one could not clear.
+    pub unknown: u64,
+    /// The template failed for this profile's data: held.
+    pub render_failed: u64,
+    /// Requests made.
+    pub requests: u64,
+    /// Settlements by their reason, such as the provider's codes; `accepted` has none.
+    pub reasons: BTreeMap<String, u64>,
+    /// Why no further request started, where something stopped it.
+    pub stopped: Option<Stopped>,
+}
+
+impl DeliverySummary {
+    /// Adds a written settlement.
+    pub(super) fn add(&mut self, settlement: &Settlement) {
+        match settlement.state {
+            DeliveryState::Accepted => self.accepted += 1,
+            DeliveryState::Rejected => self.rejected += 1,
+            DeliveryState::Retryable => self.retryable += 1,
+            DeliveryState::Unknown => self.unknown += 1,
+            _ => {}
+        }
+        if let Some(reason) = &settlement.reason {
+            self.reason(reason, 1);
+        }
+    }
+
+    /// Counts a reason; long texts are cut so that the map stays small.
+    pub(super) fn reason(&mut self, reason: &str, times: u64) {
+        const REASONS_MAX: usize = 100;
+        let known = self.reasons.contains_key(reason) || self.reasons.len() < REASONS_MAX;
+        let key = if known { reason } else { "other" };
+        *self.reasons.entry(key.to_owned()).or_default() += times;
+    }
+}

@@ -1,0 +1,275 @@
+//! Whom a job may mail: one row per profile, or per profile and entity, with what the `suppressed:` table says.
+
+use serde_json::{Map, Value};
+
+use super::columns;
+use super::error::EvaluateError;
+use super::sql::{PROFILES, as_text, name, table};
+use crate::model::Suppression;
+use crate::model::diagnostic::{Diagnostic, Located};
+use crate::model::shape::{ScalarKind, Shape};
+use crate::project::{Job, Project};
+use crate::warehouse::arrow::array::RecordBatch;
+use crate::warehouse::arrow::datatypes::{DataType, SchemaRef};
+use crate::warehouse::{Session, Warehouse, value};
+
+/// Every audience column reaches templates under this prefix.
+const PREFIX: &str = "profile.";
+
+/// A checked audience.
+#[derive(Clone, Debug)]
+pub(super) struct Audience {
+    relation: String,
+    schema: SchemaRef,
+    /// The audience column that names the entity, for recaps of something other than the profile.
+    pub(super) entity: Option<String>,
+    suppressed: Option<Suppressed>,
+}
+
+/// A checked `suppressed:` relation.
+#[derive(Clone, Debug)]
+struct Suppressed {
+    relation: String,
+    by_profile: bool,
+    by_address: bool,
+    has_reason: bool,
+}
+
+/// Resolves the audience of a job, or everything that is wrong with it.
+pub(super) async fn resolve(
+    project: &Project,
+    job: &Job,
+    warehouse: &Warehouse,
+    session: &Session,
+) -> Result<Audience, Vec<Diagnostic>> {
+    let mut findings = Vec::new();
+    let suppressed = match &project.suppressed {
+        None => None,
+        Some(relation) => {
+            resolve_suppressed(relation, warehouse, session).await.map_err(|more| findings.extend(more)).ok()
+        }
+    };
+    let schema = match columns::of_relation(&job.audience, warehouse, session).await {
+        Ok(schema) => schema,
+        Err(more) => {
+            findings.extend(more);
+            return Err(findings);
+        }
+    };
+    let relation = &job.audience.value;
+    for required in ["profile_id", "email"] {
+        let column = Located::new(required.to_owned(), job.audience.place.clone());
+        findings.extend(columns::missing(&column, relation, &schema));
+    }
+    if let Ok(field) = schema.field_with_name("email")
+        && !is_text(field.data_type())
+    {
+        let message = format!("column `email` of the audience `{relation}` is {}, not text", field.data_type());
+        findings.push(Diagnostic::error("wrong-type", message, &job.audience.place));
+    }
+    let entity = job.recap().and_then(super::recap::entity);
+    findings.extend(entity.and_then(|entity| columns::missing(&entity.audience, relation, &schema)));
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+    let entity = entity.map(|entity| entity.audience.value.clone());
+    Ok(Audience { relation: relation.clone(), schema, entity, suppressed })
+}
+
+async fn resolve_suppressed(
+    relation: &Located<String>,
+    warehouse: &Warehouse,
+    session: &Session,
+) -> Result<Suppressed, Vec<Diagnostic>> {
+    let schema = columns::of_relation(relation, warehouse, session).await?;
+    let has = |column| schema.field_with_name(column).is_ok();
+    if !has("email") && !has("profile_id") {
+        let message = format!("`{}` has neither `email` nor `profile_id`, so it suppresses nobody", relation.value);
+        return Err(vec![Diagnostic::error("unknown-column", message, &relation.place)]);
+    }
+    Ok(Suppressed {
+        relation: relation.value.clone(),
+        by_profile: has("profile_id"),
+        by_address: has("email"),
+        has_reason: has("reason"),
+    })
+}
+
+fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null)
+        || matches!(kind, DataType::Dictionary(_, value) if is_text(value))
+}
+
+impl Audience {
+    /// The columns of the audience.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// What a template may know of `profile`.
+    pub(super) fn shape(&self) -> Shape {
+        Shape::object(self.schema.fields().iter().map(|field| {
+            let shape = match field.name().as_str() {
+                "profile_id" => Shape::scalar(ScalarKind::Text),
+                _ => value::shape(field.data_type(), field.is_nullable()),
+            };
+            (field.name(), shape)
+        }))
+    }
+
+    /// The common table expressions that end in `audience_rows`: `audience_id`, `entity_id` where there is an entity,
+    /// `profile.*` and `suppressed`.
+    pub(super) fn tables(&self, restricted: bool) -> Vec<String> {
+        let mut tables = Vec::new();
+        let mut joins = String::new();
+        let mut reasons = Vec::new();
+        if let Some(suppressed) = &self.suppressed {
+            if suppressed.by_profile {
+                tables.push(suppressed.table("suppressed_profiles", "profile_id", &as_text("\"profile_id\"")));
+                joins +=
+                    "\nleft join suppressed_profiles on suppressed_profiles.id = cast(a.\"profile_id\" as varchar)";
+                reasons.push("suppressed_profiles.reason");
+            }
+            if suppressed.by_address {
+                tables.push(suppressed.table("suppressed_addresses", "email", "normalised_address(\"email\")"));
+                joins +=
+                    "\nleft join suppressed_addresses on suppressed_addresses.id = normalised_address(a.\"email\")";
+                reasons.push("suppressed_addresses.reason");
+            }
+        }
+        let suppressed = match reasons.as_slice() {
+            [] => "cast(null as varchar)".to_owned(),
+            reasons => format!("coalesce({})", reasons.join(", ")),
+        };
+        let mut columns = vec!["cast(a.\"profile_id\" as varchar) as audience_id".to_owned()];
+        columns.extend(self.entity.iter().map(|entity| format!("cast(a.{} as varchar) as entity_id", name(entity))));
+        columns.extend(
+            self.schema
+                .fields()
+                .iter()
+                .filter(|field| field.name() != "profile_id")
+                .map(|field| format!("a.{} as {}", name(field.name()), name(&format!("{PREFIX}{}", field.name())))),
+        );
+        columns.push(format!("{suppressed} as suppressed"));
+        let query = format!(
+            "select\n  {}\nfrom {} as a{joins}\nwhere {}",
+            columns.join(",\n  "),
+            name(&self.relation),
+            self.conditions(restricted, "a."),
+        );
+        tables.push(table("audience_rows", &query));
+        tables
+    }
+
+    fn conditions(&self, restricted: bool, alias: &str) -> String {
+        let mut conditions = vec![format!("{alias}\"profile_id\" is not null")];
+        conditions.extend(self.entity.iter().map(|entity| format!("{alias}{} is not null", name(entity))));
+        if restricted {
+            conditions.push(format!("cast({alias}\"profile_id\" as varchar) in (${PROFILES})"));
+        }
+        conditions.join("\n  and ")
+    }
+
+    /// A query whose rows are ids with more than one audience row: `id`, and `ids` with their number; at most three.
+    pub(super) fn duplicates_sql(&self, restricted: bool) -> String {
+        let keys: Vec<String> =
+            ["profile_id"].into_iter().chain(self.entity.as_deref()).map(|key| as_text(&name(key))).collect();
+        format!(
+            "select id, count(*) over () as ids\nfrom (\n  select {} as id\n  from {}\n  where {}\n  group by {}\n  \
+             having count(*) > 1\n) as duplicates\norder by id\nlimit 3",
+            keys.join(" || ' / ' || "),
+            name(&self.relation),
+            indented_conditions(&self.conditions(restricted, "")),
+            keys.join(", "),
+        )
+    }
+
+    /// A query for the number of rows without an id.
+    pub(super) fn nulls_sql(&self) -> String {
+        let entity = self.entity.iter().map(|entity| format!(" or {} is null", name(entity))).collect::<String>();
+        format!("select count(*) as rows\nfrom {}\nwhere \"profile_id\" is null{entity}", name(&self.relation))
+    }
+
+    /// Refuses an audience with several rows for one id.
+    pub(super) async fn check_unique(&self, session: &Session, restricted: bool) -> Result<(), EvaluateError> {
+        let batches = session.rows("counting the audience", &self.duplicates_sql(restricted)).await?;
+        let rows = || batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
+        let Some((first, row)) = rows().next() else {
+            return Ok(());
+        };
+        Err(EvaluateError::DuplicateProfiles {
+            audience: self.relation.clone(),
+            per: ["profile_id"].into_iter().chain(self.entity.as_deref()).collect::<Vec<_>>().join(" and "),
+            count: value::text(first.column(1), row).and_then(|count| count.parse().ok()).unwrap_or_default(),
+            sample: rows().filter_map(|(batch, row)| value::text(batch.column(0), row)).collect(),
+        })
+    }
+}
+
+fn indented_conditions(conditions: &str) -> String {
+    super::sql::indented(conditions, 2)
+}
+
+impl Suppressed {
+    fn table(&self, alias: &str, column: &str, id: &str) -> String {
+        let reason =
+            if self.has_reason { "coalesce(cast(\"reason\" as varchar), 'suppressed')" } else { "'suppressed'" };
+        let query = format!(
+            "select {id} as id, min({reason}) as reason\nfrom {}\nwhere {} is not null\ngroup by {id}",
+            name(&self.relation),
+            name(column),
+        );
+        table(alias, &query)
+    }
+}
+
+/// One audience row as candidates need it.
+#[derive(Clone, Debug)]
+pub(super) struct AudienceRow {
+    pub(super) profile: Map<String, Value>,
+    pub(super) address: Option<String>,
+    pub(super) suppressed: Option<Suppression>,
+}
+
+/// Reads audience columns out of joined rows.
+#[derive(Clone, Debug)]
+pub(super) struct AudienceReader {
+    id: usize,
+    suppressed: usize,
+    columns: Vec<(String, usize)>,
+}
+
+impl AudienceReader {
+    /// Finds the columns; `None` when the query does not have them.
+    pub(super) fn new(schema: &SchemaRef) -> Option<Self> {
+        let columns = schema
+            .fields()
+            .iter()
+            .enumerate()
+            .filter_map(|(index, field)| Some((field.name().strip_prefix(PREFIX)?.to_owned(), index)));
+        Some(Self {
+            id: schema.index_of("audience_id").ok()?,
+            suppressed: schema.index_of("suppressed").ok()?,
+            columns: columns.collect(),
+        })
+    }
+
+    /// The profile's id; `None` where the join found no audience row.
+    pub(super) fn id(&self, batch: &RecordBatch, row: usize) -> Option<String> {
+        value::text(batch.column(self.id), row)
+    }
+
+    /// The audience row; `None` where the join found none.
+    pub(super) fn row(&self, batch: &RecordBatch, row: usize) -> Option<AudienceRow> {
+        let id = self.id(batch, row)?;
+        let mut profile = Map::with_capacity(self.columns.len() + 1);
+        profile.insert("profile_id".to_owned(), Value::String(id));
+        for (column, index) in &self.columns {
+            profile.insert(column.clone(), value::json(batch.column(*index), row));
+        }
+        let suppressed = value::text(batch.column(self.suppressed), row).map(|reason| Suppression { reason });
+        let address = self.columns.iter().find(|(column, _)| column == "email");
+        let address = address.and_then(|(_, index)| value::text(batch.column(*index), row));
+        Some(AudienceRow { profile, address, suppressed })
+    }
+}

@@ -1,0 +1,168 @@
+//! Candidates as a stream of chunks: ladders stay together, memory stays bounded, what was dropped is counted.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, stream};
+
+use super::error::EvaluateError;
+use super::flag_reader::{FlagReader, add_nulls};
+use super::found::ProfileFound;
+use super::reaches::Keep;
+use super::recap::RecapPlan;
+use super::recap_reader::RecapReader;
+use super::request::{Request, Tally};
+use super::{CompiledJob, Plan, parameters};
+use crate::model::{Candidate, Period};
+use crate::warehouse::{RowStream, Session, Warehouse, WarehouseError};
+
+/// A chunk is closed once it holds this many candidates; it is longer only by the ladder that closed it.
+const CHUNK: usize = 2_000;
+
+/// Candidates in chunks of about two thousand; all levels of one profile and milestone are in the same chunk.
+pub struct CandidateStream {
+    chunks: BoxStream<'static, Result<Vec<Candidate>, EvaluateError>>,
+    tally: Arc<Mutex<Tally>>,
+}
+
+impl CandidateStream {
+    /// What was seen beside the candidates; complete once the stream has ended.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Stream for CandidateStream {
+    type Item = Result<Vec<Candidate>, EvaluateError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.chunks.poll_next_unpin(context)
+    }
+}
+
+/// Starts the evaluation of a job.
+pub(super) async fn start(
+    job: &CompiledJob,
+    warehouse: &Warehouse,
+    request: &Request,
+) -> Result<CandidateStream, EvaluateError> {
+    let mut tally = Tally::default();
+    let source = match &job.plan {
+        Plan::Milestones(passes) => {
+            let session = warehouse.bind(&parameters(request)).await?;
+            check_audience(job, &session, request, &mut tally).await?;
+            Source::Flags(FlagReader::new(job, passes, warehouse, request, Keep::Flags).await?)
+        }
+        Plan::Recap(plan) => {
+            let period = plan.calendar.choose(request)?;
+            let session = warehouse.bind(&parameters(request).and(&plan.parameters(&period, request.as_of))).await?;
+            check_audience(job, &session, request, &mut tally).await?;
+            add_nulls(&session, &plan.nulls_sql(), &mut tally).await?;
+            let sql = plan.candidates_sql(&job.audience, request.profiles.is_some());
+            let rows = session.stream(&plan.title(), &sql).await?;
+            Source::Matrix(Box::new(Matrix { plan: plan.as_ref().clone(), period, rows, reader: None }))
+        }
+    };
+    let published = Arc::new(Mutex::new(tally.clone()));
+    let chunks = Chunks { source, pending: VecDeque::new(), tally, published: Arc::clone(&published) };
+    let chunks = stream::try_unfold(chunks, |mut chunks| async move {
+        let chunk = chunks.next().await?;
+        Ok(chunk.map(|chunk| (chunk, chunks)))
+    });
+    Ok(CandidateStream { chunks: chunks.boxed(), tally: published })
+}
+
+async fn check_audience(
+    job: &CompiledJob,
+    session: &Session,
+    request: &Request,
+    tally: &mut Tally,
+) -> Result<(), EvaluateError> {
+    job.audience.check_unique(session, request.profiles.is_some()).await?;
+    add_nulls(session, &job.audience.nulls_sql(), tally).await
+}
+
+/// Where candidates come from.
+enum Source {
+    /// Milestone passes.
+    Flags(FlagReader),
+    /// A recap's matrix.
+    Matrix(Box<Matrix>),
+}
+
+impl Source {
+    /// The next candidates, in groups that stay together; `None` at the end.
+    async fn next(&mut self, tally: &mut Tally) -> Result<Option<Vec<Vec<Candidate>>>, EvaluateError> {
+        match self {
+            Self::Matrix(matrix) => matrix.next(tally).await,
+            Self::Flags(reader) => {
+                let Some(profiles) = reader.next().await? else {
+                    *tally = tally.clone().and(&std::mem::take(&mut reader.tally));
+                    return Ok(None);
+                };
+                let outside = profiles.iter().filter(|profile| profile.audience.is_none());
+                tally.not_in_audience += outside.map(|profile| profile.found.len() as u64).sum::<u64>();
+                Ok(Some(profiles.into_iter().map(ProfileFound::candidates).collect()))
+            }
+        }
+    }
+}
+
+/// A recap's rows.
+struct Matrix {
+    plan: RecapPlan,
+    period: Period,
+    rows: RowStream,
+    reader: Option<RecapReader>,
+}
+
+impl Matrix {
+    async fn next(&mut self, tally: &mut Tally) -> Result<Option<Vec<Vec<Candidate>>>, EvaluateError> {
+        let Some(batch) = self.rows.next().await else {
+            tally.not_in_audience += self.reader.take().map_or(0, |reader| reader.not_in_audience);
+            return Ok(None);
+        };
+        let batch = batch?;
+        if self.reader.is_none() {
+            self.reader = RecapReader::new(&self.plan, &self.period, &batch.schema());
+        }
+        let Some(reader) = &mut self.reader else {
+            let reason = "a column of the result is missing".to_owned();
+            return Err(WarehouseError::Query { what: self.plan.title(), reason }.into());
+        };
+        Ok(Some(reader.read(&batch).into_iter().map(|candidate| vec![candidate]).collect()))
+    }
+}
+
+/// Cuts groups of candidates into chunks.
+struct Chunks {
+    source: Source,
+    pending: VecDeque<Vec<Candidate>>,
+    tally: Tally,
+    published: Arc<Mutex<Tally>>,
+}
+
+impl Chunks {
+    async fn next(&mut self) -> Result<Option<Vec<Candidate>>, EvaluateError> {
+        let mut chunk = Vec::new();
+        loop {
+            while let Some(group) = self.pending.pop_front() {
+                chunk.extend(group);
+                if chunk.len() >= CHUNK {
+                    return Ok(Some(chunk));
+                }
+            }
+            match self.source.next(&mut self.tally).await? {
+                Some(groups) => self.pending.extend(groups),
+                None => {
+                    *self.published.lock().unwrap_or_else(PoisonError::into_inner) = self.tally.clone();
+                    return Ok((!chunk.is_empty()).then_some(chunk));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What a run asks of a job.
+
+use jiff::Timestamp;
+
+/// When, for which period and for whom a job is evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The run's logical now: rows later than this are invisible.
+    pub as_of: Timestamp,
+    /// Which period of a recap; milestones pass over it.
+    pub period: PeriodChoice,
+    /// Only these profiles: `--only`, and batches that are made again.
+    pub profiles: Option<Vec<String>>,
+}
+
+/// Which period of a recap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PeriodChoice {
+    /// The latest one that is due at `as_of`.
+    #[default]
+    LatestDue,
+    /// The one with this key.
+    Key(String),
+}
+
+/// One query of a compiled job, as `milepost compile` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// What it finds.
+    pub title: String,
+    /// The SQL, with `$parameters`.
+    pub sql: String,
+}
+
+/// What was seen beside the candidates; complete when the stream has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Flags and active entities without an audience row.
+    pub not_in_audience: u64,
+    /// Event and audience rows without an id: dropped.
+    pub null_ids: u64,
+    /// Event rows without a time: dropped.
+    pub null_times: u64,
+    /// Rows of own views whose profile and occasion an earlier row has: dropped.
+    pub repeated_occasions: u64,
+    /// Rows of own views whose level is not a positive number: dropped.
+    pub invalid_levels: u64,
+    /// Levels of an `every` milestone left out because one event crossed very many.
+    pub levels_left_out: u64,
+}
+
+impl Tally {
+    /// The counts by name, for reports.
+    pub fn by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        [
+            ("not_in_audience", self.not_in_audience),
+            ("null_ids", self.null_ids),
+            ("null_times", self.null_times),
+            ("repeated_occasions", self.repeated_occasions),
+            ("invalid_levels", self.invalid_levels),
+            ("levels_left_out", self.levels_left_out),
+        ]
+        .into_iter()
+    }
+
+    /// Both together.
+    #[must_use]
+    pub(super) fn and(self, other: &Self) -> Self {
+        Self {
+            not_in_audience: self.not_in_audience + other.not_in_audience,
+            null_ids: self.null_ids + other.null_ids,
+            null_times: self.null_times + other.null_times,
+            repeated_occasions: self.repeated_occasions + other.repeated_occasions,
+            invalid_levels: self.invalid_levels + other.invalid_levels,
+            levels_left_out: self.levels_left_out + other.levels_left_out,
+        }
+    }
+}

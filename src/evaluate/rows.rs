@@ -1,0 +1,185 @@
+//! The event rows a milestone or recap reads: columns resolved, conditions checked, ready to be written as SQL.
+
+use super::columns;
+use super::pruning::can_prune;
+use super::sql::{as_text, literal, name};
+use crate::model::diagnostic::{Diagnostic, Located, Place};
+use crate::project::{EventRows, Partition, PartitionOf, Project, Table};
+use crate::warehouse::arrow::datatypes::{DataType, SchemaRef};
+use crate::warehouse::{ExpressionRole, Scope, Session, Warehouse, not_a_time};
+
+/// Checked rows of one table or view.
+#[derive(Clone, Debug)]
+pub(super) struct Rows {
+    pub(super) relation: String,
+    pub(super) schema: SchemaRef,
+    pub(super) profile: String,
+    pub(super) time: String,
+    pub(super) dedup: Option<String>,
+    pub(super) received: Option<String>,
+    /// Predicates of the job, each safe to stand in an `and`.
+    pub(super) conditions: Vec<String>,
+    /// Partitions that say which instants they hold.
+    pub(super) partitions: Vec<Partition>,
+    pub(super) lookback: jiff::SignedDuration,
+}
+
+impl Rows {
+    /// The time column as an instant, also where it holds dates.
+    pub(super) fn instant(&self) -> String {
+        let column = name(&self.time);
+        match self.schema.field_with_name(&self.time).map(|field| field.data_type().clone()) {
+            Ok(DataType::Date32 | DataType::Date64) => {
+                format!("arrow_cast({column}, 'Timestamp(Microsecond, Some(\"UTC\"))')")
+            }
+            _ => column,
+        }
+    }
+
+    /// The profile's id as text.
+    pub(super) fn profile_text(&self) -> String {
+        as_text(&name(&self.profile))
+    }
+
+    /// The relation as SQL reads it.
+    pub(super) fn relation_name(&self) -> String {
+        name(&self.relation)
+    }
+
+    /// Columns that tell apart rows of the same instant: `dedup`, then the others in declared order.
+    pub(super) fn tie_breakers(&self) -> Vec<String> {
+        self.dedup.iter().cloned().chain(self.plain_columns()).map(|column| name(&column)).collect()
+    }
+
+    /// Columns whose values compare, in declared order, without time, profile and `dedup`.
+    pub(super) fn plain_columns(&self) -> impl Iterator<Item = String> {
+        let plain = self.schema.fields().iter().filter(|field| {
+            !field.data_type().is_nested()
+                && !is_opaque(field.data_type())
+                && field.name() != &self.time
+                && field.name() != &self.profile
+                && Some(field.name()) != self.dedup.as_ref()
+        });
+        plain.map(|field| field.name().clone())
+    }
+
+    /// `with` for rows whose duplicates are removed: each `dedup` value once, the earliest received, else the earliest.
+    pub(super) fn deduplicated(&self, conditions: &[String], carried: &[String]) -> Option<String> {
+        let dedup = name(self.dedup.as_ref()?);
+        let mut order: Vec<String> = self.received.iter().map(|column| name(column)).collect();
+        order.push(name(&self.time));
+        order.push(name(&self.profile));
+        order.extend(carried.iter().map(|column| name(column)));
+        Some(format!(
+            "select * from (\n  select *, row_number() over (partition by {dedup} order by {}) as \"copy.number\"\n  \
+             from {}\n  where {}\n)\nwhere \"copy.number\" = 1 or {dedup} is null",
+            order.join(", "),
+            self.relation_name(),
+            conditions.join("\n    and "),
+        ))
+    }
+}
+
+fn is_opaque(kind: &DataType) -> bool {
+    matches!(kind, DataType::Null | DataType::Interval(_) | DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+}
+
+/// Resolves the rows of a job, or everything that is wrong with them.
+pub(super) async fn resolve(
+    project: &Project,
+    rows: &EventRows,
+    place: &Place,
+    (warehouse, session): (&Warehouse, &Session),
+) -> Result<Rows, Vec<Diagnostic>> {
+    let schema = columns::of_relation(&rows.from, warehouse, session).await?;
+    let table = project.tables.get(&rows.from.value);
+    let mut findings = Vec::new();
+    let mut check = |column: Result<Option<Located<String>>, Diagnostic>| match column {
+        Ok(column) => {
+            let missing = column.as_ref().and_then(|column| columns::missing(column, &rows.from.value, &schema));
+            findings.extend(missing);
+            column.map(|column| column.value)
+        }
+        Err(finding) => {
+            findings.push(finding);
+            None
+        }
+    };
+    let time_column = time_column(rows, table, place);
+    let time = check(time_column.clone().map(Some));
+    let profile = check(profile_column(rows, &schema, place).map(Some));
+    let dedup = check(Ok(rows.dedup.clone().or_else(|| table?.dedup.clone())));
+    findings.extend(time_column.ok().and_then(|column| not_a_time(&column, &schema)));
+    let conditions = conditions(rows, &schema, session).await;
+    match (conditions, time, profile) {
+        (Ok(conditions), Some(time), Some(profile)) if findings.is_empty() => Ok(Rows {
+            relation: rows.from.value.clone(),
+            profile,
+            time,
+            dedup,
+            received: table.and_then(|table| Some(table.received.as_ref()?.value.clone())),
+            conditions,
+            partitions: table.map(pruned_partitions).unwrap_or_default(),
+            lookback: table.map(|table| table.lookback).unwrap_or_default(),
+            schema,
+        }),
+        (conditions, ..) => {
+            findings.extend(conditions.err().into_iter().flatten());
+            Err(findings)
+        }
+    }
+}
+
+fn pruned_partitions(table: &Table) -> Vec<Partition> {
+    table.partitions.iter().filter(|partition| partition.of.is_some() && can_prune(partition)).cloned().collect()
+}
+
+fn time_column(rows: &EventRows, table: Option<&Table>, place: &Place) -> Result<Located<String>, Diagnostic> {
+    let declared = rows.time.clone().or_else(|| table?.time.clone());
+    declared.ok_or_else(|| {
+        let relation = &rows.from.value;
+        let help = match table {
+            Some(_) => format!("add `time:` to the table `{relation}` in milepost.yml"),
+            None => "add `time:` here: it must be named when `from:` is a view".to_owned(),
+        };
+        Diagnostic::error("missing-time", format!("`{relation}` does not say which column is its time"), place).with_help(help)
+    })
+}
+
+fn profile_column(rows: &EventRows, schema: &SchemaRef, place: &Place) -> Result<Located<String>, Diagnostic> {
+    if let Some(column) = &rows.profile {
+        return Ok(column.clone());
+    }
+    let known = ["user_id", "profile_id"].into_iter().find(|column| schema.field_with_name(column).is_ok());
+    known.map(|column| Located::new(column.to_owned(), place.clone())).ok_or_else(|| {
+        let message = format!("`{}` has neither `user_id` nor `profile_id`", rows.from.value);
+        Diagnostic::error("missing-profile", message, place).with_help("name the column with `profile:`")
+    })
+}
+
+async fn conditions(rows: &EventRows, schema: &SchemaRef, session: &Session) -> Result<Vec<String>, Vec<Diagnostic>> {
+    let mut conditions = Vec::new();
+    let mut findings = Vec::new();
+    if let Some(event) = &rows.event {
+        let column = rows.event_column.clone().unwrap_or_else(|| Located::new("event".to_owned(), event.place.clone()));
+        let missing = columns::missing(&column, &rows.from.value, schema);
+        findings.extend(missing.map(|finding| match &rows.event_column {
+            Some(_) => finding,
+            None => finding.with_help("name the column of event names with `event_column:`"),
+        }));
+        conditions.push(format!("{} = {}", name(&column.value), literal(&event.value)));
+    }
+    if let Some(filter) = &rows.filter {
+        let scope = Scope { relation: &rows.from.value, columns: schema };
+        match session.check_expression(filter, scope, ExpressionRole::Predicate).await {
+            Ok(expression) => conditions.push(format!("({})", expression.sql)),
+            Err(more) => findings.extend(more),
+        }
+    }
+    if findings.is_empty() { Ok(conditions) } else { Err(findings) }
+}
+
+/// Whether a partition's values come from the time of the event.
+pub(super) fn is_of_time(partition: &Partition) -> bool {
+    partition.of == Some(PartitionOf::Time)
+}

@@ -1,0 +1,34 @@
+//! Small pieces of SQL text: quoted names, literals, and names that milepost's own SQL uses.
+
+/// Profiles that a request is restricted to.
+pub(super) const PROFILES: &str = "milepost_profiles";
+
+/// A name as SQL reads it literally.
+pub(super) fn name(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+/// A text literal.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A column as text: how ids compare.
+pub(super) fn as_text(column: &str) -> String {
+    format!("cast({column} as varchar)")
+}
+
+/// The same with one more level of indentation.
+pub(super) fn indented(text: &str, spaces: usize) -> String {
+    text.replace('\n', &format!("\n{}", " ".repeat(spaces)))
+}
+
+/// Common table expressions in front of a query.
+pub(super) fn with(tables: &[String], query: &str) -> String {
+    format!("with {}\n{query}", tables.join(",\n"))
+}
+
+/// A common table expression.
+pub(super) fn table(name: &str, query: &str) -> String {
+    format!("{name} as (\n  {}\n)", indented(query.trim(), 2))
+}

@@ -1,0 +1,130 @@
+//! The read side of a ledger for people: what is recorded, about whom, by which run. Never writes.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{Lease, LedgerError, Owner, RunRequest};
+use crate::model::DeliveryState;
+
+/// Which deliveries are asked for; every given field must match.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    /// Of this job only.
+    pub job: Option<String>,
+    /// In this state only.
+    pub state: Option<DeliveryState>,
+    /// Of this profile only, by its id as the warehouse has it.
+    pub profile_id: Option<String>,
+    /// The most rows, newest first; `None`: all.
+    pub limit: Option<u32>,
+}
+
+/// One row of `deliveries`, as `schema.sql` documents it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveryRow {
+    /// The job.
+    pub job: String,
+    /// The profile's id as stored: `hmac:` and a hash where the id is an address.
+    pub profile_id: String,
+    /// The occasion as stored.
+    pub occasion: String,
+    /// The only id that leaves for a provider.
+    pub delivery_id: String,
+    /// The state.
+    pub state: DeliveryState,
+    /// One reason, without personal data.
+    pub reason: Option<String>,
+    /// The level reached.
+    pub level: Option<f64>,
+    /// When it was reached.
+    pub reached_at: Timestamp,
+    /// When a run first saw it.
+    pub detected_at: Timestamp,
+    /// When it was last dispatched.
+    pub dispatched_at: Option<Timestamp>,
+    /// When its last outcome was written.
+    pub settled_at: Option<Timestamp>,
+    /// When the row last changed.
+    pub updated_at: Timestamp,
+    /// The request it was last part of.
+    pub batch_id: Option<String>,
+    /// How often it was dispatched.
+    pub attempt: u32,
+    /// The provider's name in the project.
+    pub provider: Option<String>,
+    /// The provider's message id.
+    pub provider_message_id: Option<String>,
+    /// HMAC of the normalised address.
+    pub address_hash: Option<String>,
+    /// SHA-256 of every byte that left.
+    pub body_hash: Option<String>,
+    /// The run that last dispatched or decided it.
+    pub run_id: String,
+}
+
+/// One row of `runs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRow {
+    /// The run's id.
+    pub run_id: String,
+    /// The run's logical now.
+    pub as_of: Timestamp,
+    /// Wall-clock time.
+    pub started_at: Timestamp,
+    /// Wall-clock time; `None` while it runs or when it was killed.
+    pub ended_at: Option<Timestamp>,
+    /// `running`, `abandoned` (killed), or what the run said when it ended.
+    pub status: String,
+    /// The provider's name and kind.
+    pub provider: Option<String>,
+    /// Counts per decision and state.
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// How a job stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobStatus {
+    /// The job.
+    pub job: String,
+    /// True while a run holds it.
+    pub held: bool,
+    /// True until one unrestricted run completed.
+    pub first_run: bool,
+    /// The run that began last.
+    pub last_run: Option<RunRow>,
+    /// Deliveries by state; states without any are absent.
+    pub counts: BTreeMap<DeliveryState, u64>,
+}
+
+impl JobStatus {
+    /// Deliveries without proof either way.
+    #[must_use]
+    pub fn unknown(&self) -> u64 {
+        self.counts.get(&DeliveryState::Unknown).copied().unwrap_or(0)
+    }
+}
+
+/// What people ask a ledger; the run path is [`super::Ledger`].
+#[async_trait]
+pub trait LedgerAdministration: Send + Sync {
+    /// Whose ledger it is.
+    fn owner(&self) -> &Owner;
+
+    /// What [`super::Ledger::open`] would say of a job, without taking it: for plans and dry runs. The lease answers
+    /// [`super::Ledger::recorded`]; every write with it is refused as fenced.
+    async fn look(&self, request: &RunRequest) -> Result<Lease, LedgerError>;
+
+    /// Deliveries, the last changed first.
+    async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryRow>, LedgerError>;
+
+    /// Every job that ever ran, by name.
+    async fn jobs(&self) -> Result<Vec<JobStatus>, LedgerError>;
+
+    /// Deliveries of one job by state; states without any are absent.
+    async fn counts(&self, job: &str) -> Result<BTreeMap<DeliveryState, u64>, LedgerError>;
+
+    /// How many unknown deliveries of a job were dispatched at or after an instant.
+    async fn unknown_since(&self, job: &str, instant: Timestamp) -> Result<u64, LedgerError>;
+}

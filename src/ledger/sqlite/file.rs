@@ -1,0 +1,203 @@
+//! The files of a SQLite ledger: made whole or not at all, checked before use, locked per job.
+
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+
+use super::writer::Writer;
+use super::{SqliteLedger, failure, stored};
+use crate::clock::{Clock, random_bytes};
+use crate::ledger::identity::hexadecimal;
+use crate::ledger::{Identity, LedgerError, Owner};
+
+/// What the file says it is, beside being SQLite; `schema.sql` sets it.
+const APPLICATION_ID: i32 = 1_836_085_107;
+/// The format this version reads and writes.
+const FORMAT_VERSION: u32 = 1;
+/// How often a lock is tried: `status` looks at it for an instant, which must not refuse a run.
+const LOCK_TRIES: u32 = 3;
+
+fn unavailable(path: &Path, reason: impl Into<String>) -> LedgerError {
+    LedgerError::Unavailable { location: path.display().to_string(), reason: reason.into() }
+}
+
+fn said(path: &Path) -> impl Fn(sqlx::Error) -> LedgerError {
+    move |error| unavailable(path, failure::words(&error))
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(10))
+        .disable_statement_logging()
+}
+
+/// Opens an existing ledger; the file is not touched before it is known to be one.
+pub(super) async fn connect(path: &Path, owner: &Owner) -> Result<SqliteLedger, LedgerError> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Err(unavailable(path, "it is a folder: name a file in `ledger:`")),
+        Ok(found) if found.len() == 0 => {
+            let reason = "it is an empty file: restore it from a backup, or remove it and run `milepost ledger create` \
+                          if nobody was ever mailed from it";
+            return Err(unavailable(path, reason));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(LedgerError::Missing { location: path.display().to_string() });
+        }
+        Err(error) => return Err(unavailable(path, error.to_string())),
+    }
+    let mut writer = options(path).connect().await.map_err(said(path))?;
+    let (found, identity) = identify(path, &mut writer).await?;
+    if let Some(reason) = found.differs_from(owner) {
+        return Err(foreign(path, reason));
+    }
+    // A wave touches many pages: a larger log between checkpoints writes each of them once instead of per wave.
+    sqlx::raw_sql("pragma journal_mode = wal; pragma wal_autocheckpoint = 8000; pragma cache_size = -32768; pragma temp_store = memory")
+        .execute(&mut writer)
+        .await
+        .map_err(said(path))?;
+    let reader = options(path).read_only(true).connect().await.map_err(said(path))?;
+    Ok(SqliteLedger {
+        path: path.to_owned(),
+        owner: found,
+        identity,
+        writer: tokio::sync::Mutex::new(Writer::new(writer)),
+        reader: tokio::sync::Mutex::new(reader),
+        held: std::sync::Mutex::default(),
+    })
+}
+
+fn foreign(path: &Path, reason: impl Into<String>) -> LedgerError {
+    LedgerError::Foreign { location: path.display().to_string(), reason: reason.into() }
+}
+
+/// Whose ledger the file is, and its secret.
+async fn identify(path: &Path, connection: &mut SqliteConnection) -> Result<(Owner, Identity), LedgerError> {
+    let application: i32 =
+        sqlx::query_scalar("pragma application_id").fetch_one(&mut *connection).await.map_err(said(path))?;
+    if application != APPLICATION_ID {
+        return Err(foreign(path, "is a database of another program: name another place in `ledger:`"));
+    }
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("select key, value from meta").fetch_all(connection).await.map_err(said(path))?;
+    let meta = |wanted: &str| rows.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.as_str());
+    let version = meta("format_version").and_then(|text| text.parse::<u32>().ok());
+    if version.is_none_or(|version| version > FORMAT_VERSION) {
+        let found = meta("format_version").unwrap_or("unknown");
+        let reason =
+            format!("has format {found}, and this version of milepost reads up to {FORMAT_VERSION}: upgrade milepost");
+        return Err(foreign(path, reason));
+    }
+    let damaged = || unavailable(path, "its table `meta` is damaged: restore it from a backup");
+    let project = meta("project").ok_or_else(damaged)?.to_owned();
+    let key = meta("identity_key").and_then(key_from_hexadecimal).ok_or_else(damaged)?;
+    let identity = Identity::new(key, project.clone());
+    Ok((Owner { project, environment: meta("environment").map(str::to_owned) }, identity))
+}
+
+fn key_from_hexadecimal(text: &str) -> Option<[u8; 32]> {
+    let bytes = text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()
+}
+
+/// Makes a ledger under a passing name and gives it its own when it is whole.
+pub(super) async fn create(path: &Path, owner: &Owner) -> Result<(), LedgerError> {
+    if path.exists() {
+        return Err(LedgerError::Exists { location: path.display().to_string() });
+    }
+    let log = beside(path, "-wal");
+    if log.exists() {
+        // SQLite would replay it into the new file.
+        let reason =
+            format!("{} is left from an earlier ledger: restore that ledger, or remove the file", log.display());
+        return Err(unavailable(path, reason));
+    }
+    let failed = |error: std::io::Error| unavailable(path, format!("it cannot be made: {error}"));
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let unfinished = tempfile::Builder::new().prefix(".ledger-").tempfile_in(folder).map_err(failed)?;
+    fill(unfinished.path(), owner).await.map_err(|error| match error {
+        LedgerError::Unavailable { reason, .. } => unavailable(path, reason),
+        other => other,
+    })?;
+    unfinished.persist_noclobber(path).map_err(|error| match error.error.kind() {
+        std::io::ErrorKind::AlreadyExists => LedgerError::Exists { location: path.display().to_string() },
+        _ => failed(error.error),
+    })?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+async fn fill(path: &Path, owner: &Owner) -> Result<(), LedgerError> {
+    let key =
+        random_bytes::<32>().map_err(|error| unavailable(path, format!("no random key could be made: {error}")))?;
+    let mut connection = options(path).journal_mode(SqliteJournalMode::Delete).connect().await.map_err(said(path))?;
+    sqlx::raw_sql(include_str!("schema.sql")).execute(&mut connection).await.map_err(said(path))?;
+    let facts = [
+        ("format_version", Some(FORMAT_VERSION.to_string())),
+        ("project", Some(owner.project.clone())),
+        ("environment", owner.environment.clone()),
+        ("created_at", Some(stored(Clock::System.now()))),
+        ("identity_key", Some(hexadecimal(&key))),
+    ];
+    for (name, value) in facts {
+        let Some(value) = value else { continue };
+        sqlx::query("insert into meta (key, value) values (?, ?)")
+            .bind(name)
+            .bind(value)
+            .execute(&mut connection)
+            .await
+            .map_err(said(path))?;
+    }
+    connection.close().await.map_err(said(path))
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// The lock file of a job; a name that is no file name is hashed.
+fn lock_path(path: &Path, job: &str) -> PathBuf {
+    let plain = job.len() <= 100 && job.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let name = if plain { job.to_owned() } else { format!("%{}", Identity::new([0; 32], "").batch_id(&[job])) };
+    beside(path, &format!(".{name}.lock"))
+}
+
+/// Takes the lock of a job for as long as the file lives.
+///
+/// The file is never removed: a lock on a removed file would guard nothing.
+pub(super) async fn lock(path: &Path, job: &str) -> Result<File, LedgerError> {
+    let lock_path = lock_path(path, job);
+    let failed = |error: std::io::Error| {
+        unavailable(
+            path,
+            format!("its lock file {} cannot be used: {error}: make the folder writable", lock_path.display()),
+        )
+    };
+    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
+    for _ in 1..LOCK_TRIES {
+        if file.try_lock().is_ok() {
+            return Ok(file);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LedgerError::Held { job: job.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Whether a run holds the lock of a job right now.
+pub(super) fn is_locked(path: &Path, job: &str) -> bool {
+    File::open(lock_path(path, job)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}

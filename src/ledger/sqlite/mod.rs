@@ -1,0 +1,155 @@
+//! The ledger in a SQLite file: the default, for one host.
+//!
+//! A lease is an operating system lock on a file beside the database plus an epoch in it, so a killed process frees its
+//! jobs by itself and a stopped one keeps them. One connection writes, another reads; every write is one immediate
+//! transaction that checks the epoch first and is on disk when it returns.
+
+mod claims;
+mod decisions;
+mod failure;
+mod file;
+mod leases;
+mod reading;
+mod recovery;
+mod writer;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::{
+    Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease, Ledger,
+    LedgerAdministration, LedgerError, Owner, PendingBatch, Recorded, RunEnd, RunRequest, Settlement,
+};
+use crate::model::{DeliveryKey, DeliveryState};
+
+/// Rows bound to one statement; the widest has 13 values per row, and SQLite binds at most 32,766.
+const ROWS_PER_STATEMENT: usize = 2_000;
+
+/// A ledger in a SQLite file.
+pub struct SqliteLedger {
+    path: PathBuf,
+    owner: Owner,
+    identity: Identity,
+    writer: tokio::sync::Mutex<writer::Writer>,
+    reader: tokio::sync::Mutex<SqliteConnection>,
+    /// The locked files of each job this process holds, also under its earlier names.
+    held: Mutex<HashMap<String, Vec<File>>>,
+}
+
+impl SqliteLedger {
+    /// Opens an existing ledger of `owner`.
+    ///
+    /// # Errors
+    /// [`LedgerError::Missing`], [`LedgerError::Foreign`] or [`LedgerError::Unavailable`].
+    pub async fn connect(path: &Path, owner: &Owner) -> Result<Self, LedgerError> {
+        file::connect(path, owner).await
+    }
+
+    /// Makes an empty ledger and the folders above it; an interrupted call leaves nothing behind that looks like one.
+    ///
+    /// # Errors
+    /// [`LedgerError::Exists`] or [`LedgerError::Unavailable`].
+    pub async fn create(path: &Path, owner: &Owner) -> Result<(), LedgerError> {
+        file::create(path, owner).await
+    }
+
+    fn unavailable(&self, reason: impl Into<String>) -> LedgerError {
+        LedgerError::Unavailable { location: self.path.display().to_string(), reason: reason.into() }
+    }
+
+    /// Turns what the database said into words for people.
+    fn said(&self, error: &sqlx::Error) -> LedgerError {
+        self.unavailable(failure::words(error))
+    }
+
+    fn state(&self, name: &str) -> Result<DeliveryState, LedgerError> {
+        DeliveryState::from_name(name)
+            .ok_or_else(|| self.unavailable(format!("it has a delivery in the state `{name}`, which does not exist")))
+    }
+
+    fn instant(&self, text: &str) -> Result<Timestamp, LedgerError> {
+        text.parse().map_err(|_| self.unavailable(format!("it has `{text}` where an instant belongs")))
+    }
+}
+
+/// An instant as the schema writes it.
+fn stored(instant: Timestamp) -> String {
+    format!("{instant:.6}")
+}
+
+/// The job with its earlier names.
+fn names<'a>(job: &'a str, aliases: &'a [String]) -> impl Iterator<Item = &'a str> + Clone {
+    std::iter::once(job).chain(aliases.iter().map(String::as_str).filter(move |alias| *alias != job))
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn open(&self, request: &RunRequest) -> Result<Lease, LedgerError> {
+        leases::open(self, request).await
+    }
+
+    async fn heartbeat(&self, lease: &Lease, now: Timestamp) -> Result<(), LedgerError> {
+        leases::heartbeat(self, lease, now).await
+    }
+
+    async fn recover(&self, lease: &Lease, now: Timestamp) -> Result<Vec<PendingBatch>, LedgerError> {
+        recovery::recover(self, lease, now).await
+    }
+
+    async fn recorded(&self, lease: &Lease, keys: &[DeliveryKey]) -> Result<Vec<Option<Recorded>>, LedgerError> {
+        decisions::recorded(self, lease, keys).await
+    }
+
+    async fn record(&self, lease: &Lease, records: &[DecisionRecord]) -> Result<(), LedgerError> {
+        decisions::record(self, lease, records).await
+    }
+
+    async fn dispatch(&self, lease: &Lease, batches: &[Batch], deliveries: &[Dispatch]) -> Result<(), LedgerError> {
+        claims::dispatch(self, lease, batches, deliveries).await
+    }
+
+    async fn settle(&self, lease: &Lease, settlements: &[Settlement]) -> Result<(), LedgerError> {
+        claims::settle(self, lease, settlements).await
+    }
+
+    async fn close(&self, lease: &Lease, end: &RunEnd) -> Result<(), LedgerError> {
+        leases::close(self, lease, end).await
+    }
+
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+#[async_trait]
+impl LedgerAdministration for SqliteLedger {
+    fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    async fn look(&self, request: &RunRequest) -> Result<Lease, LedgerError> {
+        leases::look(self, request).await
+    }
+
+    async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryRow>, LedgerError> {
+        reading::deliveries(self, filter).await
+    }
+
+    async fn jobs(&self) -> Result<Vec<JobStatus>, LedgerError> {
+        reading::jobs(self).await
+    }
+
+    async fn counts(&self, job: &str) -> Result<BTreeMap<DeliveryState, u64>, LedgerError> {
+        reading::counts(self, job).await
+    }
+
+    async fn unknown_since(&self, job: &str, instant: Timestamp) -> Result<u64, LedgerError> {
+        reading::unknown_since(self, job, instant).await
+    }
+}

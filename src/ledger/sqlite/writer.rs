@@ -1,0 +1,69 @@
+//! The one connection that writes, and its transactions.
+//!
+//! A full disk makes SQLite end a transaction by itself, and a dropped future leaves one open; both are put right here, so
+//! that the connection stays usable after any failure.
+
+use sqlx::SqliteConnection;
+
+use super::SqliteLedger;
+use crate::ledger::{Lease, LedgerError};
+
+pub(super) struct Writer {
+    pub(super) connection: SqliteConnection,
+    /// True from before a transaction begins until its end is certain.
+    open: bool,
+}
+
+impl Writer {
+    pub(super) fn new(connection: SqliteConnection) -> Self {
+        Self { connection, open: false }
+    }
+
+    async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(sql).execute(&mut self.connection).await.map(|_| ())
+    }
+
+    pub(super) async fn roll_back(&mut self) {
+        // It fails only where SQLite has rolled back already.
+        let _ = self.run("rollback").await;
+        self.open = false;
+    }
+}
+
+impl SqliteLedger {
+    /// Begins a transaction that no other writer is in.
+    pub(super) async fn begin(&self, writer: &mut Writer) -> Result<(), LedgerError> {
+        if writer.open {
+            writer.roll_back().await;
+        }
+        writer.open = true;
+        writer.run("begin immediate").await.map_err(|error| self.said(&error))
+    }
+
+    /// Begins a transaction of a run; refused when its lease is no longer the job's latest.
+    pub(super) async fn begin_held(&self, writer: &mut Writer, lease: &Lease) -> Result<(), LedgerError> {
+        self.begin(writer).await?;
+        let sql = "select 1 from leases where job = ? and epoch = ? and run_id = ? and released_at is null";
+        let row = sqlx::query(sql).bind(&lease.job).bind(lease.epoch).bind(&lease.run_id);
+        let holds = match row.fetch_optional(&mut writer.connection).await {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => LedgerError::Fenced { job: lease.job.clone() },
+            Err(error) => self.said(&error),
+        };
+        writer.roll_back().await;
+        Err(holds)
+    }
+
+    /// Keeps what was done since the beginning when all of it went well, else nothing.
+    pub(super) async fn end<T>(&self, writer: &mut Writer, done: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        let kept = match done {
+            Ok(value) => writer.run("commit").await.map(|()| value).map_err(|error| self.said(&error)),
+            Err(error) => Err(error),
+        };
+        match kept {
+            Ok(_) => writer.open = false,
+            Err(_) => writer.roll_back().await,
+        }
+        kept
+    }
+}

@@ -1,0 +1,90 @@
+//! `ledger:` made whole: a file of the project or a URL, one per environment.
+//!
+//! A reference (`env:`, `file:`) that cannot be read is no finding, since `check` must work without credentials: it
+//! becomes [`LedgerLocation::Unresolved`], whose finding whoever opens the ledger reports.
+
+use std::path::{Path, PathBuf};
+
+use crate::model::diagnostic::{Diagnostic, Located, Place};
+use crate::project::overlay::Chosen;
+use crate::project::project::LedgerLocation;
+use crate::project::read::Findings;
+use crate::project::secrets::{LedgerText, is_reference};
+use crate::settings::Secret;
+
+const DEFAULT_LEDGER: &str = ".milepost/ledger.db";
+const SHAPE_HELP: &str = "write `sqlite:PATH`, `postgres://HOST/DATABASE`, `env:NAME` or `file:PATH`";
+
+/// Finds where the ledger is.
+pub(super) fn build(
+    root: &Path,
+    written: Option<&Located<LedgerText>>,
+    chosen: Option<&Chosen>,
+    findings: &mut Findings,
+) -> LedgerLocation {
+    let borrowed_by = chosen.filter(|chosen| !chosen.own_ledger);
+    let Some(written) = written else {
+        return LedgerLocation::Sqlite(sqlite_path(root, DEFAULT_LEDGER, borrowed_by));
+    };
+    let place = &written.place;
+    let text = written.value.0.as_str();
+    let reference = is_reference(text);
+    let resolved = match reference.then(|| Secret::resolve(text, root)) {
+        None => text.to_owned(),
+        Some(Ok(secret)) => secret.expose().trim().to_owned(),
+        Some(Err(error)) => {
+            let finding = Diagnostic::error("unset-secret", format!("the ledger is unknown: {error}"), place);
+            return LedgerLocation::Unresolved(Box::new(finding.with_help("set it where the run starts")));
+        }
+    };
+    match locate(root, &resolved, borrowed_by, place) {
+        Ok(location) => location,
+        Err(finding) => {
+            if !reference {
+                findings.push((*finding).clone());
+            }
+            LedgerLocation::Unresolved(finding)
+        }
+    }
+}
+
+fn locate(
+    root: &Path,
+    text: &str,
+    borrowed_by: Option<&Chosen>,
+    place: &Place,
+) -> Result<LedgerLocation, Box<Diagnostic>> {
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() || path.starts_with(':') || path.ends_with('/') || path.contains('?') {
+            let message = "the ledger must be a file: it remembers who was mailed";
+            return Err(Box::new(Diagnostic::error("bad-ledger", message, place).with_help(SHAPE_HELP)));
+        }
+        return Ok(LedgerLocation::Sqlite(sqlite_path(root, path, borrowed_by)));
+    }
+    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+        // The text is not repeated: it may have come from a secret.
+        let finding = Diagnostic::error("bad-ledger", "this names no ledger", place).with_help(SHAPE_HELP);
+        return Err(Box::new(finding));
+    }
+    if let Some(chosen) = borrowed_by {
+        let message = format!("the environment `{}` must name its own PostgreSQL ledger", chosen.name.value);
+        let finding = Diagnostic::error("shared-ledger", message, &chosen.name.place);
+        return Err(Box::new(
+            finding.with_help(format!("the one at {place} belongs to the project without environment")),
+        ));
+    }
+    Ok(LedgerLocation::Postgres(Secret::new(text.to_owned())))
+}
+
+/// The file, with the environment's name in it where the environment names no ledger of its own.
+fn sqlite_path(root: &Path, path: &str, borrowed_by: Option<&Chosen>) -> PathBuf {
+    let path = root.join(path);
+    let Some(chosen) = borrowed_by else { return path };
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = match path.extension() {
+        Some(extension) => format!("{stem}.{}.{}", chosen.name.value, extension.to_string_lossy()),
+        None => format!("{stem}.{}", chosen.name.value),
+    };
+    path.with_file_name(name)
+}

@@ -1,0 +1,121 @@
+//! `tables:` made whole: one format and one location each, partitions that prune by columns the table names.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+
+use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
+use crate::project::names::is_identifier;
+use crate::project::project::{Partition, PartitionOf, Table, TableFormat};
+use crate::project::read::{Findings, Named, quoted, report_missing};
+use crate::project::schema::{PartitionFields, TableFields};
+
+/// The schemes of locations outside this machine.
+const SCHEMES: [&str; 3] = ["s3", "gs", "az"];
+const DEFAULT_LOOKBACK: SignedDuration = SignedDuration::from_hours(3 * 24);
+
+/// Builds every table that has a name and a location.
+pub(super) fn build(
+    root: &Path,
+    declared: Named<Located<TableFields>>,
+    findings: &mut Findings,
+) -> BTreeMap<String, Table> {
+    let mut tables = BTreeMap::new();
+    for (name, fields) in declared.0 {
+        if !is_identifier("table", &name, findings) {
+            continue;
+        }
+        if let Some(table) = table(root, &name, fields.value, findings) {
+            tables.insert(name.value, table);
+        }
+    }
+    tables
+}
+
+fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mut Findings) -> Option<Table> {
+    let (format, written) = match (fields.parquet, fields.csv) {
+        (Some(parquet), None) => (TableFormat::Parquet, parquet),
+        (None, Some(csv)) => (TableFormat::Csv, csv),
+        (Some(parquet), Some(csv)) => {
+            let message = format!("the table `{}` has two formats", name.value);
+            let finding = Diagnostic::error("two-formats", message, &csv.place);
+            findings.push(finding.with_help(format!("`parquet` is given at {}; keep one of the two", parquet.place)));
+            (TableFormat::Parquet, parquet)
+        }
+        (None, None) => {
+            if !fields.given.contains(&"parquet") && !fields.given.contains(&"csv") {
+                let message = format!("the table `{}` does not say where its files are", name.value);
+                let finding = Diagnostic::error("missing-key", message, &name.place);
+                findings.push(finding.with_help("add `parquet: data/events/` or `csv: data/people.csv`"));
+            }
+            return None;
+        }
+    };
+    let partitions = fields.partitions.map(|partitions| partitions.value).unwrap_or_default();
+    let partitions = partitions
+        .0
+        .into_iter()
+        .filter_map(|(key, partition)| build_partition(key, partition, findings))
+        .collect::<Vec<_>>();
+    for partition in &partitions {
+        let (column, known) = match partition.of {
+            Some(PartitionOf::Received) => ("received", fields.received.is_some()),
+            Some(PartitionOf::Time) => ("time", fields.time.is_some()),
+            None => continue,
+        };
+        if !known && !fields.given.contains(&column) {
+            let message =
+                format!("`{}` prunes by `{column}`, but the table names no `{column}` column", partition.name);
+            let help = format!("add `{column}: COLUMN` to the table, or take `of` out");
+            findings.push(Diagnostic::error("missing-key", message, &partition.place).with_help(help));
+        }
+    }
+    Some(Table {
+        name: name.value.clone(),
+        format,
+        location: location(root, written, findings),
+        partitions,
+        time: fields.time,
+        received: fields.received,
+        dedup: fields.dedup,
+        zone: fields.zone.map_or(TimeZone::UTC, |zone| zone.value),
+        lookback: fields.lookback.map_or(DEFAULT_LOOKBACK, |lookback| lookback.value),
+        place: name.place.clone(),
+    })
+}
+
+fn build_partition(
+    key: Located<String>,
+    fields: Located<PartitionFields>,
+    findings: &mut Findings,
+) -> Option<Partition> {
+    let Located { value: fields, .. } = fields;
+    let help = "say how its values read: `type: date`, month, hour, int or string";
+    report_missing(&fields.given, "type", help, &key.place, findings);
+    Some(Partition {
+        name: key.value,
+        kind: fields.kind?.value,
+        of: fields.of.map(|of| of.value),
+        zone: fields.zone.map_or(TimeZone::UTC, |zone| zone.value),
+        place: key.place,
+    })
+}
+
+fn location(root: &Path, written: Located<String>, findings: &mut Findings) -> Located<String> {
+    let Located { value, place } = written;
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return Located::new(root.join(value.trim()).to_string_lossy().into_owned(), place);
+    };
+    if !SCHEMES.contains(&scheme) || rest.is_empty() {
+        findings.push(bad_location(&value, scheme, &place));
+    }
+    Located::new(value, place)
+}
+
+fn bad_location(value: &str, scheme: &str, place: &Place) -> Diagnostic {
+    let help = did_you_mean(scheme, SCHEMES)
+        .unwrap_or_else(|| "write a local path, or a URL that begins with s3://, gs:// or az://".to_owned());
+    Diagnostic::error("bad-location", format!("{} is no location of files", quoted(value)), place).with_help(help)
+}

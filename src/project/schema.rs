@@ -1,0 +1,258 @@
+//! The keys of `milepost.yml` and `jobs/*.yml`: the one list behind reading, unknown-key findings and suggestions.
+
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::job::{Category, Compare, Measure, OnUnknown, RecapZone, SendLevels};
+use super::overlay::{Defaults, Environments};
+use super::project::{PartitionKind, PartitionOf};
+use super::read::{Named, Scalar, record};
+use super::secrets::{LedgerText, ProviderText};
+use super::values::{EntityChoice, Ladder, StartChoice};
+use crate::model::Mailbox;
+use crate::model::diagnostic::Located;
+use crate::model::number::Level;
+use crate::model::period::{PeriodKind, WeekStart};
+
+record! {
+    /// `milepost.yml`, and each of its environments.
+    ProjectFields {
+        /// Part of every delivery's identity; never change it.
+        project: String,
+        /// The zone of periods unless a job says otherwise; UTC by default.
+        timezone: TimeZone,
+        /// `sqlite:PATH`, `postgres://...`, `env:NAME` or `file:PATH`; `sqlite:.milepost/ledger.db` by default.
+        ledger: LedgerText,
+        /// `monday` (default) or `sunday`.
+        week_starts: WeekStart,
+        /// The tables that SQL and jobs may name.
+        tables: Named<Located<TableFields>>,
+        /// The email providers that jobs may name.
+        providers: Named<ProviderText>,
+        /// Any field of a job, for jobs that do not say.
+        defaults: Defaults,
+        /// How a recipient leaves.
+        unsubscribe: UnsubscribeFields,
+        /// A table or view of addresses and profiles that must not be mailed.
+        suppressed: String,
+        /// Values for `$name` in SQL and `{{ vars.name }}` in templates.
+        vars: Named<Scalar>,
+        /// Every mail goes to this address instead.
+        redirect_to: Mailbox,
+        /// The most mails a run may redirect; 20 by default.
+        redirect_limit: u64,
+        /// Overlays chosen by `--env` or `MILEPOST_ENV`.
+        environments: Environments,
+    }
+}
+
+record! {
+    /// One table.
+    TableFields {
+        /// A file, folder or glob of Parquet files.
+        parquet: String,
+        /// A file, folder or glob of CSV files with a header line.
+        csv: String,
+        /// `key=value` folders in path order.
+        partitions: Named<Located<PartitionFields>>,
+        /// When it happened: chronology, periods, `reached_at`.
+        time: String,
+        /// When it landed: pruning.
+        received: String,
+        /// Duplicates by this column count once.
+        dedup: String,
+        /// The zone of timestamps without one; UTC by default.
+        zone: TimeZone,
+        /// How late an event may land; `3 days` by default.
+        lookback: SignedDuration,
+    }
+}
+
+record! {
+    /// One partition folder.
+    PartitionFields {
+        /// How its values read.
+        kind as "type": PartitionKind,
+        /// What may be pruned by it.
+        of: PartitionOf,
+        /// The zone its dates are in; UTC by default.
+        zone: TimeZone,
+    }
+}
+
+record! {
+    /// How a recipient leaves.
+    UnsubscribeFields {
+        /// A liquid template of an https URL.
+        url: String,
+    }
+}
+
+record! {
+    /// One job.
+    JobFields {
+        /// Identity in the ledger; never change it.
+        job: String,
+        /// Earlier names whose deliveries count as this job's.
+        aliases: Vec<Located<String>>,
+        /// What it is for.
+        description: String,
+        /// Who answers for it.
+        owner: String,
+        /// For selecting jobs.
+        tags: Vec<String>,
+        /// `from_now`, `all` or `{since: DAY}`.
+        start: StartChoice,
+        /// The table or view of profiles it may mail.
+        audience: String,
+        /// `marketing` (default) or `transactional`.
+        category: Category,
+        /// Which provider takes its mails.
+        provider: String,
+        /// The sender.
+        sender: Mailbox,
+        /// Where answers go.
+        reply_to: Mailbox,
+        /// Shown in marketing mail.
+        postal_address: String,
+        /// Named thresholds.
+        milestones: Vec<Located<MilestoneFields>>,
+        /// A metric matrix per period.
+        recap: RecapFields,
+        /// What is mailed.
+        message: MessageFields,
+        /// Later than this after `reached_at` is expired.
+        mail_within: SignedDuration,
+        /// Volume guards.
+        limits: LimitsFields,
+        /// `hold` (default), `resend` or `assume_accepted`.
+        on_unknown: OnUnknown,
+        /// Higher runs earlier; 0 by default.
+        priority: i64,
+    }
+}
+
+record! {
+    /// `start: {since: DAY}`.
+    SinceFields {
+        /// The project's midnight of this day.
+        since: Date,
+    }
+}
+
+record! {
+    /// Volume guards.
+    LimitsFields {
+        /// The most mails of a first run without `--confirm`; 1,000 by default.
+        first_run: u64,
+        /// The most mails of any run without `--confirm`.
+        per_run: u64,
+    }
+}
+
+record! {
+    /// One milestone.
+    MilestoneFields {
+        /// Part of the occasion; never change it.
+        name: String,
+        /// Earlier names.
+        aliases: Vec<Located<String>>,
+        /// Table or view; `events` by default.
+        from: String,
+        /// Only rows whose event column holds this.
+        event: String,
+        /// The event column; `event` by default.
+        event_column: String,
+        /// A SQL predicate on the rows.
+        filter as "where": String,
+        /// The column that is the profile.
+        profile: String,
+        /// The time column, where `from` is a view.
+        time: String,
+        /// The duplicate column, where `from` is a view.
+        dedup: String,
+        /// `count(*)` (default) or `sum(column)`.
+        measure: Measure,
+        /// One level or ascending levels.
+        reaches: Ladder,
+        /// Every multiple of this number.
+        every: Level,
+        /// `highest` (default) or `each`.
+        send: SendLevels,
+        /// What is mailed; each part defaults to the job's.
+        message: MessageFields,
+    }
+}
+
+record! {
+    /// A recap.
+    RecapFields {
+        /// `day`, `week`, `month`, `quarter` or `year`.
+        period: PeriodKind,
+        /// `project` (default).
+        zone: RecapZone,
+        /// The wait after the end for late events; none by default.
+        settle: SignedDuration,
+        /// Table or view; `events` by default.
+        from: String,
+        /// A SQL predicate on the rows.
+        filter as "where": String,
+        /// The column that is the profile.
+        profile: String,
+        /// The time column, where `from` is a view.
+        time: String,
+        /// The duplicate column, where `from` is a view.
+        dedup: String,
+        /// What is measured; the profile by default.
+        entity: EntityChoice,
+        /// The audience column before which comparison periods are null.
+        since: String,
+        /// Earlier periods to compare with.
+        compare: Vec<Compare>,
+        /// A SQL predicate over the metrics.
+        only_if: String,
+        /// The metrics in order.
+        metrics: Named<Located<MetricFields>>,
+    }
+}
+
+record! {
+    /// An entity with different names in the events and the audience.
+    EntityFields {
+        /// The column of the event rows.
+        source: String,
+        /// The column of the audience.
+        audience: String,
+    }
+}
+
+record! {
+    /// One metric.
+    MetricFields {
+        /// What people read; the name with spaces by default.
+        label: String,
+        /// A SQL aggregate over the rows.
+        sql: String,
+        /// A number format such as `0.0`.
+        format: String,
+    }
+}
+
+record! {
+    /// What is mailed.
+    MessageFields {
+        /// A liquid template of one line.
+        subject: String,
+        /// The `.mjml` or `.html` template.
+        template: String,
+        /// The text part's template; made from the HTML where absent.
+        text: String,
+        /// The line shown after the subject.
+        preheader: String,
+        /// Overrides the job's.
+        reply_to: Mailbox,
+        /// Further headers.
+        headers: Named<Located<String>>,
+    }
+}

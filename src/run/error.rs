@@ -1,0 +1,164 @@
+//! Why a use case could not do as asked; the edge turns each into an exit code and words.
+
+use crate::deliver::DeliverError;
+use crate::evaluate::EvaluateError;
+use crate::ledger::LedgerError;
+use crate::model::{Diagnostic, Severity};
+use crate::providers::ProviderError;
+use crate::warehouse::WarehouseError;
+
+use super::Exit;
+
+/// Why a use case could not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// There is no project.
+    #[error("no milepost.yml in `{start}` or a folder above it")]
+    NoProject {
+        /// Where the search began.
+        start: String,
+    },
+    /// The project has errors.
+    #[error("the project has errors")]
+    Invalid {
+        /// Every finding.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// No such job.
+    #[error("no job is named `{name}`")]
+    UnknownJob {
+        /// The name given.
+        name: String,
+        /// The nearest, or all.
+        hint: String,
+    },
+    /// The options contradict each other or the project.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A guard refused before anything was dispatched.
+    #[error("{message}")]
+    Refused {
+        /// Which limit, and by how much.
+        message: String,
+        /// The option that allows it.
+        hint: String,
+    },
+    /// A volume guard refused before anything was dispatched.
+    #[error("the job `{job}`: {refusal}")]
+    Guard {
+        /// The job.
+        job: String,
+        /// The limit, the number, and what allows it.
+        refusal: crate::decide::Refusal,
+    },
+    /// Delivering ended without an orderly end.
+    #[error(transparent)]
+    Deliver(#[from] DeliverError),
+    /// A signal came while the run waited for its turn.
+    #[error("interrupted before anything was dispatched")]
+    Interrupted,
+    /// The evaluation failed.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The ledger refused or is unavailable.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A provider cannot be used.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// A file could not be read or written.
+    #[error("`{path}` cannot be {action}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// `read` or `written`.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl RunError {
+    /// The error and its causes, each said once; findings of an invalid project one per line.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let mut words = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            let said = source.to_string();
+            if !words.contains(&said) {
+                words = format!("{words}: {said}");
+            }
+            cause = source.source();
+        }
+        if let Self::Invalid { diagnostics } = self {
+            for finding in diagnostics.iter().filter(|finding| finding.severity == Severity::Error) {
+                let place = finding.place.as_ref().map_or(String::new(), |place| format!("{place}: "));
+                words = format!("{words}\n  {place}{}", finding.message);
+            }
+        }
+        words
+    }
+
+    /// The exit this error asks for.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NoProject { .. } | Self::Invalid { .. } | Self::UnknownJob { .. } | Self::Usage { .. } => {
+                Exit::Invalid
+            }
+            Self::Refused { .. } | Self::Guard { .. } => Exit::Refused,
+            Self::Interrupted => Exit::Interrupted,
+            Self::Deliver(DeliverError::Fenced { .. }) => Exit::Fenced,
+            Self::Deliver(DeliverError::Ledger(error)) => ledger_exit(error),
+            Self::Deliver(DeliverError::Source(_)) => Exit::Failed,
+            Self::Evaluate(error) => evaluate_exit(error),
+            Self::File { .. } => Exit::Failed,
+            Self::Ledger(error) => ledger_exit(error),
+            Self::Provider(ProviderError::Settings { .. } | ProviderError::Secret { .. }) => Exit::Invalid,
+            Self::Provider(ProviderError::Unavailable { .. }) => Exit::Unavailable,
+        }
+    }
+
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoProject { .. } => Some(
+                "`milepost init` makes a project that runs at once; `--project DIR` names another folder".to_owned(),
+            ),
+            Self::UnknownJob { hint, .. } | Self::Usage { hint, .. } | Self::Refused { hint, .. } => Some(hint.clone()),
+            Self::Ledger(LedgerError::Held { .. }) => {
+                Some("`--lock-timeout 10m` waits for it; `milepost status` shows what runs".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn evaluate_exit(error: &EvaluateError) -> Exit {
+    match error {
+        EvaluateError::Warehouse(WarehouseError::Unavailable { .. }) => Exit::Unavailable,
+        EvaluateError::Warehouse(_) => Exit::Failed,
+        EvaluateError::DuplicateProfiles { .. }
+        | EvaluateError::UnknownPeriod { .. }
+        | EvaluateError::NotYetDue { .. }
+        | EvaluateError::WrongKind { .. } => Exit::Invalid,
+    }
+}
+
+fn ledger_exit(error: &LedgerError) -> Exit {
+    match error {
+        LedgerError::Held { .. } => Exit::Held,
+        LedgerError::Fenced { .. } => Exit::Fenced,
+        LedgerError::Foreign { .. } => Exit::Refused,
+        LedgerError::Exists { .. } | LedgerError::Unsupported { .. } | LedgerError::Unresolved { .. } => Exit::Invalid,
+        LedgerError::Missing { .. } | LedgerError::Unavailable { .. } => Exit::Unavailable,
+        LedgerError::IllegalTransition { .. } => Exit::Failed,
+    }
+}

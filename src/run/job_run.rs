@@ -1,0 +1,248 @@
+//! One job of a run under its lease: recover, decide, guard, record, mail, close.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::decide::{self, Rules, Volume};
+use crate::deliver::{Account, Shutdown};
+use crate::evaluate::{PeriodChoice, Request};
+use crate::ledger::{Lease, LedgerError, LedgerStore, RunEnd, RunRequest};
+use crate::project::Job;
+
+use super::decided::{DecidedJob, StoredDecision, decide_job, spool_failed};
+use super::mailing::Mailing;
+use super::runs::{Progress, Report};
+use super::{Exit, JobReport, JobStatus, PreparedJob, RunError, RunOptions, Workspace};
+
+/// Decisions written in one transaction.
+const RECORDS_AT_ONCE: usize = 2_000;
+
+/// What all jobs of a run share.
+pub(super) struct RunContext<'a> {
+    /// The project and its tables.
+    pub(super) workspace: &'a Workspace,
+    /// What was asked.
+    pub(super) options: &'a RunOptions,
+    /// The run's id.
+    pub(super) run_id: String,
+    /// Its logical now.
+    pub(super) as_of: Timestamp,
+    /// The clock that decides what may be mailed.
+    pub(super) clock: clock::Clock,
+    /// The ledger.
+    pub(super) ledger: Arc<dyn LedgerStore>,
+    /// What signals asked for.
+    pub(super) shutdown: watch::Receiver<Shutdown>,
+    /// Where the run is.
+    pub(super) progress: Report,
+}
+
+/// One job of a run.
+pub(super) struct JobRun<'a> {
+    pub(super) context: &'a RunContext<'a>,
+    pub(super) prepared: &'a PreparedJob<'a>,
+    pub(super) account: Arc<Account>,
+    pub(super) provider_label: String,
+}
+
+impl JobRun<'_> {
+    /// Carries the job out; what stopped it is part of the report.
+    pub(super) async fn execute(&self) -> JobReport {
+        let mut report = JobReport::new(self.job(), &self.provider_label);
+        report.period = self.period_key();
+        if let Err(error) = self.carry_out(&mut report).await {
+            report.fail(&error);
+        }
+        report
+    }
+
+    fn job(&self) -> &Job {
+        self.prepared.job
+    }
+
+    fn request(&self) -> Request {
+        let options = self.context.options;
+        Request {
+            as_of: self.context.as_of,
+            period: options.period.clone().map_or(PeriodChoice::LatestDue, PeriodChoice::Key),
+            profiles: options.only.clone().map(|profile| vec![profile]),
+        }
+    }
+
+    pub(super) fn period_key(&self) -> Option<String> {
+        self.prepared.compiled.period(&self.request()).ok().flatten().map(|period| period.key())
+    }
+
+    /// True when the run looks at everybody, so that its end may close the job's first run.
+    fn is_unrestricted(&self) -> bool {
+        let options = self.context.options;
+        options.only.is_none() && options.limit.is_none() && !options.dry_run
+    }
+
+    async fn carry_out(&self, report: &mut JobReport) -> Result<(), RunError> {
+        if self.context.options.dry_run {
+            let lease = self.context.ledger.look(&self.introduction()).await?;
+            let rules = self.rules(&lease);
+            let decided = self.decide(&lease, &rules, report).await?;
+            report.status = JobStatus::DryRun;
+            self.guard(&lease, &decided)?;
+            return Ok(());
+        }
+        let lease = self.acquire().await?;
+        let ended = self.under_lease(&lease, report).await;
+        if let Err(error) = &ended {
+            report.fail(error);
+        }
+        let closed = self.close(&lease, report).await;
+        ended.and(closed)
+    }
+
+    fn introduction(&self) -> RunRequest {
+        let project = &self.context.workspace.project;
+        RunRequest {
+            run_id: self.context.run_id.clone(),
+            job: self.job().name.clone(),
+            aliases: self.job().aliases.clone(),
+            project: project.name.clone(),
+            environment: project.environment.clone(),
+            as_of: self.context.as_of,
+            now: self.context.clock.now(),
+        }
+    }
+
+    /// Takes the job's lease, waiting for another run as long as `--lock-timeout` says.
+    async fn acquire(&self) -> Result<Lease, RunError> {
+        const PAUSE: Duration = Duration::from_millis(250);
+        let deadline = clock::monotonic() + self.context.options.lock_timeout;
+        let mut shutdown = self.context.shutdown.clone();
+        loop {
+            match self.context.ledger.open(&self.introduction()).await {
+                Err(LedgerError::Held { .. }) if clock::monotonic() < deadline => {
+                    tokio::select! {
+                        () = tokio::time::sleep(PAUSE) => {}
+                        _ = shutdown.wait_for(|asked| *asked != Shutdown::No) => return Err(RunError::Interrupted),
+                    }
+                }
+                answer => return Ok(answer?),
+            }
+        }
+    }
+
+    async fn under_lease(&self, lease: &Lease, report: &mut JobReport) -> Result<(), RunError> {
+        self.refuse_change_of_provider(lease)?;
+        let total = Arc::new(AtomicU64::new(0));
+        let mailing = Mailing::start(self, lease, total.clone());
+        mailing.recover(report).await?;
+        let rules = self.rules(lease);
+        let mut decided = self.decide(lease, &rules, report).await?;
+        self.guard(lease, &decided)?;
+        total.store(decided.mail_count(), Ordering::Relaxed);
+        let started = clock::monotonic();
+        self.record(lease, std::mem::take(&mut decided.stored)).await?;
+        mailing.mail(decided.mails, report).await?;
+        report.timing_seconds.insert("deliver", seconds_since(started));
+        Ok(())
+    }
+
+    fn rules(&self, lease: &Lease) -> Rules {
+        Rules::new(self.job(), lease, self.context.as_of, self.context.clock.now())
+    }
+
+    async fn decide(&self, lease: &Lease, rules: &Rules, report: &mut JobReport) -> Result<DecidedJob, RunError> {
+        let started = clock::monotonic();
+        let job = &self.job().name;
+        let progress = &self.context.progress;
+        progress(Progress::Evaluating { job: job.clone(), candidates: 0 });
+        let warehouse = &self.context.workspace.warehouse;
+        let decided = decide_job(
+            self.prepared,
+            warehouse,
+            &self.request(),
+            (self.context.ledger.as_ref(), lease, rules),
+            &|seen| {
+                progress(Progress::Evaluating { job: job.clone(), candidates: seen });
+            },
+        )
+        .await?;
+        report.decisions.clone_from(&decided.decisions);
+        report.known.clone_from(&decided.known);
+        report.dropped.clone_from(&decided.dropped);
+        report.timing_seconds.insert("evaluate", seconds_since(started));
+        Ok(decided)
+    }
+
+    /// A job whose mails went to the outbox would be silent, or mail everybody, once a real provider takes over.
+    fn refuse_change_of_provider(&self, lease: &Lease) -> Result<(), RunError> {
+        let Some(last) = &lease.last_provider else { return Ok(()) };
+        let was_outbox = last.ends_with("/outbox");
+        if was_outbox && self.account.capabilities().leaves_machine {
+            return Err(RunError::Refused {
+                message: format!(
+                    "the job `{}` mailed through `{last}` until now, and this run would mail through `{}`: what went to \
+                     files would count as mailed",
+                    self.job().name,
+                    self.provider_label
+                ),
+                hint: "give the real provider a ledger of its own: an entry of `environments:` has one, made with \
+                       `milepost ledger create --env NAME`"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn guard(&self, lease: &Lease, decided: &DecidedJob) -> Result<(), RunError> {
+        let options = self.context.options;
+        let mails = options.limit.map_or(decided.mail_count(), |limit| limit.min(decided.mail_count()));
+        let volume = Volume { first_run: lease.first_run, mails, limits: self.job().limits, confirm: options.confirm };
+        decide::guard(&volume).map_err(|refusal| RunError::Guard { job: self.job().name.clone(), refusal })
+    }
+
+    async fn record(&self, lease: &Lease, stored: super::spool::Spool) -> Result<(), RunError> {
+        let now = self.context.clock.now();
+        let mut waiting = Vec::new();
+        for entry in stored.into_entries::<StoredDecision>().map_err(|source| spool_failed("read", source))? {
+            waiting.extend(entry.map_err(|source| spool_failed("read", source))?.record(now));
+            if waiting.len() == RECORDS_AT_ONCE {
+                self.context.ledger.record(lease, &waiting).await?;
+                waiting.clear();
+            }
+        }
+        Ok(self.context.ledger.record(lease, &waiting).await?)
+    }
+
+    /// Writes the run's row and gives the job back; a fenced run has nothing left to give.
+    async fn close(&self, lease: &Lease, report: &JobReport) -> Result<(), RunError> {
+        let complete = self.is_unrestricted() && report.status == JobStatus::Completed;
+        let end = RunEnd {
+            status: report.status.name().to_owned(),
+            now: self.context.clock.now(),
+            provider: self.provider_label.clone(),
+            counts: stored_counts(report),
+            starts: if complete { self.rules(lease).starts_to_keep() } else { BTreeMap::new() },
+            completes_first_run: complete,
+        };
+        match self.context.ledger.close(lease, &end).await {
+            Err(LedgerError::Fenced { .. }) if report.exit == Exit::Fenced => Ok(()),
+            closed => Ok(closed?),
+        }
+    }
+}
+
+/// Decisions and outcomes as the ledger keeps them with the run.
+fn stored_counts(report: &JobReport) -> BTreeMap<String, u64> {
+    let outcomes = report.outcomes.iter().map(|(name, count)| (format!("outcome_{name}"), *count));
+    let decisions = report.decisions.iter().map(|(name, count)| ((*name).to_owned(), *count));
+    decisions.chain(outcomes).filter(|(_, count)| *count > 0).collect()
+}
+
+/// Seconds since an instant of this process.
+pub(super) fn seconds_since(started: Instant) -> f64 {
+    clock::monotonic().duration_since(started).as_secs_f64()
+}

@@ -1,0 +1,119 @@
+//! Reaching the ledger: making one, asking it, and never making one silently.
+
+use serde::Serialize;
+
+use crate::ledger::{self, CreatePolicy, DeliveryFilter, LedgerStore, Owner};
+use crate::model::{DeliveryState, Severity};
+use crate::project::{self, LedgerLocation, Project};
+
+use super::{RunError, WorkspaceOptions};
+
+/// One delivery as `deliveries list` shows it: ids and states, never an address.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListedDelivery {
+    /// The job.
+    pub job: String,
+    /// The profile's id as stored.
+    pub profile_id: String,
+    /// The occasion.
+    pub occasion: String,
+    /// The id that left for the provider.
+    pub delivery_id: String,
+    /// The state.
+    pub state: &'static str,
+    /// One reason.
+    pub reason: Option<String>,
+    /// How often it was dispatched.
+    pub attempt: u32,
+    /// The level reached.
+    pub level: Option<f64>,
+    /// When it was reached.
+    pub reached_at: String,
+    /// When the row last changed.
+    pub updated_at: String,
+    /// The provider's name in the project.
+    pub provider: Option<String>,
+    /// The provider's message id.
+    pub provider_message_id: Option<String>,
+    /// The run that last touched it.
+    pub run_id: String,
+}
+
+/// Which deliveries `deliveries list` shows.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryQuery {
+    /// Of this job only.
+    pub job: Option<String>,
+    /// In this state only.
+    pub state: Option<DeliveryState>,
+    /// Of this profile only.
+    pub profile_id: Option<String>,
+    /// The most rows.
+    pub limit: u32,
+}
+
+/// Makes the ledger that the project names and says where.
+///
+/// # Errors
+/// When there is one already, the project cannot be read, or the place cannot be written.
+pub async fn create_ledger(options: &WorkspaceOptions) -> Result<String, RunError> {
+    let project = load(options)?;
+    ledger::create(&project.ledger, &owner(&project)).await?;
+    Ok(shown(&project.ledger))
+}
+
+/// The ledger's deliveries, the last changed first.
+///
+/// # Errors
+/// When the project cannot be read or there is no ledger.
+pub async fn deliveries(options: &WorkspaceOptions, query: DeliveryQuery) -> Result<Vec<ListedDelivery>, RunError> {
+    let project = load(options)?;
+    let ledger = existing(&project).await?;
+    let DeliveryQuery { job, state, profile_id, limit } = query;
+    let rows = ledger.deliveries(&DeliveryFilter { job, state, profile_id, limit: Some(limit) }).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ListedDelivery {
+            job: row.job,
+            profile_id: row.profile_id,
+            occasion: row.occasion,
+            delivery_id: row.delivery_id,
+            state: row.state.name(),
+            reason: row.reason,
+            attempt: row.attempt,
+            level: row.level,
+            reached_at: row.reached_at.to_string(),
+            updated_at: row.updated_at.to_string(),
+            provider: row.provider,
+            provider_message_id: row.provider_message_id,
+            run_id: row.run_id,
+        })
+        .collect())
+}
+
+/// The project's ledger, which must exist.
+pub(super) async fn existing(project: &Project) -> Result<Box<dyn LedgerStore>, RunError> {
+    Ok(ledger::connect(&project.ledger, &owner(project), CreatePolicy::Never).await?)
+}
+
+/// The project without its warehouse: enough for everything that asks the ledger alone.
+pub(super) fn load(options: &WorkspaceOptions) -> Result<Project, RunError> {
+    let loaded = project::load(&options.root()?, options.environment.as_deref());
+    let errors = loaded.diagnostics.iter().any(|finding| finding.severity == Severity::Error);
+    match loaded.project {
+        Some(project) if !errors => Ok(project),
+        _ => Err(RunError::Invalid { diagnostics: loaded.diagnostics }),
+    }
+}
+
+/// Whose ledger a project's is.
+pub(super) fn owner(project: &Project) -> Owner {
+    Owner { project: project.name.clone(), environment: project.environment.clone() }
+}
+
+fn shown(location: &LedgerLocation) -> String {
+    match location {
+        LedgerLocation::Sqlite(path) => path.display().to_string(),
+        LedgerLocation::Postgres(_) | LedgerLocation::Unresolved(_) => "of this project".to_owned(),
+    }
+}

@@ -1,0 +1,272 @@
+//! The second half of a run: what earlier runs left in doubt, then the decided mails, through one delivery session.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use jiff::SignedDuration;
+
+use crate::clock::Clock;
+use crate::deliver::{ComposeFailure, DeliverySummary, Session, SessionParts, SourceError, Stopped};
+use crate::evaluate::{PeriodChoice, Request};
+use crate::ledger::{Lease, PendingBatch, Settlement};
+use crate::model::{Candidate, DeliveryState};
+use crate::project::OnUnknown;
+
+use super::job_run::JobRun;
+use super::spool::Spool;
+use super::{Exit, JobReport, JobStatus, Progress, RunError};
+
+/// Candidates read from the spool at once.
+const CHUNK: usize = 256;
+/// How long a lease outlives its owner's last sign.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+/// Unknown outcomes younger than this fail the run; older ones stay in status.
+const UNKNOWN_ALERT: SignedDuration = SignedDuration::from_hours(24);
+
+/// The delivery session of one job, alive from its lease to its end.
+pub(super) struct Mailing<'a> {
+    run: &'a JobRun<'a>,
+    lease: &'a Lease,
+    session: Session,
+}
+
+impl<'a> Mailing<'a> {
+    /// Starts the session: from here on the ledger sees that the run is alive, and signals are heeded.
+    pub(super) fn start(run: &'a JobRun<'a>, lease: &'a Lease, total: Arc<std::sync::atomic::AtomicU64>) -> Self {
+        let composer = run.prepared.composer.clone();
+        let (job, progress) = (lease.job.clone(), run.context.progress.clone());
+        let session = Session::start(SessionParts {
+            ledger: run.context.ledger.clone(),
+            lease: lease.clone(),
+            account: run.account.clone(),
+            compose: Arc::new(move |candidate, delivery_id, as_of| {
+                composer
+                    .compose(candidate, delivery_id, as_of)
+                    .map_err(|error| ComposeFailure { reason: error.to_string() })
+            }),
+            as_of: run.context.as_of,
+            period: run.period_key(),
+            project_checksum: run.context.workspace.project.checksum.clone(),
+            shutdown: run.context.shutdown.clone(),
+            progress: Arc::new(move |summary: &DeliverySummary| {
+                let total = total.load(std::sync::atomic::Ordering::Relaxed);
+                progress(Progress::Mailing { job: job.clone(), settled: settled(summary), total });
+            }),
+        });
+        Self { run, lease, session }
+    }
+
+    /// Clears up what earlier runs left in doubt, as far as that can be done without mailing anybody twice.
+    pub(super) async fn recover(&self, report: &mut JobReport) -> Result<(), RunError> {
+        let pending = self.run.context.ledger.recover(self.lease, Clock::System.now()).await?;
+        let found: u64 = pending.iter().map(|batch| batch.deliveries.len() as u64).sum();
+        if found == 0 {
+            return Ok(());
+        }
+        let candidates = if self.run.account.capabilities().idempotency.is_some() {
+            self.candidates_in_doubt(&pending).await?
+        } else {
+            Vec::new()
+        };
+        let replayed = self.session.replay(pending, candidates).await;
+        let summary = self.session.summary();
+        report.recovered = outcome_counts(&summary);
+        report.recovered.insert("found", found);
+        report.requests = summary.requests;
+        replayed?;
+        self.apply_policy(report).await
+    }
+
+    /// What the job says of outcomes that no evidence can clear: held, mailed again at one's own risk, or taken as
+    /// accepted.
+    async fn apply_policy(&self, report: &mut JobReport) -> Result<(), RunError> {
+        let (state, policy) = match self.run.prepared.job.on_unknown {
+            OnUnknown::Hold => return Ok(()),
+            OnUnknown::Resend => (DeliveryState::Retryable, "on_unknown: resend"),
+            OnUnknown::AssumeAccepted => (DeliveryState::Accepted, "on_unknown: assume_accepted"),
+        };
+        let now = Clock::System.now();
+        // A request of the run that died may still be under way for as long as its timeout.
+        let settled = SignedDuration::try_from(self.run.account.capabilities().timeout).unwrap_or(UNKNOWN_ALERT) + LEASE;
+        let in_doubt = self.run.context.ledger.recover(self.lease, now).await?;
+        let old_enough = |batch: &&PendingBatch| now.duration_since(batch.batch.dispatched_at) > settled;
+        let settlements: Vec<Settlement> = in_doubt
+            .iter()
+            .filter(old_enough)
+            .flat_map(|batch| &batch.deliveries)
+            .map(|delivery| Settlement {
+                delivery_id: delivery.delivery_id.clone(),
+                state,
+                reason: Some(policy.to_owned()),
+                provider_message_id: None,
+                at: now,
+            })
+            .collect();
+        self.run.context.ledger.settle(self.lease, &settlements).await?;
+        if !settlements.is_empty() {
+            report.recovered.insert("by_policy", settlements.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// The candidates of batches in doubt, evaluated as they were: at each batch's own `as_of` and period.
+    async fn candidates_in_doubt(&self, pending: &[PendingBatch]) -> Result<Vec<Candidate>, RunError> {
+        let mut evaluations: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+        let mut wanted = BTreeSet::new();
+        for batch in pending {
+            let profiles = evaluations.entry((batch.batch.as_of, batch.batch.period.clone())).or_default();
+            for delivery in &batch.deliveries {
+                profiles.insert(&delivery.key.profile_id);
+                wanted.insert(delivery.delivery_id.as_str());
+            }
+        }
+        let identity = self.run.context.ledger.identity();
+        let mut found = Vec::new();
+        for ((as_of, period), profiles) in evaluations {
+            // A profile id that is an address is stored as its hash, which no query can ask for.
+            let readable = profiles.iter().all(|profile| !profile.starts_with("hmac:"));
+            let request = Request {
+                as_of,
+                period: period.map_or(PeriodChoice::LatestDue, PeriodChoice::Key),
+                profiles: readable.then(|| profiles.into_iter().map(str::to_owned).collect()),
+            };
+            let warehouse = &self.run.context.workspace.warehouse;
+            let mut candidates = self.run.prepared.compiled.candidates(warehouse, &request).await?;
+            while let Some(chunk) = candidates.next().await {
+                found.extend(chunk?.into_iter().filter(|candidate| {
+                    wanted.contains(identity.delivery_id(&self.lease.job, &candidate.key).as_str())
+                }));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Mails the decided candidates and fills in the report.
+    pub(super) async fn mail(&self, mails: Spool, report: &mut JobReport) -> Result<(), RunError> {
+        let before = self.session.summary();
+        let limit = self.run.context.options.limit.unwrap_or(u64::MAX);
+        let beyond_limit = mails.len().saturating_sub(limit);
+        let ended = self.session.mail(source(mails, limit)?).await;
+        let after = self.session.summary();
+        report.outcomes = difference(&outcome_counts(&after), &outcome_counts(&before));
+        if beyond_limit > 0 {
+            report.outcomes.insert("beyond_limit", beyond_limit);
+        }
+        report.requests = after.requests;
+        report.reasons.clone_from(&after.reasons);
+        ended?;
+        self.conclude(&after, report).await
+    }
+
+    /// The exit and the words for what did not end as wished.
+    async fn conclude(&self, summary: &DeliverySummary, report: &mut JobReport) -> Result<(), RunError> {
+        let now = Clock::System.now();
+        let alert_since = now.checked_sub(UNKNOWN_ALERT).unwrap_or(now);
+        let unknown = self.run.context.ledger.unknown_since(&self.lease.job, alert_since).await?;
+        let mut exits = Vec::new();
+        if let Some(stopped) = &summary.stopped {
+            exits.push(stop(stopped, report));
+        }
+        if unknown > 0 {
+            exits.push(Exit::Unknown);
+            report.message.get_or_insert(format!("{unknown} outcomes are unknown: no answer proves them either way"));
+            report.hint.get_or_insert("`milepost deliveries list --state unknown`".to_owned());
+        }
+        if summary.retryable + summary.render_failed > 0 {
+            exits.push(Exit::Retryable);
+            report
+                .message
+                .get_or_insert(format!("{} deliveries can be tried again", summary.retryable + summary.render_failed));
+        }
+        report.exit = Exit::of_all(exits);
+        if report.exit == Exit::Interrupted {
+            report.status = JobStatus::Interrupted;
+        }
+        Ok(())
+    }
+}
+
+/// Says why nothing further left, and how that counts.
+fn stop(stopped: &Stopped, report: &mut JobReport) -> Exit {
+    let (exit, message, hint) = match stopped {
+        Stopped::Interrupted | Stopped::Aborted => {
+            (Exit::Interrupted, "interrupted; the next run goes on where this one stopped".to_owned(), None)
+        }
+        Stopped::Configuration { code, detail } if code.contains("quota") => {
+            (Exit::Retryable, format!("the provider's quota is spent ({code}): {detail}"), None)
+        }
+        Stopped::Configuration { code, detail } => (
+            Exit::Invalid,
+            format!("the provider refuses this account ({code}): {detail}"),
+            Some("mend its key, sender or plan, then run again: nothing is lost"),
+        ),
+        Stopped::Throttled { retry_after } => (
+            Exit::Retryable,
+            format!("the provider asks to wait {} s", retry_after.as_secs()),
+            Some("run again after that"),
+        ),
+        Stopped::Breaker { why } => (
+            if report.outcomes.get("unknown").is_some_and(|unknown| *unknown > 0) {
+                Exit::Unknown
+            } else {
+                Exit::Refused
+            },
+            format!("stopped, since going on would make it worse: {why}"),
+            Some("see the reasons in target/milepost/run_results.json"),
+        ),
+        Stopped::Unreachable { why } => (
+            Exit::Unavailable,
+            format!("the provider cannot be reached: {why}"),
+            Some("run again later: nothing is lost"),
+        ),
+        Stopped::Fenced => (Exit::Fenced, "a later run took over".to_owned(), None),
+        Stopped::Ledger => (Exit::Unavailable, "the ledger failed".to_owned(), None),
+    };
+    report.message = Some(message);
+    report.hint = hint.map(str::to_owned);
+    exit
+}
+
+/// The spooled candidates in chunks, at most `limit` of them.
+fn source(
+    mails: Spool,
+    limit: u64,
+) -> Result<impl futures::Stream<Item = Result<Vec<Candidate>, SourceError>> + Send, RunError> {
+    let failed = |source| super::decided::spool_failed("read", source);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut entries = mails.into_entries::<Candidate>().map_err(failed)?.take(limit);
+    Ok(stream::iter(std::iter::from_fn(move || {
+        let chunk: Result<Vec<Candidate>, std::io::Error> = entries.by_ref().take(CHUNK).collect();
+        match chunk {
+            Ok(candidates) if candidates.is_empty() => None,
+            Ok(candidates) => Some(Ok(candidates)),
+            Err(error) => Some(Err(SourceError::from(error))),
+        }
+    })))
+}
+
+fn settled(summary: &DeliverySummary) -> u64 {
+    summary.accepted + summary.rejected + summary.retryable + summary.unknown + summary.render_failed
+}
+
+fn outcome_counts(summary: &DeliverySummary) -> BTreeMap<&'static str, u64> {
+    [
+        ("accepted", summary.accepted),
+        ("rejected", summary.rejected),
+        ("retryable", summary.retryable),
+        ("unknown", summary.unknown),
+        ("render_failed", summary.render_failed),
+    ]
+    .into_iter()
+    .filter(|(_, count)| *count > 0)
+    .collect()
+}
+
+fn difference(
+    after: &BTreeMap<&'static str, u64>,
+    before: &BTreeMap<&'static str, u64>,
+) -> BTreeMap<&'static str, u64> {
+    let less = |(name, count): (&&'static str, &u64)| (*name, count - before.get(name).copied().unwrap_or(0));
+    after.iter().map(less).filter(|(_, count)| *count > 0).collect()
+}

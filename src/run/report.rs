@@ -1,0 +1,160 @@
+//! What a run did: counts and ids only, never an address.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::project::Job;
+
+use super::{Exit, RunError};
+
+/// How a job of a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    /// Every candidate got its decision; see the counts for outcomes.
+    Completed,
+    /// Nothing was recorded or dispatched: `--dry-run`.
+    DryRun,
+    /// A guard refused before anything was dispatched.
+    Refused,
+    /// A signal ended it; nothing is lost.
+    Interrupted,
+    /// It could not be carried out.
+    Failed,
+}
+
+impl JobStatus {
+    /// The word in the ledger's run row.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::DryRun => "dry_run",
+            Self::Refused => "refused",
+            Self::Interrupted => "interrupted",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One job of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobReport {
+    /// The job.
+    pub job: String,
+    /// How it ended.
+    pub status: JobStatus,
+    /// The recap's period key.
+    pub period: Option<String>,
+    /// The provider's name and kind, such as `local/outbox`.
+    pub provider: String,
+    /// Candidates per decision; every decision is listed.
+    pub decisions: BTreeMap<&'static str, u64>,
+    /// The known ones by the state the ledger has them in.
+    pub known: BTreeMap<&'static str, u64>,
+    /// Dispatched messages per outcome: accepted, rejected, retryable, unknown, `render_failed`.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// What became of the deliveries in doubt from earlier runs: found, accepted, rejected, retryable, unknown.
+    pub recovered: BTreeMap<&'static str, u64>,
+    /// Rows that could not become candidates, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Outcomes by the provider's code or what happened.
+    pub reasons: BTreeMap<String, u64>,
+    /// Requests made to the provider.
+    pub requests: u64,
+    /// Seconds per phase.
+    pub timing_seconds: BTreeMap<&'static str, f64>,
+    /// Why, where it is not simply completed.
+    pub message: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The exit this job asks for.
+    #[serde(serialize_with = "exit_code")]
+    pub exit: Exit,
+}
+
+impl JobReport {
+    /// A job that did nothing yet.
+    pub(super) fn new(job: &Job, provider: &str) -> Self {
+        Self {
+            job: job.name.clone(),
+            status: JobStatus::Completed,
+            period: None,
+            provider: provider.to_owned(),
+            decisions: BTreeMap::new(),
+            known: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            recovered: BTreeMap::new(),
+            dropped: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+            requests: 0,
+            timing_seconds: BTreeMap::new(),
+            message: None,
+            hint: None,
+            exit: Exit::Done,
+        }
+    }
+
+    /// Ends with an error: its words, advice and exit.
+    pub(super) fn fail(&mut self, error: &RunError) {
+        self.exit = error.exit();
+        self.status = match self.exit {
+            Exit::Refused => JobStatus::Refused,
+            Exit::Interrupted | Exit::Terminated => JobStatus::Interrupted,
+            _ => JobStatus::Failed,
+        };
+        self.message = Some(error.in_words());
+        self.hint = error.hint();
+    }
+
+    /// Messages that a provider accepted in this run, fresh or recovered.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        let count = |counts: &BTreeMap<&'static str, u64>| counts.get("accepted").copied().unwrap_or(0);
+        count(&self.outcomes) + count(&self.recovered)
+    }
+
+    /// Candidates in all.
+    #[must_use]
+    pub fn candidates(&self) -> u64 {
+        self.decisions.values().sum()
+    }
+}
+
+/// One run.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunReport {
+    /// The run's id.
+    pub run_id: String,
+    /// Its logical now.
+    pub as_of: Timestamp,
+    /// Wall-clock start.
+    pub started_at: Timestamp,
+    /// Wall-clock end.
+    pub finished_at: Timestamp,
+    /// Its jobs, in the order in which they ran.
+    pub jobs: Vec<JobReport>,
+    /// Where people look next, such as the outbox's index.
+    pub open: Vec<String>,
+}
+
+impl RunReport {
+    /// Names the signal that ended the run: jobs know only that they were interrupted.
+    pub fn ended_by(&mut self, signal: Exit) {
+        for job in self.jobs.iter_mut().filter(|job| job.status == JobStatus::Interrupted) {
+            job.exit = signal;
+        }
+    }
+
+    /// The exit of the run.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        Exit::of_all(self.jobs.iter().map(|job| job.exit))
+    }
+}
+
+fn exit_code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u8(exit.code())
+}

@@ -1,0 +1,226 @@
+//! A run: the selected jobs one after another, each under its own lease, with one report at the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use crate::clock::{self, Clock};
+use crate::deliver::{Account, Shutdown};
+use crate::ledger::{self, CreatePolicy, LedgerError, LedgerStore, MemoryLedger};
+use crate::project::Job;
+use crate::providers;
+
+use super::job_run::{JobRun, RunContext};
+use super::{JobReport, JobStatus, RunError, RunReport, Workspace, WorkspaceOptions, ledger_access, results};
+
+/// What a run is asked to do.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// Only these jobs.
+    pub jobs: Vec<String>,
+    /// The logical now; the machine's clock when absent.
+    pub as_of: Option<Timestamp>,
+    /// The recap's period key; the latest due when absent.
+    pub period: Option<String>,
+    /// Decide everything, record and mail nothing.
+    pub dry_run: bool,
+    /// Only this profile.
+    pub only: Option<String>,
+    /// The most mails of each job.
+    pub limit: Option<u64>,
+    /// The volume a person agreed to.
+    pub confirm: Option<u64>,
+    /// `as_of` is the wall clock too.
+    pub replay: bool,
+    /// How long to wait for another run of the same job.
+    pub lock_timeout: Duration,
+    /// The arguments as they stand in the results.
+    pub arguments: serde_json::Value,
+}
+
+/// Where a run is.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// Candidates are being decided.
+    Evaluating {
+        /// The job.
+        job: String,
+        /// How many so far.
+        candidates: u64,
+    },
+    /// Messages are being delivered.
+    Mailing {
+        /// The job.
+        job: String,
+        /// Messages with an outcome.
+        settled: u64,
+        /// Messages in all.
+        total: u64,
+    },
+}
+
+/// Called with where the run is, from any thread.
+pub type Report = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// Carries out a run and writes its results, also when a job fails.
+///
+/// # Errors
+/// When the project has errors, the options contradict it, or the ledger or a provider cannot be used at all.
+pub async fn run(
+    options: &WorkspaceOptions,
+    request: &RunOptions,
+    shutdown: watch::Receiver<Shutdown>,
+    progress: Report,
+) -> Result<RunReport, RunError> {
+    let workspace = Workspace::open(options).await?;
+    let jobs = workspace.jobs(&request.jobs)?;
+    refuse_contradictions(request, &jobs)?;
+    let started_at = Clock::System.now();
+    let as_of = request.as_of.unwrap_or(started_at);
+    let providers = connect_providers(&workspace, &jobs)?;
+    let leaves_machine = providers.values().any(|(_, account)| account.capabilities().leaves_machine);
+    refuse_replay_without_confirmation(request, leaves_machine)?;
+    let ledger = reach_ledger(&workspace, request.dry_run, leaves_machine).await?;
+    let context = RunContext {
+        workspace: &workspace,
+        options: request,
+        run_id: run_id()?,
+        as_of,
+        clock: if request.replay { Clock::Fixed(as_of) } else { Clock::System },
+        ledger,
+        shutdown,
+        progress,
+    };
+    let reports = run_jobs(&context, &jobs, &providers).await;
+    let mut report = RunReport {
+        run_id: context.run_id.clone(),
+        as_of,
+        started_at,
+        finished_at: Clock::System.now(),
+        jobs: reports,
+        open: Vec::new(),
+    };
+    report.open = finish_providers(&providers, &mut report.jobs).await;
+    let project = &workspace.project;
+    let environment = project.environment.as_deref();
+    results::write(&project.root, &project.name, environment, &request.arguments, &report)?;
+    Ok(report)
+}
+
+/// Providers by their name in the project, each with a label such as `local/outbox`.
+type Providers = BTreeMap<String, (String, Arc<Account>)>;
+
+fn refuse_contradictions(request: &RunOptions, jobs: &[&Job]) -> Result<(), RunError> {
+    let without_period = jobs.iter().find(|job| job.recap().is_none());
+    if let (Some(period), Some(job)) = (&request.period, without_period) {
+        return Err(RunError::Usage {
+            message: format!("`--period {period}` needs a recap, and the job `{}` has milestones", job.name),
+            hint: "name the recap: `milepost run JOB --period KEY`".to_owned(),
+        });
+    }
+    if jobs.is_empty() {
+        return Err(RunError::Usage {
+            message: "the project has no jobs".to_owned(),
+            hint: "write one to `jobs/NAME.yml`; `milepost init` in an empty folder shows two".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn refuse_replay_without_confirmation(request: &RunOptions, leaves_machine: bool) -> Result<(), RunError> {
+    if request.replay && leaves_machine && request.confirm.is_none() && !request.dry_run {
+        return Err(RunError::Refused {
+            message: "`--replay` would mail real people what was current in the past".to_owned(),
+            hint: "use an outbox provider, or agree to a number with `--confirm N`".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn connect_providers(workspace: &Workspace, jobs: &[&Job]) -> Result<Providers, RunError> {
+    let project = &workspace.project;
+    let mut connected = Providers::new();
+    for job in jobs {
+        let Some(config) = project.providers.get(&job.provider.value) else { continue };
+        if !connected.contains_key(&config.name) {
+            let label = format!("{}/{}", config.name, config.kind.value);
+            let provider = Arc::from(providers::connect(config, &project.root)?);
+            connected.insert(config.name.clone(), (label, Arc::new(Account::new(&config.name, provider))));
+        }
+    }
+    Ok(connected)
+}
+
+/// The project's ledger; made only while nothing leaves the machine. A dry run without one looks at an empty one in
+/// memory.
+async fn reach_ledger(
+    workspace: &Workspace,
+    dry_run: bool,
+    leaves_machine: bool,
+) -> Result<Arc<dyn LedgerStore>, RunError> {
+    let project = &workspace.project;
+    let owner = ledger_access::owner(project);
+    let policy = if leaves_machine || dry_run { CreatePolicy::Never } else { CreatePolicy::WhenMissing };
+    match ledger::connect(&project.ledger, &owner, policy).await {
+        Err(LedgerError::Missing { .. }) if dry_run => Ok(Arc::new(MemoryLedger::new(owner))),
+        connected => Ok(Arc::from(connected?)),
+    }
+}
+
+async fn run_jobs(context: &RunContext<'_>, jobs: &[&Job], providers: &Providers) -> Vec<JobReport> {
+    let mut reports = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        if *context.shutdown.borrow() != Shutdown::No {
+            break;
+        }
+        let Some((label, account)) = providers.get(&job.provider.value) else { continue };
+        let report = match context.workspace.prepare_valid(job).await {
+            Ok(prepared) => {
+                let (account, provider_label) = (account.clone(), label.clone());
+                JobRun { context, prepared: &prepared, account, provider_label }.execute().await
+            }
+            Err(error) => {
+                let mut report = JobReport::new(job, label);
+                report.fail(&error);
+                report
+            }
+        };
+        reports.push(report);
+    }
+    reports
+}
+
+/// Lets providers write what they keep for people, and returns what to open.
+async fn finish_providers(providers: &Providers, jobs: &mut [JobReport]) -> Vec<String> {
+    let mut open = Vec::new();
+    for (label, account) in providers.values() {
+        let used = |job: &&mut JobReport| job.provider == *label && job.status != JobStatus::DryRun;
+        let mut users: Vec<_> = jobs.iter_mut().filter(used).collect();
+        if users.is_empty() {
+            continue;
+        }
+        match account.provider().finish().await {
+            Ok(page) => open.extend(page.map(|page| page.display().to_string())),
+            Err(error) => users.iter_mut().for_each(|job| {
+                job.message.get_or_insert(format!("the provider `{label}` could not write its overview: {error}"));
+            }),
+        }
+    }
+    open
+}
+
+fn run_id() -> Result<String, RunError> {
+    let bytes: [u8; 16] = clock::random_bytes().map_err(|source| RunError::File {
+        path: "the system's random numbers".to_owned(),
+        action: "read",
+        source,
+    })?;
+    Ok(bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}

@@ -1,0 +1,156 @@
+//! A project opened for work: loaded, its tables registered, its jobs compiled with their templates.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::evaluate::{self, CompiledJob, EvaluateError};
+use crate::model::Shape;
+use crate::model::diagnostic::{Diagnostic, Severity, add_later};
+use crate::project::{self, Job, Project};
+use crate::render::Composer;
+use crate::warehouse::{Warehouse, WarehouseOptions};
+
+use super::RunError;
+
+/// Where the project is and how much its queries may take.
+#[derive(Clone, Debug, Default)]
+pub struct WorkspaceOptions {
+    /// The folder of `milepost.yml`; searched for upwards from `start` when absent.
+    pub project: Option<PathBuf>,
+    /// Where the search begins.
+    pub start: PathBuf,
+    /// The environment to merge in.
+    pub environment: Option<String>,
+    /// Threads of the query engine; the number of cores when absent.
+    pub threads: Option<usize>,
+    /// Bytes that queries may use before they spill.
+    pub memory_limit_bytes: Option<u64>,
+}
+
+/// A project without errors of its own, and its warehouse.
+pub struct Workspace {
+    /// The project.
+    pub project: Project,
+    /// Its tables and views.
+    pub warehouse: Warehouse,
+    /// Warnings and notes found on the way.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A job with its queries and templates compiled.
+pub struct PreparedJob<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// Its queries.
+    pub compiled: CompiledJob,
+    /// Its templates.
+    pub composer: Arc<Composer>,
+}
+
+impl WorkspaceOptions {
+    /// The project's folder.
+    ///
+    /// # Errors
+    /// When there is no `milepost.yml` there or above.
+    pub fn root(&self) -> Result<PathBuf, RunError> {
+        let found = match &self.project {
+            Some(folder) => folder.join("milepost.yml").is_file().then(|| folder.clone()),
+            None => project::find_root(&self.start),
+        };
+        let start = self.project.as_ref().unwrap_or(&self.start);
+        found.ok_or_else(|| RunError::NoProject { start: start.display().to_string() })
+    }
+
+    fn warehouse(&self) -> WarehouseOptions {
+        WarehouseOptions { memory_limit_bytes: self.memory_limit_bytes, threads: self.threads, ..Default::default() }
+    }
+}
+
+impl Workspace {
+    /// Loads as much as can be loaded and returns it with every finding about the project and its tables and views.
+    ///
+    /// # Errors
+    /// When there is no project at all.
+    pub async fn survey(options: &WorkspaceOptions) -> Result<(Option<Self>, Vec<Diagnostic>), RunError> {
+        let loaded = project::load(&options.root()?, options.environment.as_deref());
+        let mut findings = loaded.diagnostics;
+        let Some(project) = loaded.project else { return Ok((None, findings)) };
+        let opened = Warehouse::open(&project, &options.warehouse()).await;
+        let (warehouse, more) = opened.map_err(EvaluateError::from)?;
+        add_later(&mut findings, more);
+        Ok((Some(Self { project, warehouse, warnings: Vec::new() }), findings))
+    }
+
+    /// Opens a project that has no errors.
+    ///
+    /// # Errors
+    /// [`RunError::Invalid`] with every finding, or no project.
+    pub async fn open(options: &WorkspaceOptions) -> Result<Self, RunError> {
+        let (workspace, findings) = Self::survey(options).await?;
+        match workspace {
+            Some(workspace) if !has_errors(&findings) => Ok(Self { warnings: findings, ..workspace }),
+            _ => Err(RunError::Invalid { diagnostics: findings }),
+        }
+    }
+
+    /// The named jobs, or all; in the order in which they run: priority, then name.
+    ///
+    /// # Errors
+    /// When a name is not a job's.
+    pub fn jobs(&self, names: &[String]) -> Result<Vec<&Job>, RunError> {
+        for name in names {
+            if !self.project.jobs.iter().any(|job| job.name == *name) {
+                let known = self.project.jobs.iter().map(|job| job.name.as_str());
+                let hint = crate::model::diagnostic::did_you_mean(name, known.clone())
+                    .unwrap_or_else(|| format!("the project's jobs are: {}", known.collect::<Vec<_>>().join(", ")));
+                return Err(RunError::UnknownJob { name: name.clone(), hint });
+            }
+        }
+        let mut jobs: Vec<&Job> =
+            self.project.jobs.iter().filter(|job| names.is_empty() || names.contains(&job.name)).collect();
+        jobs.sort_by(|left, right| right.priority.cmp(&left.priority).then_with(|| left.name.cmp(&right.name)));
+        Ok(jobs)
+    }
+
+    /// Compiles a job's queries and templates.
+    ///
+    /// # Errors
+    /// Every finding when one of them is an error.
+    pub async fn prepare<'a>(&self, job: &'a Job) -> Result<(PreparedJob<'a>, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let mut compiled = match evaluate::compile(&self.project, job, &self.warehouse).await {
+            Ok(compiled) => compiled,
+            Err(mut findings) => {
+                // Without columns nothing is known of the variables, but syntax, filters and files still are.
+                let names = ["profile", "milestone", "period", "metrics", "matrix"];
+                let anything = vec![Shape::object(names.map(|name| (name, Shape::Any))); job.messages().len()];
+                add_later(&mut findings, Composer::new(&self.project, job, &anything).1);
+                return Err(findings);
+            }
+        };
+        let (composer, findings) = Composer::new(&self.project, job, compiled.shapes());
+        match composer {
+            Some(composer) if !has_errors(&findings) => {
+                compiled.narrow(&composer.references());
+                Ok((PreparedJob { job, compiled, composer: Arc::new(composer) }, findings))
+            }
+            _ => Err(findings),
+        }
+    }
+
+    /// Compiles a job that must have no errors.
+    ///
+    /// # Errors
+    /// [`RunError::Invalid`].
+    pub async fn prepare_valid<'a>(&self, job: &'a Job) -> Result<PreparedJob<'a>, RunError> {
+        match self.prepare(job).await {
+            Ok((prepared, _)) => Ok(prepared),
+            Err(diagnostics) => Err(RunError::Invalid { diagnostics }),
+        }
+    }
+}
+
+/// Whether any finding is an error.
+#[must_use]
+pub fn has_errors(findings: &[Diagnostic]) -> bool {
+    findings.iter().any(|finding| finding.severity == Severity::Error)
+}

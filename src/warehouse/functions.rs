@@ -1,0 +1,177 @@
+//! Functions that milepost adds to SQL.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType, TimeUnit};
+use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::model::number::round_significant;
+
+/// Every function milepost adds.
+pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
+    vec![
+        Arc::new(ScalarUDF::from(DoubleFunction::new("round_significant", round_significant))),
+        Arc::new(ScalarUDF::from(DoubleFunction::new("finite_or_zero", finite_or_zero))),
+        Arc::new(ScalarUDF::from(NormalisedAddress::new())),
+    ]
+}
+
+fn finite_or_zero(value: f64) -> f64 {
+    if value.is_finite() { value } else { 0.0 }
+}
+
+/// A function from a double to a double; null stays null.
+#[derive(Debug)]
+struct DoubleFunction {
+    name: &'static str,
+    signature: Signature,
+    apply: fn(f64) -> f64,
+}
+
+impl DoubleFunction {
+    fn new(name: &'static str, apply: fn(f64) -> f64) -> Self {
+        Self { name, signature: Signature::exact(vec![DataType::Float64], Volatility::Immutable), apply }
+    }
+}
+
+impl PartialEq for DoubleFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for DoubleFunction {}
+
+impl std::hash::Hash for DoubleFunction {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for DoubleFunction {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let array = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let values = array[0].as_primitive::<Float64Type>();
+        let rounded: Float64Array = values.unary(self.apply);
+        Ok(ColumnarValue::Array(Arc::new(rounded) as ArrayRef))
+    }
+}
+
+/// The spelling in which addresses are compared: trimmed, ASCII letters in lower case.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct NormalisedAddress {
+    signature: Signature,
+}
+
+impl NormalisedAddress {
+    fn new() -> Self {
+        Self { signature: Signature::exact(vec![DataType::Utf8], Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for NormalisedAddress {
+    fn name(&self) -> &'static str {
+        "normalised_address"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let array = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let addresses = array[0].as_string::<i32>();
+        let spelt: StringArray =
+            addresses.iter().map(|address| address.map(|text| text.trim().to_ascii_lowercase())).collect();
+        Ok(ColumnarValue::Array(Arc::new(spelt) as ArrayRef))
+    }
+}
+
+/// Reads local wall-clock times of one zone as instants, also where clocks change: a time that does not exist is read
+/// with the offset before the gap, one that exists twice is its first.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct LocalToInstant {
+    zone_name: String,
+    signature: Signature,
+}
+
+impl LocalToInstant {
+    pub(super) fn new(zone: &TimeZone) -> Self {
+        let local = DataType::Timestamp(TimeUnit::Microsecond, None);
+        Self {
+            zone_name: zone.iana_name().unwrap_or("UTC").to_owned(),
+            signature: Signature::exact(vec![local], Volatility::Immutable),
+        }
+    }
+}
+
+impl ScalarUDFImpl for LocalToInstant {
+    fn name(&self) -> &'static str {
+        "local_to_instant"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let zone = TimeZone::get(&self.zone_name).map_err(|error| exec_datafusion_err!("{error}"))?;
+        let array = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let local = array[0].as_primitive::<TimestampMicrosecondType>();
+        let instants: TimestampMicrosecondArray =
+            local.unary_opt(|microseconds| to_instant(microseconds, &zone)).with_timezone("UTC");
+        Ok(ColumnarValue::Array(Arc::new(instants) as ArrayRef))
+    }
+}
+
+fn to_instant(local_microseconds: i64, zone: &TimeZone) -> Option<i64> {
+    let wall: DateTime = jiff::Timestamp::from_microsecond(local_microseconds).ok()?.to_zoned(TimeZone::UTC).datetime();
+    Some(wall.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn microseconds(text: &str) -> i64 {
+        text.parse::<jiff::Timestamp>().expect("an instant").as_microsecond()
+    }
+
+    #[test]
+    fn local_times_survive_clock_changes() {
+        let paris = TimeZone::get("Europe/Paris").expect("a zone");
+        for (local, instant) in [
+            ("2026-01-01T00:00:00Z", "2025-12-31T23:00:00Z"),
+            ("2026-03-29T02:30:00Z", "2026-03-29T01:30:00Z"),
+            ("2026-10-25T02:30:00Z", "2026-10-25T00:30:00Z"),
+        ] {
+            assert_eq!(to_instant(microseconds(local), &paris), Some(microseconds(instant)), "{local}");
+        }
+    }
+}

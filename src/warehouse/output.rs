@@ -1,0 +1,248 @@
+//! Rows as files and text: Parquet, CSV and JSON files appear whole or not at all.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::arrow;
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::basic::{Compression, ZstdLevel};
+use datafusion::parquet::file::properties::WriterProperties;
+use futures::TryStreamExt;
+use serde_json::{Map, Value};
+use tempfile::NamedTempFile;
+
+use super::error::WarehouseError;
+use super::session::RowStream;
+use super::value;
+
+/// A terminal shows at most this many rows; files hold all.
+const TEXT_ROWS_MAX: usize = 10_000;
+
+/// Where rows go, and in which format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFile(Target);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    Parquet(PathBuf),
+    Csv(PathBuf),
+    Json(PathBuf),
+    JsonText,
+    Text,
+}
+
+impl TableFile {
+    /// A file in the format its name ends in: `.parquet`, `.csv` or `.json`.
+    ///
+    /// # Errors
+    /// When the name ends in anything else.
+    pub fn at(path: &Path) -> Result<Self, WarehouseError> {
+        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase);
+        match extension.as_deref() {
+            Some("parquet") => Ok(Self(Target::Parquet(path.to_owned()))),
+            Some("csv") => Ok(Self(Target::Csv(path.to_owned()))),
+            Some("json") => Ok(Self(Target::Json(path.to_owned()))),
+            _ => Err(WarehouseError::Output {
+                path: path.display().to_string(),
+                reason: "its name must end in .parquet, .csv or .json".to_owned(),
+            }),
+        }
+    }
+
+    /// A JSON document as text: a list of objects.
+    #[must_use]
+    pub fn json_text() -> Self {
+        Self(Target::JsonText)
+    }
+
+    /// A table for people.
+    #[must_use]
+    pub fn text() -> Self {
+        Self(Target::Text)
+    }
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenTable {
+    /// The file; `None` for text.
+    pub file: Option<PathBuf>,
+    /// The number of rows.
+    pub rows: u64,
+    /// The text; empty for a file.
+    pub text: String,
+}
+
+/// Rows with their columns, ready to be written.
+pub struct TableRows {
+    /// The columns.
+    pub schema: SchemaRef,
+    /// The rows.
+    pub rows: RowStream,
+}
+
+impl TableRows {
+    /// Writes all rows.
+    ///
+    /// # Errors
+    /// When the rows cannot be computed or the file cannot be written; then no file is left behind.
+    pub async fn write(self, file: TableFile) -> Result<WrittenTable, WarehouseError> {
+        match file.0 {
+            Target::Parquet(path) => self.write_file(&path, parquet_sink).await,
+            Target::Csv(path) => self.write_file(&path, csv_sink).await,
+            Target::Json(path) => self.write_file(&path, json_sink).await,
+            Target::JsonText => self.write_json_text().await,
+            Target::Text => self.write_text().await,
+        }
+    }
+
+    async fn write_file(mut self, path: &Path, sink: MakeSink) -> Result<WrittenTable, WarehouseError> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let failed = |reason: String| WarehouseError::Output { path: path.display().to_string(), reason };
+        let unfinished = NamedTempFile::new_in(folder).map_err(|error| failed(error.to_string()))?;
+        let writer = unfinished.reopen().map_err(|error| failed(error.to_string()))?;
+        let mut sink = sink(writer, &self.schema).map_err(failed)?;
+        let mut rows = 0;
+        while let Some(batch) = self.rows.try_next().await? {
+            rows += batch.num_rows() as u64;
+            sink.write(&batch).map_err(failed)?;
+        }
+        sink.finish().map_err(failed)?;
+        unfinished.as_file().sync_all().map_err(|error| failed(error.to_string()))?;
+        unfinished.persist(path).map_err(|error| failed(error.to_string()))?;
+        Ok(WrittenTable { file: Some(path.to_owned()), rows, text: String::new() })
+    }
+
+    async fn write_json_text(mut self) -> Result<WrittenTable, WarehouseError> {
+        let mut objects = Vec::new();
+        while let Some(batch) = self.rows.try_next().await? {
+            objects.extend(objects_of(&batch));
+        }
+        let rows = objects.len() as u64;
+        Ok(WrittenTable { file: None, rows, text: format!("{:#}\n", Value::Array(objects)) })
+    }
+
+    async fn write_text(mut self) -> Result<WrittenTable, WarehouseError> {
+        let mut lines: Vec<Vec<String>> =
+            vec![self.schema.fields().iter().map(|field| field.name().clone()).collect()];
+        let mut rows = 0;
+        while let Some(batch) = self.rows.try_next().await? {
+            rows += batch.num_rows() as u64;
+            let left = (TEXT_ROWS_MAX + 1).saturating_sub(lines.len()).min(batch.num_rows());
+            lines.extend((0..left).map(|row| batch.columns().iter().map(|column| shown(column, row)).collect()));
+        }
+        let mut text = aligned(&lines);
+        let left_out = rows + 1 - lines.len() as u64;
+        if left_out > 0 {
+            text += &format!("... and {left_out} more rows; --output F.csv writes them all\n");
+        }
+        Ok(WrittenTable { file: None, rows, text })
+    }
+}
+
+fn shown(column: &arrow::array::ArrayRef, row: usize) -> String {
+    match value::json(column, row) {
+        Value::Null => String::new(),
+        Value::String(text) => text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect(),
+        other => other.to_string(),
+    }
+}
+
+fn aligned(lines: &[Vec<String>]) -> String {
+    let mut widths = vec![0; lines.first().map_or(0, Vec::len)];
+    for line in lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for line in lines {
+        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text += cells.join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+fn objects_of(batch: &RecordBatch) -> Vec<Value> {
+    let schema = batch.schema();
+    let object = |row| {
+        let cells = schema.fields().iter().zip(batch.columns());
+        Value::Object(cells.map(|(field, column)| (field.name().clone(), value::json(column, row))).collect::<Map<_, _>>())
+    };
+    (0..batch.num_rows()).map(object).collect()
+}
+
+/// One file format's writer; errors are the reason in words.
+trait Sink {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), String>;
+    fn finish(self: Box<Self>) -> Result<(), String>;
+}
+
+/// How a sink is made for an open file.
+type MakeSink = fn(std::fs::File, &SchemaRef) -> Result<Box<dyn Sink + Send>, String>;
+
+fn parquet_sink(file: std::fs::File, schema: &SchemaRef) -> Result<Box<dyn Sink + Send>, String> {
+    let compression = Compression::ZSTD(ZstdLevel::try_new(3).map_err(|error| error.to_string())?);
+    let properties = WriterProperties::builder().set_compression(compression).build();
+    let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties));
+    Ok(Box::new(ParquetSink(writer.map_err(|error| error.to_string())?)))
+}
+
+struct ParquetSink(ArrowWriter<std::fs::File>);
+
+impl Sink for ParquetSink {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), String> {
+        self.0.write(batch).map_err(|error| error.to_string())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), String> {
+        self.0.close().map(|_| ()).map_err(|error| error.to_string())
+    }
+}
+
+fn csv_sink(file: std::fs::File, schema: &SchemaRef) -> Result<Box<dyn Sink + Send>, String> {
+    let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(std::io::BufWriter::new(file));
+    // An empty batch writes the header, so that a table without rows is still a table.
+    writer.write(&RecordBatch::new_empty(SchemaRef::clone(schema))).map_err(|error| error.to_string())?;
+    Ok(Box::new(CsvSink(writer)))
+}
+
+struct CsvSink(arrow::csv::Writer<std::io::BufWriter<std::fs::File>>);
+
+impl Sink for CsvSink {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), String> {
+        self.0.write(batch).map_err(|error| error.to_string())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), String> {
+        self.0.into_inner().flush().map_err(|error| error.to_string())
+    }
+}
+
+fn json_sink(file: std::fs::File, _schema: &SchemaRef) -> Result<Box<dyn Sink + Send>, String> {
+    Ok(Box::new(JsonSink { file: std::io::BufWriter::new(file), is_first: true }))
+}
+
+struct JsonSink {
+    file: std::io::BufWriter<std::fs::File>,
+    is_first: bool,
+}
+
+impl Sink for JsonSink {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), String> {
+        for object in objects_of(batch) {
+            let before = if self.is_first { "[\n" } else { ",\n" };
+            self.is_first = false;
+            write!(self.file, "{before}{object}").map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), String> {
+        let end = if self.is_first { "[]\n" } else { "\n]\n" };
+        self.file.write_all(end.as_bytes()).and_then(|()| self.file.flush()).map_err(|error| error.to_string())
+    }
+}

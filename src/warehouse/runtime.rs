@@ -1,0 +1,95 @@
+//! The engine's settings: bounded memory, spilling joins, one time zone.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+};
+use datafusion::common::DataFusionError;
+use datafusion::execution::disk_manager::DiskManagerBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use super::error::WarehouseError;
+use super::functions;
+
+/// The limit where neither the command line nor a control group names one: 2 GB.
+const DEFAULT_MEMORY_LIMIT_BYTES: u64 = 2_000_000_000;
+
+/// Where control groups state a process's memory limit, newest layout first.
+const CONTROL_GROUP_LIMITS: [&str; 2] =
+    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+
+/// How much of the machine queries may take.
+#[derive(Clone, Debug, Default)]
+pub struct WarehouseOptions {
+    /// Memory for queries in bytes; by default 60 % of the control group's limit, else 2 GB.
+    pub memory_limit_bytes: Option<u64>,
+    /// Threads for queries; by default one per core.
+    pub threads: Option<usize>,
+    /// The folder for what does not fit in memory; by default the system's.
+    pub spill_directory: Option<std::path::PathBuf>,
+}
+
+pub(super) fn runtime(options: &WarehouseOptions) -> Result<Arc<RuntimeEnv>, WarehouseError> {
+    let limit = options.memory_limit_bytes.unwrap_or_else(default_memory_limit_bytes);
+    let pool = FairSpillPool::new(usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut builder = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(DiskManagerBuilder::default())
+        .with_object_list_cache_limit(0);
+    if let Some(directory) = &options.spill_directory {
+        builder = builder.with_temp_file_path(directory);
+    }
+    builder.build_arc().map_err(|error| WarehouseError::from_engine("setting up the warehouse", &error))
+}
+
+/// A session without tables.
+pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv>) -> SessionState {
+    let mut config = SessionConfig::new().with_information_schema(false);
+    if let Some(threads) = options.threads {
+        config = config.with_target_partitions(threads.max(1));
+    }
+    let settings = config.options_mut();
+    settings.execution.time_zone = Some("UTC".to_owned());
+    settings.execution.listing_table_ignore_subdirectory = false;
+    settings.execution.skip_partial_aggregation_probe_ratio_threshold = 0.4;
+    settings.execution.skip_partial_aggregation_probe_rows_threshold = 20_000;
+    settings.execution.parquet.pushdown_filters = true;
+    settings.execution.parquet.reorder_filters = true;
+    // A hash join keeps one side in memory and cannot spill; a sort-merge join can.
+    settings.optimizer.prefer_hash_join = false;
+    settings.sql_parser.collect_spans = true;
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(Arc::clone(runtime))
+        .with_default_features()
+        .build();
+    for function in functions::all() {
+        // Registering replaces a function of the same name and has no other way to fail.
+        let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
+    }
+    state
+}
+
+/// The same session with an empty catalog of its own; clones of a state share theirs.
+pub(super) fn with_own_catalog(state: &SessionState) -> Result<SessionContext, DataFusionError> {
+    let options = &state.config_options().catalog;
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema(&options.default_schema, Arc::new(MemorySchemaProvider::new()))?;
+    let catalogs = MemoryCatalogProviderList::new();
+    catalogs.register_catalog(options.default_catalog.clone(), Arc::new(catalog));
+    let state = SessionStateBuilder::new_from_existing(state.clone()).with_catalog_list(Arc::new(catalogs)).build();
+    Ok(SessionContext::new_with_state(state))
+}
+
+fn default_memory_limit_bytes() -> u64 {
+    CONTROL_GROUP_LIMITS
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok())
+        // A control group without a limit states a number close to 2^63.
+        .find(|limit| *limit < 1 << 50)
+        .map_or(DEFAULT_MEMORY_LIMIT_BYTES, |limit| limit / 10 * 6)
+}

@@ -1,0 +1,133 @@
+//! The warehouse with its parameters bound: what queries run on.
+
+use std::collections::BTreeMap;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::{DataFusionError, TableReference};
+use datafusion::datasource::ViewTable;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement as EngineStatement;
+use datafusion::sql::sqlparser::ast::{Query, Statement};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+
+use super::error::WarehouseError;
+use super::parameters::Parameters;
+use super::statement::{bind, parse_query};
+use super::views::ParsedView;
+use crate::model::diagnostic::{Located, Place};
+
+/// Rows of a query, in batches of a few thousand, in the query's order.
+pub type RowStream = BoxStream<'static, Result<RecordBatch, WarehouseError>>;
+
+/// Tables and views under one set of parameters.
+pub struct Session {
+    pub(super) context: SessionContext,
+    pub(super) parameters: Parameters,
+    /// Views that cannot be read here, with the parameter that is missing.
+    pub(super) unbound: BTreeMap<String, String>,
+}
+
+impl Session {
+    /// The columns of a table or view; `None` when there is no such relation under these parameters.
+    pub async fn columns(&self, relation: &str) -> Option<SchemaRef> {
+        let provider = self.context.table_provider(TableReference::bare(relation)).await.ok()?;
+        Some(provider.schema())
+    }
+
+    /// The parameter without which a view cannot be read here, such as `period_start` in a milestone job.
+    #[must_use]
+    pub fn missing_parameter(&self, relation: &str) -> Option<&str> {
+        self.unbound.get(relation).map(String::as_str)
+    }
+
+    /// The parameters that are bound.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The columns of a query, planned and type-checked without reading rows.
+    ///
+    /// # Errors
+    /// When it does not plan.
+    pub async fn schema(&self, what: &str, sql: &str) -> Result<SchemaRef, WarehouseError> {
+        let plan = self.plan(sql).await.map_err(|error| WarehouseError::from_engine(what, &error))?;
+        let plan = self.context.state().optimize(&plan).map_err(|error| WarehouseError::from_engine(what, &error))?;
+        Ok(SchemaRef::clone(plan.schema().inner()))
+    }
+
+    /// Runs a query; `what` names it in errors.
+    ///
+    /// # Errors
+    /// When it does not plan; failures on data come through the stream.
+    pub async fn stream(&self, what: &str, sql: &str) -> Result<RowStream, WarehouseError> {
+        let failed = |error: &DataFusionError| WarehouseError::from_engine(what, error);
+        let plan = self.plan(sql).await.map_err(|error| failed(&error))?;
+        let frame = self.context.execute_logical_plan(plan).await.map_err(|error| failed(&error))?;
+        let rows = frame.execute_stream().await.map_err(|error| failed(&error))?;
+        let what = what.to_owned();
+        Ok(rows.map_err(move |error| WarehouseError::from_engine(&what, &error)).boxed())
+    }
+
+    /// Runs a query with few rows.
+    ///
+    /// # Errors
+    /// When it does not plan or fails on data.
+    pub async fn rows(&self, what: &str, sql: &str) -> Result<Vec<RecordBatch>, WarehouseError> {
+        self.stream(what, sql).await?.try_collect().await
+    }
+
+    async fn plan(&self, sql: &str) -> Result<LogicalPlan, DataFusionError> {
+        let source = std::sync::Arc::new(crate::model::SourceFile { path: String::new(), text: sql.to_owned() });
+        let located = Located::new(sql.to_owned(), Place::new(&source, 0..sql.len()));
+        let query = parse_query(&located).map_err(|finding| DataFusionError::Plan(finding.message))?;
+        plan_query(&self.context.state(), query, &self.parameters).await
+    }
+
+    /// Type-checks a relation, which planning alone does not.
+    pub(super) async fn check_types(&self, relation: &str) -> Result<(), DataFusionError> {
+        if self.unbound.contains_key(relation) {
+            return Ok(());
+        }
+        let plan = self.context.table(TableReference::bare(relation)).await?.into_unoptimized_plan();
+        self.context.state().optimize(&plan).map(|_| ())
+    }
+
+    /// Adds a view if all its parameters and relations are there.
+    pub(super) async fn add_view(&mut self, view: &ParsedView) -> Result<(), DataFusionError> {
+        let missing = view
+            .parameters
+            .iter()
+            .find(|name| self.parameters.get(name).is_none())
+            .or_else(|| view.relations.iter().find_map(|name| self.unbound.get(name)));
+        if let Some(missing) = missing {
+            self.unbound.insert(view.name.clone(), missing.clone());
+            return Ok(());
+        }
+        let plan = plan_query(&self.context.state(), view.query.clone(), &self.parameters).await?;
+        let table = ViewTable::new(plan, Some(view.sql.value.clone()));
+        self.context.register_table(TableReference::bare(view.name.as_str()), std::sync::Arc::new(table))?;
+        Ok(())
+    }
+}
+
+/// Binds, plans and type-checks one query.
+pub(super) async fn plan_query(
+    state: &SessionState,
+    mut query: Query,
+    parameters: &Parameters,
+) -> Result<LogicalPlan, DataFusionError> {
+    bind(&mut query, parameters);
+    let statement = EngineStatement::Statement(Box::new(Statement::Query(Box::new(query))));
+    let plan = state.statement_to_plan(statement).await?;
+    datafusion::execution::context::SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(&plan)?;
+    Ok(plan)
+}

@@ -1,0 +1,127 @@
+//! The views of `sql/`: parsed, inspected, and put in the order in which they build on each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::execution::SessionState;
+use datafusion::sql::sqlparser::ast::Query;
+
+use super::statement::{Allowed, NOT_REPEATABLE, inspect, parse_query};
+use crate::model::diagnostic::{Diagnostic, Located};
+use crate::project::Project;
+
+/// A view that passed inspection.
+#[derive(Clone, Debug)]
+pub(super) struct ParsedView {
+    pub(super) name: String,
+    pub(super) sql: Located<String>,
+    pub(super) query: Query,
+    /// Relations it reads.
+    pub(super) relations: BTreeSet<String>,
+    /// Parameters it uses.
+    pub(super) parameters: BTreeSet<String>,
+    /// It must not be read, but it plans: planning it once may find more.
+    pub(super) flawed: bool,
+}
+
+/// The views in order of dependence, and the names of those that are broken or build on something broken.
+pub(super) fn arrange(
+    project: &Project,
+    state: &SessionState,
+    parameters: &BTreeSet<String>,
+    broken: &mut BTreeSet<String>,
+) -> (Vec<ParsedView>, Vec<Diagnostic>) {
+    let relations: BTreeSet<String> = project.tables.keys().chain(project.views.keys()).cloned().collect();
+    let allowed = Allowed { state, relations: &relations, parameters };
+    let mut diagnostics = Vec::new();
+    let mut parsed = BTreeMap::new();
+    for view in project.views.values() {
+        let findings = match parse_query(&view.sql) {
+            Err(finding) => vec![finding],
+            Ok(query) => {
+                let (uses, findings) = inspect(&view.sql, &query, &allowed);
+                let (name, sql) = (view.name.clone(), view.sql.clone());
+                // What differs from run to run plans all the same, so its other mistakes can still be found.
+                let plans = findings.iter().all(|finding| finding.code == NOT_REPEATABLE);
+                if !plans {
+                    broken.insert(name.clone());
+                }
+                let flawed = !findings.is_empty();
+                let (relations, parameters) = (uses.relations, uses.parameters);
+                parsed.insert(name.clone(), ParsedView { name, sql, query, relations, parameters, flawed });
+                findings
+            }
+        };
+        if !parsed.contains_key(&view.name) {
+            broken.insert(view.name.clone());
+        }
+        diagnostics.extend(findings);
+    }
+    diagnostics.extend(cycles(&parsed, broken));
+    (in_order(parsed, broken), diagnostics)
+}
+
+/// One finding per cycle, at its first view by name.
+fn cycles(views: &BTreeMap<String, ParsedView>, broken: &mut BTreeSet<String>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut reported: BTreeSet<&str> = BTreeSet::new();
+    for view in views.values() {
+        let Some(path) = path_back(view, views).filter(|_| !reported.contains(view.name.as_str())) else {
+            continue;
+        };
+        reported.extend(&path);
+        broken.extend(path.iter().map(|name| (*name).to_owned()));
+        let round = format!("{} -> {}", path.join(" -> "), view.name);
+        found.push(
+            Diagnostic::error("view-cycle", format!("view `{}` builds on itself: {round}", view.name), &view.sql.place)
+                .with_help("let one of them read a table instead"),
+        );
+    }
+    found
+}
+
+/// The shortest way from a view back to itself.
+fn path_back<'a>(from: &'a ParsedView, views: &'a BTreeMap<String, ParsedView>) -> Option<Vec<&'a str>> {
+    let mut paths = vec![vec![from.name.as_str()]];
+    let mut seen = BTreeSet::new();
+    while !paths.is_empty() {
+        let mut longer = Vec::new();
+        for path in paths {
+            let view = views.get(*path.last()?)?;
+            for next in view.relations.iter().filter_map(|name| views.get(name)) {
+                if next.name == from.name {
+                    return Some(path);
+                }
+                if seen.insert(next.name.as_str()) {
+                    longer.push(path.iter().copied().chain([next.name.as_str()]).collect());
+                }
+            }
+        }
+        paths = longer;
+    }
+    None
+}
+
+/// Views after everything they read; those that build on something broken are left out and marked.
+fn in_order(mut views: BTreeMap<String, ParsedView>, broken: &mut BTreeSet<String>) -> Vec<ParsedView> {
+    let mut ordered = Vec::new();
+    loop {
+        let poisoned: Vec<String> = views
+            .values()
+            .filter(|view| broken.contains(&view.name) || view.relations.iter().any(|name| broken.contains(name)))
+            .map(|view| view.name.clone())
+            .collect();
+        for name in &poisoned {
+            views.remove(name);
+            broken.insert(name.clone());
+        }
+        let ready: Vec<String> = views
+            .values()
+            .filter(|view| !view.relations.iter().any(|name| views.contains_key(name)))
+            .map(|view| view.name.clone())
+            .collect();
+        ordered.extend(ready.iter().filter_map(|name| views.remove(name)));
+        if poisoned.is_empty() && ready.is_empty() {
+            return ordered;
+        }
+    }
+}

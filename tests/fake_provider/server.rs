@@ -1,0 +1,298 @@
+//! Requests, keys and answers.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::Failure;
+use crate::faults::{Fault, Faults};
+use crate::journal::Journal;
+use crate::options::Options;
+
+/// Everything the fake remembers.
+pub(crate) struct FakeProvider {
+    honour_keys: bool,
+    delay: Duration,
+    faults: Faults,
+    journal: Journal,
+    keys: Mutex<HashMap<String, Key>>,
+    requests: AtomicU64,
+    accepted: AtomicU64,
+    next_id: AtomicU64,
+}
+
+/// What a key was used for: the body's hash, and the answer once there is one.
+struct Key {
+    body: u64,
+    answer: Option<String>,
+}
+
+struct Request {
+    get: bool,
+    path: String,
+    key: Option<String>,
+    authorised: bool,
+    body: Vec<u8>,
+}
+
+/// What goes over the wire.
+enum Reply {
+    Whole { status: u16, headers: String, body: String },
+    Truncated(String),
+    Dripped(String),
+    Reset,
+    Silence,
+}
+
+impl FakeProvider {
+    /// A fake with its journal open.
+    pub(crate) fn open(options: Options) -> Result<Self, Failure> {
+        Ok(Self {
+            honour_keys: options.honour_keys,
+            delay: options.delay,
+            faults: options.faults,
+            journal: Journal::open(options.log.as_deref())?,
+            keys: Mutex::default(),
+            requests: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            next_id: AtomicU64::new(1),
+        })
+    }
+
+    /// Serves one connection to its end.
+    pub(crate) async fn connection(self: Arc<Self>, mut stream: TcpStream) {
+        let mut waiting = Vec::new();
+        while let Some(request) = read(&mut stream, &mut waiting).await {
+            // In a task of its own: once a request has arrived, a client that goes away no longer changes its fate.
+            let provider = Arc::clone(&self);
+            let Ok(reply) = tokio::spawn(async move { provider.answer(request).await }).await else { return };
+            if !write(&mut stream, reply).await {
+                return;
+            }
+        }
+    }
+
+    async fn answer(&self, request: Request) -> Reply {
+        if request.get {
+            let (requests, accepted) = (self.requests.load(Ordering::SeqCst), self.accepted.load(Ordering::SeqCst));
+            return whole(200, json!({"requests": requests, "accepted": accepted}));
+        }
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(self.delay).await;
+        if !request.authorised {
+            return error(401, "missing_api_key", "Missing API key in the authorization header");
+        }
+        let batch = request.path.ends_with("/emails/batch");
+        if !batch && !request.path.ends_with("/emails") {
+            return error(404, "not_found", "The requested endpoint does not exist");
+        }
+        let Some(messages) = messages(&request.body, batch) else {
+            return error(422, "validation_error", "The body is not valid");
+        };
+        self.decide(&request, batch, messages).await
+    }
+
+    async fn decide(&self, request: &Request, batch: bool, messages: Vec<Value>) -> Reply {
+        if let Some(earlier) = self.claim(request) {
+            return earlier;
+        }
+        let fault = self.faults.draw();
+        if fault.is_some_and(|fault| !fault.accepts()) {
+            self.forget(request);
+            return refusal(fault.expect("asked above"), &messages);
+        }
+        let size = if fault == Some(Fault::PartialBatch) { messages.len().div_ceil(2) } else { messages.len() };
+        let ids = self.accept(&messages[..size], request.key.as_deref()).await;
+        let body = if batch {
+            json!({"data": ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()}).to_string()
+        } else {
+            json!({"id": ids[0]}).to_string()
+        };
+        self.remember(request, &body);
+        match fault {
+            Some(Fault::AcceptThenTimeOut) => Reply::Silence,
+            Some(Fault::AcceptThenReset) => Reply::Reset,
+            Some(Fault::AcceptThen500) => error(500, "internal_server_error", "Something went wrong"),
+            Some(Fault::Truncated200) => Reply::Truncated(body),
+            Some(Fault::SlowDrip) => Reply::Dripped(body),
+            _ => Reply::Whole { status: 200, headers: String::new(), body },
+        }
+    }
+
+    /// Takes the key for this request, or answers from what the key was used for.
+    fn claim(&self, request: &Request) -> Option<Reply> {
+        let name = request.key.as_ref().filter(|_| self.honour_keys)?;
+        let body = hash(&request.body);
+        let mut keys = self.keys.lock().expect("nobody panics holding the keys");
+        match keys.get(name) {
+            None => {
+                keys.insert(name.clone(), Key { body, answer: None });
+                None
+            }
+            Some(key) if key.body != body => {
+                Some(error(409, "invalid_idempotent_request", "This key was used with another payload"))
+            }
+            Some(Key { answer: None, .. }) => {
+                Some(error(409, "concurrent_idempotent_requests", "A request with this key is under way"))
+            }
+            Some(Key { answer: Some(answer), .. }) => {
+                Some(Reply::Whole { status: 200, headers: String::new(), body: answer.clone() })
+            }
+        }
+    }
+
+    fn forget(&self, request: &Request) {
+        if let Some(name) = &request.key {
+            self.keys.lock().expect("nobody panics holding the keys").remove(name);
+        }
+    }
+
+    fn remember(&self, request: &Request, answer: &str) {
+        let mut keys = self.keys.lock().expect("nobody panics holding the keys");
+        if let Some(key) = request.key.as_ref().and_then(|name| keys.get_mut(name)) {
+            key.answer = Some(answer.to_owned());
+        }
+    }
+
+    /// Takes responsibility: durable in the journal when this returns.
+    async fn accept(&self, messages: &[Value], key: Option<&str>) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut ids = Vec::with_capacity(messages.len());
+        for message in messages {
+            let id = format!("fake-{:08}", self.next_id.fetch_add(1, Ordering::SeqCst));
+            let tags = message["tags"].as_array().map_or(&[][..], Vec::as_slice);
+            let delivery_id = tags.iter().find(|tag| tag["name"] == "delivery_id").map(|tag| &tag["value"]);
+            let line = json!({
+                "id": id, "delivery_id": delivery_id, "to": message["to"][0], "key": key,
+                "subject": message["subject"], "html_bytes": message["html"].as_str().map(str::len),
+                "html": hash(message["html"].as_str().unwrap_or_default().as_bytes()).to_string(),
+            });
+            lines.extend_from_slice(line.to_string().as_bytes());
+            lines.push(b'\n');
+            ids.push(id);
+        }
+        self.journal.append(lines).await;
+        self.accepted.fetch_add(messages.len() as u64, Ordering::SeqCst);
+        ids
+    }
+}
+
+fn refusal(fault: Fault, messages: &[Value]) -> Reply {
+    let to = messages[0]["to"][0].as_str().unwrap_or_default();
+    match fault {
+        Fault::Reject422 => error(422, "validation_error", &format!("Invalid `to` field: {to}")),
+        Fault::Throttle429 => throttled("rate_limit_exceeded", "retry-after: 0.05\r\n"),
+        Fault::Quota429 => throttled("daily_quota_exceeded", "retry-after: 3600\r\n"),
+        Fault::Unauthorized401 => error(401, "invalid_api_key", "API key is invalid"),
+        Fault::Redirect => {
+            let headers = "location: http://127.0.0.1:9/\r\n".to_owned();
+            Reply::Whole { status: 307, headers, body: String::new() }
+        }
+        _ => error(503, "service_unavailable", "Come back later"),
+    }
+}
+
+fn throttled(name: &str, headers: &str) -> Reply {
+    let body = json!({"statusCode": 429, "name": name, "message": "Too many requests"}).to_string();
+    Reply::Whole { status: 429, headers: headers.to_owned(), body }
+}
+
+fn error(status: u16, name: &str, message: &str) -> Reply {
+    whole(status, json!({"statusCode": status, "name": name, "message": message}))
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "reads better where it is called")]
+fn whole(status: u16, body: Value) -> Reply {
+    Reply::Whole { status, headers: String::new(), body: body.to_string() }
+}
+
+fn messages(body: &[u8], batch: bool) -> Option<Vec<Value>> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    let messages = if batch { value.as_array()?.clone() } else { vec![value] };
+    let fits = |message: &Value| {
+        ["from", "subject", "html", "text"].iter().all(|name| message[*name].is_string())
+            && message["to"].as_array().is_some_and(|to| to.len() == 1)
+    };
+    (!messages.is_empty() && messages.len() <= 100 && messages.iter().all(fits)).then_some(messages)
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The next whole request; `None` when the client is gone or speaks something else.
+async fn read(stream: &mut TcpStream, waiting: &mut Vec<u8>) -> Option<Request> {
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut parsed = httparse::Request::new(&mut headers);
+        if let httparse::Status::Complete(head) = parsed.parse(waiting).ok()? {
+            let header = |name: &str| {
+                let found = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+                std::str::from_utf8(found.value).ok()
+            };
+            let length: usize = header("content-length").map_or(Ok(0), str::parse).ok()?;
+            if waiting.len() >= head + length {
+                let agent = header("user-agent").is_some_and(|agent| !agent.is_empty());
+                let request = Request {
+                    get: parsed.method == Some("GET"),
+                    path: parsed.path?.to_owned(),
+                    key: header("idempotency-key").map(str::to_owned),
+                    authorised: agent && header("authorization").is_some_and(|value| value.starts_with("Bearer ")),
+                    body: waiting[head..head + length].to_vec(),
+                };
+                waiting.drain(..head + length);
+                return Some(request);
+            }
+        }
+        if stream.read_buf(waiting).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+/// Writes an answer; false when the connection is over.
+async fn write(stream: &mut TcpStream, reply: Reply) -> bool {
+    let head = |status: u16, headers: &str, length: usize| {
+        format!("HTTP/1.1 {status} Fake\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n")
+    };
+    match reply {
+        Reply::Whole { status, headers, body } => {
+            let bytes = head(status, &headers, body.len()) + &body;
+            stream.write_all(bytes.as_bytes()).await.is_ok()
+        }
+        Reply::Truncated(body) => {
+            let bytes = head(200, "", body.len()) + &body[..body.len() / 2];
+            let _ = stream.write_all(bytes.as_bytes()).await;
+            false
+        }
+        Reply::Dripped(body) => {
+            let bytes = head(200, "", body.len()) + &body;
+            for byte in bytes.bytes() {
+                if stream.write_all(&[byte]).await.is_err() {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            true
+        }
+        Reply::Reset => {
+            // With unread time to linger of zero, closing sends a reset.
+            let _ = stream.set_zero_linger();
+            false
+        }
+        Reply::Silence => {
+            let mut ignored = [0; 1];
+            let _ = stream.read(&mut ignored).await;
+            false
+        }
+    }
+}

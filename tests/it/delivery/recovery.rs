@@ -1,0 +1,130 @@
+//! What a killed run leaves, and what the next one makes of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use milepost::clock::Clock;
+use milepost::deliver::Shutdown;
+use milepost::ledger::RunEnd;
+use milepost::model::DeliveryState;
+
+use super::house::{House, Run, account, assert_promises, candidates, count, wording};
+use crate::providers::fake::Fake;
+
+const RECIPIENTS: u32 = 300;
+
+fn end() -> RunEnd {
+    RunEnd {
+        status: "failed".into(),
+        now: Clock::System.now(),
+        provider: "main/resend".into(),
+        counts: BTreeMap::new(),
+        starts: BTreeMap::new(),
+        completes_first_run: false,
+    }
+}
+
+/// Mails until something is in doubt, then goes away without a word.
+async fn killed(run: Run, fake: &Fake) {
+    let mailing = run.mail(candidates(RECIPIENTS));
+    let gone = async {
+        while fake.accepted().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        run.signals.send(Shutdown::Abort).expect("the session listens");
+    };
+    let (ended, ()) = tokio::join!(mailing, gone);
+    assert_eq!(ended.expect("aborted").stopped, Some(milepost::deliver::Stopped::Aborted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyed_run_after_a_kill_sends_the_same_bytes_under_the_same_keys() {
+    for (house, batch) in [(House::memory(), 1), (House::sqlite(), 10)] {
+        let fake = Fake::start(&["--delay-ms", "30"]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let entry = fake.resend(folder.path(), &[("batch", batch.into()), ("in_flight", 4.into())]);
+        killed(house.run(&account(&entry, folder.path()), wording("Well done")).await, &fake).await;
+        let in_doubt = count(&house.states().await, DeliveryState::Dispatched);
+        assert!(in_doubt > 0, "the kill left something in doubt");
+        let summary =
+            house.run(&account(&entry, folder.path()), wording("Well done")).await.whole(candidates(RECIPIENTS)).await;
+        assert_promises(&house, &fake, RECIPIENTS as usize, "killed").await;
+        assert_eq!(count(&house.states().await, DeliveryState::Accepted), RECIPIENTS as usize, "{summary:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_bytes_or_no_key_are_held() {
+    for (keyed, words) in [(true, "Changed"), (false, "Well done")] {
+        let (house, fake) = (House::memory(), Fake::start(&["--delay-ms", "30"]));
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = [("batch", 1.into()), ("in_flight", 4.into()), ("idempotency", keyed.into())];
+        let entry = fake.resend(folder.path(), &settings);
+        killed(house.run(&account(&entry, folder.path()), wording("Well done")).await, &fake).await;
+        let in_doubt = count(&house.states().await, DeliveryState::Dispatched);
+        let summary =
+            house.run(&account(&entry, folder.path()), wording(words)).await.whole(candidates(RECIPIENTS)).await;
+        assert_promises(&house, &fake, RECIPIENTS as usize, "held").await;
+        let states = house.states().await;
+        assert_eq!(count(&states, DeliveryState::Unknown), in_doubt, "keyed: {keyed}");
+        assert_eq!(summary.unknown as usize, in_doubt, "keyed: {keyed}");
+        assert_eq!(summary.reasons.get("held").copied(), Some(in_doubt as u64));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_meets_a_throttle_proves_nothing_and_stays_unknown() {
+    let (house, throttling) = (House::memory(), Fake::start(&["--fault", "throttle_429=1"]));
+    let fake = Fake::start(&["--delay-ms", "30"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let entry = fake.resend(folder.path(), &[("batch", 100.into()), ("in_flight", 1.into())]);
+    killed(house.run(&account(&entry, folder.path()), wording("Well done")).await, &fake).await;
+    let before = count(&house.states().await, DeliveryState::Dispatched);
+    let throttled = account(&throttling.resend(folder.path(), &[]), folder.path());
+    let run = house.run(&throttled, wording("Well done")).await;
+    let pending = run.recover().await;
+    let summary = run.session.replay(pending, candidates(RECIPIENTS)).await.expect("replayed");
+    assert_eq!((summary.unknown as usize, summary.retryable, summary.accepted), (before, 0, 0), "{summary:?}");
+    assert_eq!(count(&house.states().await, DeliveryState::Unknown), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn candidates_that_are_gone_stay_unknown_and_harm_nobody() {
+    let (house, fake) = (House::memory(), Fake::start(&["--delay-ms", "30"]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let entry = fake.resend(folder.path(), &[("batch", 1.into()), ("in_flight", 4.into())]);
+    killed(house.run(&account(&entry, folder.path()), wording("Well done")).await, &fake).await;
+    let run = house.run(&account(&entry, folder.path()), wording("Well done")).await;
+    let pending = run.recover().await;
+    let (all, requests) = (pending.len(), fake.requests());
+    let known: Vec<_> = candidates(RECIPIENTS)
+        .into_iter()
+        .filter(|candidate| candidate.key.profile_id != pending[0].deliveries[0].key.profile_id)
+        .collect();
+    let summary = run.session.replay(pending, known).await.expect("replayed");
+    assert_eq!((summary.accepted as usize, summary.unknown), (all - 1, 1));
+    assert_eq!(fake.requests(), requests + all as u64 - 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fenced_run_starts_nothing_more() {
+    let (house, fake) = (House::memory(), Fake::start(&["--delay-ms", "20"]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let account = account(&fake.resend(folder.path(), &[("batch", 1.into()), ("in_flight", 2.into())]), folder.path());
+    let old = Arc::new(house.run(&account, wording("Well done")).await);
+    let mailing = tokio::spawn({
+        let old = old.clone();
+        async move { old.mail(candidates(RECIPIENTS)).await }
+    });
+    while fake.accepted().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // Whoever gave the lease back may not write any more, like a run that was taken over from.
+    old.ledger.close(&old.lease, &end()).await.expect("closed");
+    let error = mailing.await.expect("ends").expect_err("fenced");
+    assert!(matches!(error, milepost::deliver::DeliverError::Fenced { .. }), "{error:?}");
+    let requests = fake.requests();
+    assert!(requests < u64::from(RECIPIENTS));
+    tokio::task::yield_now().await;
+    assert_eq!(fake.requests(), requests);
+}

@@ -1,0 +1,73 @@
+//! The outbox: files that mail programs open, and a gallery that people open.
+
+use std::fs;
+
+use super::{attempt, config, connect, message, messages, names};
+
+#[tokio::test]
+async fn the_gallery_lists_what_was_written_and_escapes_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let provider = connect(&config("outbox", &[]), folder.path());
+    let mut hostile = message(7);
+    hostile.subject = "<script>alert('x')</script> --> & \"quoted\"".into();
+    hostile.html = "<p>the hostile one</p>".into();
+    attempt(provider.as_ref(), &[message(1), hostile.clone()], "key").await;
+    provider.finish().await.expect("the index is written");
+    let outbox = folder.path().join("outbox");
+    let index = fs::read_to_string(outbox.join("index.html")).expect("an index");
+    assert!(index.contains("2 mails") && index.contains("Milestone 1"), "{index}");
+    assert!(!index.contains("<script"), "{index}");
+    assert!(
+        index.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; --&gt; &amp; &quot;quoted&quot;"),
+        "{index}"
+    );
+    assert!(index.contains(&format!("pages/{}.html", hostile.delivery_id)), "{index}");
+    let page = fs::read_to_string(outbox.join(format!("pages/{}.html", hostile.delivery_id))).expect("a page");
+    assert!(page.ends_with("-->\n<p>the hostile one</p>"), "{page}");
+    assert_eq!(page.matches("-->").count(), 1, "a subject must not end the comment: {page}");
+    let leftovers = fs::read_dir(&outbox).expect("the outbox").filter(|entry| {
+        entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "part"))
+    });
+    assert_eq!(leftovers.count(), 0);
+}
+
+#[tokio::test]
+async fn a_large_outbox_shows_the_newest_and_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for run in 0..2 {
+        let provider = connect(&config("outbox", &[]), folder.path());
+        for chunk in messages(620).chunks(100) {
+            let mut chunk = chunk.to_vec();
+            for message in &mut chunk {
+                message.delivery_id.replace_range(0..1, if run == 0 { "a" } else { "b" });
+                message.date += jiff::SignedDuration::from_hours(24 * run);
+            }
+            assert_eq!(names(&attempt(provider.as_ref(), &chunk, "key").await), vec!["accepted"; chunk.len()]);
+        }
+        provider.finish().await.expect("the index is written");
+    }
+    let index = fs::read_to_string(folder.path().join("outbox/index.html")).expect("an index");
+    assert!(index.contains("1240 mails, 500 shown here"), "{}", &index[..200]);
+    assert_eq!(index.matches("<li>").count(), 500);
+    assert!(!index.contains("pages/a"), "the newest run is shown");
+    assert_eq!(fs::read_dir(folder.path().join("outbox/pages")).expect("pages").count(), 500);
+}
+
+#[tokio::test]
+async fn without_a_mail_there_is_no_page_and_no_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let provider = connect(&config("outbox", &[("dir", "a/b".into())]), folder.path());
+    assert_eq!(provider.finish().await.expect("nothing to do"), None);
+    assert!(!folder.path().join("a").exists());
+    attempt(provider.as_ref(), &messages(1), "key").await;
+    assert_eq!(provider.finish().await.expect("written"), Some(folder.path().join("a/b/index.html")));
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_proves_that_nothing_was_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("outbox"), "a file in its place").expect("written");
+    let provider = connect(&config("outbox", &[]), folder.path());
+    let outcomes = attempt(provider.as_ref(), &messages(2), "key").await;
+    assert_eq!(names(&outcomes), ["not_accepted"; 2]);
+}
