@@ -1,9 +1,8 @@
-//! The table of filters, run: documented examples, nulls and hostile input.
-
-use jiff::tz::TimeZone;
+//! The one table of filters, run as its own examples.
 
 use super::{Part, filter_docs};
 use crate::render::language::Language;
+use jiff::tz::TimeZone;
 
 fn render(part: Part, template: &str, values: &serde_json::Value) -> Result<String, String> {
     let language = Language::new(part, &TimeZone::UTC, Vec::new());
