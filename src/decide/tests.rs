@@ -1,3 +1,5 @@
+//! Each reason by itself, in its order, and as a property of every chunk.
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};

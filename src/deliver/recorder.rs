@@ -1,5 +1,6 @@
 //! Writes outcomes in the order in which they are known, many in one transaction, never more than a moment late.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,20 +28,27 @@ pub(super) struct Recorder {
     pub(super) brake: Arc<Brake>,
     pub(super) summary: Arc<Mutex<DeliverySummary>>,
     pub(super) progress: Arc<dyn Fn(&DeliverySummary) + Send + Sync>,
+    /// Requests that started and have no outcome yet.
+    pub(super) under_way: Arc<AtomicUsize>,
 }
 
-const COLLECT: Duration = Duration::from_millis(10);
-const ENOUGH: usize = 1_000;
+/// A transaction costs about the same for one outcome as for many: this is how long the first waits for others.
+const COLLECT: Duration = Duration::from_millis(25);
+const ENOUGH: usize = 2_000;
 
 impl Recorder {
     /// Runs until every sender of outcomes is gone. After a failure it only drains, so that nobody waits for it.
     pub(super) async fn run(self, mut outcomes: mpsc::Receiver<Outcomes>) {
         let mut taken = Vec::new();
         while outcomes.recv_many(&mut taken, ENOUGH).await > 0 {
-            if taken.len() < ENOUGH {
-                tokio::time::sleep(COLLECT).await;
-                while let Ok(more) = outcomes.try_recv() {
-                    taken.push(more);
+            // The deadline is a future of its own, so that a steady stream of outcomes cannot move it.
+            let late = tokio::time::sleep(COLLECT);
+            tokio::pin!(late);
+            while taken.len() < ENOUGH && self.under_way.load(Ordering::Acquire) > 0 {
+                let room = ENOUGH - taken.len();
+                tokio::select! {
+                    () = &mut late => break,
+                    more = outcomes.recv_many(&mut taken, room) => if more == 0 { break },
                 }
             }
             if let Err(error) = self.write(&mut taken).await {

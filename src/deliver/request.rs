@@ -90,6 +90,7 @@ impl Request {
                 None => lane.admit().await,
             };
             let Some(admitted) = admitted else { return self.release(&lane).await };
+            lane.starts();
             crashpoint!("before_request");
             let attempt = Attempt { messages: &self.messages, idempotency_key: self.key() };
             let outcomes = lane.account.provider().attempt(attempt).await;

@@ -1,5 +1,6 @@
 //! Sends dispatched waves: as many requests at once as the account has places, each admitted one by one.
 
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ pub(super) struct Lane {
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) backoff: Arc<Backoff>,
     pub(super) summary: Arc<Mutex<DeliverySummary>>,
-    pub(super) answered: Arc<std::sync::atomic::AtomicU64>,
+    pub(super) answered: Arc<AtomicU64>,
+    pub(super) under_way: Arc<AtomicUsize>,
     pub(super) outcomes: mpsc::Sender<Outcomes>,
 }
 
@@ -74,14 +76,20 @@ impl Lane {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner).dispatched += messages as u64;
     }
 
-    /// Counts a request that was made.
+    /// Notes that a request starts; until it is answered, outcomes may wait for one another.
+    pub(super) fn starts(&self) {
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Counts a request that was made and is no longer under way.
     pub(super) fn count_request(&self) {
+        self.under_way.fetch_sub(1, Ordering::AcqRel);
         self.summary.lock().unwrap_or_else(PoisonError::into_inner).requests += 1;
     }
 
     /// Counts messages that were answered, for the size of the next wave.
     pub(super) fn count_answered(&self, messages: usize) {
-        self.answered.fetch_add(messages as u64, std::sync::atomic::Ordering::Relaxed);
+        self.answered.fetch_add(messages as u64, Ordering::Relaxed);
     }
 
     /// Counts what an earlier run left unknown and stays so.

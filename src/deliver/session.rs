@@ -1,7 +1,7 @@
 //! One job's deliveries from candidates to recorded outcomes.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{Stream, StreamExt};
@@ -64,6 +64,7 @@ pub struct Session {
     heartbeat: Arc<Heartbeat>,
     backoff: Arc<Backoff>,
     answered: Arc<AtomicU64>,
+    under_way: Arc<AtomicUsize>,
     signals: JoinHandle<()>,
 }
 
@@ -97,6 +98,7 @@ impl Session {
             lease: Arc::new(lease),
             summary: Arc::default(),
             answered: Arc::default(),
+            under_way: Arc::default(),
             ledger,
             account,
             as_of,
@@ -175,6 +177,7 @@ impl Session {
             brake: self.brake.clone(),
             summary: self.summary.clone(),
             progress: self.progress.clone(),
+            under_way: self.under_way.clone(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(recorder.run(recorded));
@@ -187,6 +190,7 @@ impl Session {
             backoff: self.backoff.clone(),
             summary: self.summary.clone(),
             answered: self.answered.clone(),
+            under_way: self.under_way.clone(),
             outcomes,
         };
         (lane, tasks)

@@ -8,11 +8,13 @@ use crate::providers::Capabilities;
 const MESSAGES_MAX: usize = 2_000;
 const WAVE: Duration = Duration::from_millis(100);
 const RATE_LIMIT_SECONDS_MAX: f64 = 5.0;
-/// Before anything is measured, a little more than what is under way at once, so that nobody waits for work.
+/// Twice what is under way at once: the slowest answer of one wave must not keep the places of the next one idle.
+const UNDER_WAY_FACTOR: usize = 2;
+/// Before anything is measured.
 const FIRST_FACTOR: usize = 4;
 
-/// The size of the next wave: what leaves in about 100 ms, at least what is under way at once, at most 2,000 messages
-/// and never more than five seconds of the rate limit; whole batches.
+/// The size of the next wave: what leaves in about 100 ms, at least twice what is under way at once, at most 2,000
+/// messages and never more than five seconds of the rate limit; whole batches.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2,000 before the cast")]
 pub(super) fn wave_size(capabilities: &Capabilities, messages_per_second: Option<f64>) -> usize {
     let batch = capabilities.batch.clamp(1, MESSAGES_MAX);
@@ -24,7 +26,7 @@ pub(super) fn wave_size(capabilities: &Capabilities, messages_per_second: Option
     let limit = capabilities.rate.map_or(MESSAGES_MAX, |rate| {
         ((rate * RATE_LIMIT_SECONDS_MAX).clamp(1.0, MESSAGES_MAX as f64) as usize).saturating_mul(batch)
     });
-    let size = wanted.max(under_way).min(limit).min(MESSAGES_MAX);
+    let size = wanted.max(under_way.saturating_mul(UNDER_WAY_FACTOR)).min(limit).min(MESSAGES_MAX);
     (size / batch).max(1) * batch
 }
 
@@ -64,15 +66,15 @@ mod tests {
         let cases = [
             // batch, in_flight, rate, measured, expected
             (1, 64, None, None, 256),
-            (1, 64, None, Some(10.0), 64),
+            (1, 64, None, Some(10.0), 128),
             (1, 64, None, Some(10_000.0), 1_000),
             (1, 64, None, Some(1e12), 2_000),
             (1, 8, Some(5.0), None, 25),
             (1, 8, Some(0.001), Some(100.0), 1),
             (100, 8, Some(5.0), None, 2_000),
-            (100, 8, Some(5.0), Some(10.0), 800),
+            (100, 8, Some(5.0), Some(10.0), 1_600),
             (100, 8, Some(1.0), Some(10.0), 500),
-            (100, 2, None, Some(3_330.0), 300),
+            (100, 1, None, Some(3_330.0), 300),
             (1, 100_000, None, None, 2_000),
             (5_000, 1, None, None, 2_000),
         ];

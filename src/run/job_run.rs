@@ -76,7 +76,7 @@ impl JobRun<'_> {
     }
 
     pub(super) fn period_key(&self) -> Option<String> {
-        None
+        self.prepared.compiled.period(&self.request()).ok().flatten().map(|period| period.key())
     }
 
     /// True when the run looks at everybody, so that its end may close the job's first run.

@@ -9,8 +9,9 @@ use jiff::SignedDuration;
 use crate::clock::Clock;
 use crate::deliver::{ComposeFailure, DeliverySummary, Session, SessionParts, SourceError, Stopped};
 use crate::evaluate::{PeriodChoice, Request};
-use crate::ledger::{Lease, PendingBatch};
-use crate::model::Candidate;
+use crate::ledger::{Lease, PendingBatch, Settlement};
+use crate::model::{Candidate, DeliveryState};
+use crate::project::OnUnknown;
 
 use super::job_run::JobRun;
 use super::spool::Spool;
@@ -18,6 +19,8 @@ use super::{Exit, JobReport, JobStatus, Progress, RunError};
 
 /// Candidates read from the spool at once.
 const CHUNK: usize = 256;
+/// How long a lease outlives its owner's last sign.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// Unknown outcomes younger than this fail the run; older ones stay in status.
 const UNKNOWN_ALERT: SignedDuration = SignedDuration::from_hours(24);
 
@@ -71,7 +74,41 @@ impl<'a> Mailing<'a> {
         report.recovered = outcome_counts(&summary);
         report.recovered.insert("found", found);
         report.requests = summary.requests;
-        replayed.map(drop).map_err(Into::into)
+        replayed?;
+        self.apply_policy(report).await
+    }
+
+    /// What the job says of outcomes that no evidence can clear: held, mailed again at one's own risk, or taken as
+    /// accepted.
+    async fn apply_policy(&self, report: &mut JobReport) -> Result<(), RunError> {
+        let (state, policy) = match self.run.prepared.job.on_unknown {
+            OnUnknown::Hold => return Ok(()),
+            OnUnknown::Resend => (DeliveryState::Retryable, "on_unknown: resend"),
+            OnUnknown::AssumeAccepted => (DeliveryState::Accepted, "on_unknown: assume_accepted"),
+        };
+        let now = Clock::System.now();
+        // A request of the run that died may still be under way for as long as its timeout.
+        let settled =
+            SignedDuration::try_from(self.run.account.capabilities().timeout).unwrap_or(UNKNOWN_ALERT) + LEASE;
+        let in_doubt = self.run.context.ledger.recover(self.lease, now).await?;
+        let old_enough = |batch: &&PendingBatch| now.duration_since(batch.batch.dispatched_at) > settled;
+        let settlements: Vec<Settlement> = in_doubt
+            .iter()
+            .filter(old_enough)
+            .flat_map(|batch| &batch.deliveries)
+            .map(|delivery| Settlement {
+                delivery_id: delivery.delivery_id.clone(),
+                state,
+                reason: Some(policy.to_owned()),
+                provider_message_id: None,
+                at: now,
+            })
+            .collect();
+        self.run.context.ledger.settle(self.lease, &settlements).await?;
+        if !settlements.is_empty() {
+            report.recovered.insert("by_policy", settlements.len() as u64);
+        }
+        Ok(())
     }
 
     /// The candidates of batches in doubt, evaluated as they were: at each batch's own `as_of` and period.

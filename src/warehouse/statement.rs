@@ -19,6 +19,9 @@ use super::parameters::Parameters;
 use super::place::{first_word, place_of_span, syntax_error};
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
 
+/// The code of findings about functions that differ from run to run.
+pub(super) const NOT_REPEATABLE: &str = "not-repeatable";
+
 /// Nesting deeper than this is refused instead of overflowing the stack.
 const RECURSION_LIMIT: usize = 60;
 
@@ -137,7 +140,7 @@ impl Inspector<'_> {
         if scalar.is_some_and(|function| function.signature().volatility != Volatility::Immutable) {
             let help = "use $as_of, the run's logical now".to_owned();
             self.report(
-                "not-repeatable",
+                NOT_REPEATABLE,
                 format!("`{name}` differs from run to run, so a replay would too"),
                 span,
                 Some(help),
@@ -181,10 +184,8 @@ impl Inspector<'_> {
             } else {
                 did_you_mean(&name, self.allowed.relations.iter().map(String::as_str))
             };
-            let place = match part.span == Span::empty() {
-                true => first_word(self.sql, &name).unwrap_or_else(|| self.sql.place.clone()),
-                false => place_of_span(self.sql, part.span),
-            };
+            let place = Some(part.span).filter(|span| *span != Span::empty()).map(|span| place_of_span(self.sql, span));
+            let place = place.or_else(|| first_word(self.sql, &name)).unwrap_or_else(|| self.sql.place.clone());
             let finding = Diagnostic::error("unknown-table", format!("there is no table or view `{name}`"), &place);
             self.diagnostics.push(finding.with_optional_help(help));
         }

@@ -22,7 +22,7 @@ use super::functions::LocalToInstant;
 use super::place::column_help;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{PartitionKind, Table, TableFormat};
-use crate::{settings, storage};
+use crate::storage;
 
 /// Why a table is not there.
 pub(super) enum TableFailure {
@@ -41,7 +41,7 @@ impl From<Diagnostic> for TableFailure {
 /// Opens one table.
 pub(super) async fn open(table: &Table, state: &SessionState) -> Result<Arc<dyn TableProvider>, TableFailure> {
     let place = &table.location.place;
-    let opened = storage::open(&table.location.value, settings::variables_with_prefix)
+    let opened = storage::open(&table.location.value)
         .map_err(|error| Diagnostic::error("table-location", error.to_string(), place))?;
     state.runtime_env().register_object_store(&opened.root, Arc::clone(&opened.store));
     let url = listing_url(&opened).map_err(|error| wrong(table, &error))?;

@@ -154,12 +154,13 @@ pub(super) async fn close(ledger: &SqliteLedger, lease: &Lease, end: &RunEnd) ->
 async fn write_end(connection: &mut SqliteConnection, lease: &Lease, end: &RunEnd) -> Result<(), sqlx::Error> {
     let now = stored(end.now);
     let counts = serde_json::to_string(&end.counts).expect("names and numbers are always JSON");
-    sqlx::query("update runs set status = ?, ended_at = ?, provider = ?, counts = ? where run_id = ?")
+    sqlx::query("update runs set status = ?, ended_at = ?, provider = ?, counts = ? where job = ? and epoch = ?")
         .bind(&end.status)
         .bind(&now)
         .bind(&end.provider)
         .bind(counts)
-        .bind(&lease.run_id)
+        .bind(&lease.job)
+        .bind(lease.epoch)
         .execute(&mut *connection)
         .await?;
     let sql = "update jobs set last_provider = case when ?1 = 'refused' then last_provider else ?2 end,

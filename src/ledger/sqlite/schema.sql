@@ -40,9 +40,9 @@ create table leases (
     released_at text                        -- null while held, and after a crash until the next run
 ) strict, without rowid;
 
--- One row per run of a job that took its lease.
+-- One row per run and job that took the job's lease.
 create table runs (
-    run_id text primary key not null,
+    run_id text not null,                   -- the same for all jobs of one run
     job text not null references jobs (job),
     epoch integer not null,
     as_of text not null,                    -- the run's logical now
@@ -50,9 +50,9 @@ create table runs (
     ended_at text,
     status text not null,                   -- running | abandoned | completed | refused | failed | interrupted
     provider text,                          -- name/kind
-    counts text not null default '{}'       -- JSON object: decision or state -> count
+    counts text not null default '{}',      -- JSON object: decision or state -> count
+    primary key (job, epoch)
 ) strict, without rowid;
-create index runs_by_job on runs (job, started_at);
 
 -- The frozen inputs of one request, enough to make it again byte for byte.
 create table batches (
@@ -89,8 +89,10 @@ create table deliveries (
     address_hash text,                      -- HMAC of the normalised address, to see that two were equal
     body_hash text,                         -- SHA-256 of every byte that left
     run_id text not null,                   -- the run that last dispatched or decided it
+    epoch integer not null,                 -- and the epoch of its lease
     unique (job, profile_id, occasion)
 ) strict;
 create unique index deliveries_by_id on deliveries (delivery_id);
--- What recovery looks for; small, since nearly every delivery is settled.
-create index deliveries_in_doubt on deliveries (job, state) where state in ('dispatched', 'unknown');
+-- What recovery looks for; small, since nearly every delivery is settled. Written with "or": SQLite uses a partial index
+-- for "state = 'unknown'" only where its condition has that very term.
+create index deliveries_in_doubt on deliveries (job, state) where state = 'dispatched' or state = 'unknown';

@@ -180,6 +180,25 @@ async fn a_second_run_is_refused_until_the_first_ends_or_dies() {
 }
 
 #[tokio::test]
+async fn one_run_holds_several_jobs_under_one_id() {
+    for place in Place::every() {
+        let ledger = place.connect().await;
+        let job = |job: &str| RunRequest { job: job.into(), ..request("r1") };
+        let leases = [ledger.open(&job("one")).await.expect("opens"), ledger.open(&job("two")).await.expect("opens")];
+        for lease in &leases {
+            dispatch(&*ledger, lease, &lease.job, &[key("u1", "o")]).await.expect("claims");
+        }
+        ledger.close(&leases[0], &end("failed")).await.expect("closes");
+        ledger.heartbeat(&leases[1], at(5)).await.expect("the other job goes on");
+        ledger.close(&leases[1], &end("completed")).await.expect("closes");
+        let jobs = ledger.jobs().await.expect("lists");
+        let ended: Vec<_> =
+            jobs.into_iter().filter_map(|job| job.last_run).map(|run| (run.run_id, run.status)).collect();
+        assert_eq!(ended, [("r1".into(), "failed".into()), ("r1".into(), "completed".into())]);
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_lost_its_job_writes_nothing() {
     for place in Place::every() {
         let ledger = place.connect().await;
@@ -221,7 +240,8 @@ async fn recovery_shows_every_request_in_doubt_until_it_is_settled() {
             ledger.settle(&lease, &settled).await.expect("settles");
             assert!(ledger.recover(&lease, at(5)).await.expect("recovers").is_empty(), "its own are under way");
         }
-        for run in ["r2", "r3"] {
+        // An orchestrator may name a run again as the one that died.
+        for run in ["r1", "r1"] {
             let ledger = place.connect().await;
             let lease = ledger.open(&request(run)).await.expect("opens");
             let pending = ledger.recover(&lease, at(50)).await.expect("recovers");
