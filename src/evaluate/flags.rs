@@ -158,8 +158,10 @@ fn long_batch(
     schema: &SchemaRef,
 ) -> Result<RecordBatch, WarehouseError> {
     let in_audience = profiles.iter().filter(|profile| profile.audience.is_some());
-    let rows: Vec<LongRow<'_>> = in_audience.flat_map(|profile| long_rows(profile, levels.unwrap_or_default())).collect();
-    let number = |column: usize, value: fn(&LongRow<'_>) -> Option<f64>| number_column(schema, column, rows.iter().map(value));
+    let rows: Vec<LongRow<'_>> =
+        in_audience.flat_map(|profile| long_rows(profile, levels.unwrap_or_default())).collect();
+    let number =
+        |column: usize, value: fn(&LongRow<'_>) -> Option<f64>| number_column(schema, column, rows.iter().map(value));
     let columns: Vec<ArrayRef> = vec![
         Arc::new(rows.iter().map(|row| Some(row.profile_id)).collect::<StringArray>()),
         Arc::new(rows.iter().map(|row| Some(row.milestone)).collect::<StringArray>()),
@@ -209,7 +211,8 @@ fn long_rows<'a>(profile: &'a ProfileFound, levels: &'a [Listed]) -> Vec<LongRow
         (listed.part, row)
     }));
     rows.sort_by(|(left_part, left), (right_part, right)| {
-        (left_part, left.level.unwrap_or_default()).partial_cmp(&(right_part, right.level.unwrap_or_default()))
+        (left_part, left.level.unwrap_or_default())
+            .partial_cmp(&(right_part, right.level.unwrap_or_default()))
             .unwrap_or(std::cmp::Ordering::Equal)
     });
     rows.into_iter().map(|(_, row)| row).collect()

@@ -86,9 +86,9 @@ fn pairs(passes: &[Pass]) -> Vec<Pair> {
             }
             Pass::Reaches(pass) => {
                 let every = pass.ladders.iter().filter(|ladder| matches!(ladder.levels, Levels::Every(_)));
-                pairs.extend(every.map(|ladder| {
-                    (ladder.part, Pair::Any { part: ladder.part, milestone: ladder.name.clone() })
-                }));
+                pairs.extend(
+                    every.map(|ladder| (ladder.part, Pair::Any { part: ladder.part, milestone: ladder.name.clone() })),
+                );
             }
         }
     }

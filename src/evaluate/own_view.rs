@@ -175,7 +175,8 @@ impl ViewReader {
                 self.finish(found);
                 let audience = self.audience.row(batch, row);
                 let parts = vec![self.pass.part];
-                self.current = Some(ProfileFound { profile_id, audience, found: Vec::new(), parts, value: Value::Null });
+                self.current =
+                    Some(ProfileFound { profile_id, audience, found: Vec::new(), parts, value: Value::Null });
             }
             if flagged.is_some() {
                 self.add(batch, row);

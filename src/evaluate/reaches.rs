@@ -165,9 +165,10 @@ impl ReachesPass {
             TypedMeasure::Count => None,
             TypedMeasure::Sum { columns, .. } => Some(columns),
         };
-        self.rows.plain_columns().filter(|column| {
-            self.carried.contains(column) || measured.is_some_and(|columns| columns.contains(column))
-        }).collect()
+        self.rows
+            .plain_columns()
+            .filter(|column| self.carried.contains(column) || measured.is_some_and(|columns| columns.contains(column)))
+            .collect()
     }
 
     /// What orders the rows of a profile; ties matter only where the order of equal instants shows.
@@ -241,7 +242,8 @@ impl ReachesPass {
             match &ladder.levels {
                 Levels::List(levels) => listed.extend(levels),
                 Levels::Every(level) if may_jump => {
-                    let steps = |value: &str| format!("floor(round_significant(cast({value} as double) / {}))", double(*level));
+                    let steps =
+                        |value: &str| format!("floor(round_significant(cast({value} as double) / {}))", double(*level));
                     every.insert(format!("{} > {}", steps(now), steps(before)));
                 }
                 Levels::Every(level) => {

@@ -126,7 +126,8 @@ fn clashing_names(recap: &Recap) -> Vec<Diagnostic> {
     clashes
         .map(|name| {
             let message = format!("the name `{}` is that of another metric's comparison", name.value);
-            Diagnostic::error("name-taken", message, &name.place).with_help("choose a name that does not end in `_previous`")
+            Diagnostic::error("name-taken", message, &name.place)
+                .with_help("choose a name that does not end in `_previous`")
         })
         .collect()
 }
@@ -174,9 +175,11 @@ impl RecapPlan {
     pub(super) fn parameters(&self, period: &Period, as_of: Timestamp) -> Parameters {
         let first = self.first(period);
         let last = period.end().min(as_of);
-        period_parameters(period)
-            .with(FIRST, Parameter::Instant(first))
-            .and(&pruning::parameters(&self.rows.partitions, (Some(first), last), self.rows.lookback))
+        period_parameters(period).with(FIRST, Parameter::Instant(first)).and(&pruning::parameters(
+            &self.rows.partitions,
+            (Some(first), last),
+            self.rows.lookback,
+        ))
     }
 
     /// What templates may see beside `profile`.
@@ -190,7 +193,8 @@ impl RecapPlan {
             ("label", text()),
             ("days", Shape::scalar(ScalarKind::Number)),
         ]);
-        let metrics = Shape::object(self.metrics.iter().map(|metric| (metric.name.as_str(), self.metric_shape(metric, false))));
+        let metrics =
+            Shape::object(self.metrics.iter().map(|metric| (metric.name.as_str(), self.metric_shape(metric, false))));
         let row = self.metrics.iter().map(|metric| self.metric_shape(metric, true)).reduce(merged);
         vec![("period", period), ("metrics", metrics), ("matrix", Shape::List(Box::new(row.unwrap_or(Shape::Any))))]
     }

@@ -81,7 +81,10 @@ impl Rows {
 }
 
 fn is_opaque(kind: &DataType) -> bool {
-    matches!(kind, DataType::Null | DataType::Interval(_) | DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+    matches!(
+        kind,
+        DataType::Null | DataType::Interval(_) | DataType::Binary | DataType::LargeBinary | DataType::BinaryView
+    )
 }
 
 /// Resolves the rows of a job, or everything that is wrong with them.
@@ -142,7 +145,8 @@ fn time_column(rows: &EventRows, table: Option<&Table>, place: &Place) -> Result
             Some(_) => format!("add `time:` to the table `{relation}` in milepost.yml"),
             None => "add `time:` here: it must be named when `from:` is a view".to_owned(),
         };
-        Diagnostic::error("missing-time", format!("`{relation}` does not say which column is its time"), place).with_help(help)
+        Diagnostic::error("missing-time", format!("`{relation}` does not say which column is its time"), place)
+            .with_help(help)
     })
 }
 

@@ -88,7 +88,8 @@ impl<'a> Mailing<'a> {
         };
         let now = Clock::System.now();
         // A request of the run that died may still be under way for as long as its timeout.
-        let settled = SignedDuration::try_from(self.run.account.capabilities().timeout).unwrap_or(UNKNOWN_ALERT) + LEASE;
+        let settled =
+            SignedDuration::try_from(self.run.account.capabilities().timeout).unwrap_or(UNKNOWN_ALERT) + LEASE;
         let in_doubt = self.run.context.ledger.recover(self.lease, now).await?;
         let old_enough = |batch: &&PendingBatch| now.duration_since(batch.batch.dispatched_at) > settled;
         let settlements: Vec<Settlement> = in_doubt
