@@ -11,8 +11,8 @@
 //! | layer | modules |
 //! |--:|---|
 //! | 0 | [`model`], [`clock`] |
-//! | 1 | [`settings`], [`storage`] |
-//! | 2 | [`project`] |
+//! | 1 | [`settings`] |
+//! | 2 | [`storage`], [`project`] |
 //! | 3 | [`warehouse`], [`render`], [`ledger`], [`providers`] |
 //! | 4 | [`evaluate`], [`decide`], [`deliver`] |
 //! | 5 | [`run`] |

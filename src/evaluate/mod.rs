@@ -90,7 +90,11 @@ pub async fn compile(project: &Project, job: &Job, warehouse: &Warehouse) -> Res
     match (audience, plan) {
         (Ok(audience), Ok(plan)) if findings.is_empty() => {
             let shapes = shapes(&audience, &plan);
-            Ok(CompiledJob { name: job.name.clone(), audience, plan, shapes })
+            let compiled = CompiledJob { name: job.name.clone(), audience, plan, shapes };
+            compiled.try_queries(warehouse).await.map_err(|error| {
+                vec![Diagnostic::error("sql-does-not-plan", error.to_string(), &job.place)]
+            })?;
+            Ok(compiled)
         }
         (audience, plan) => {
             findings.extend(audience.err().unwrap_or_default());
@@ -117,6 +121,28 @@ impl CompiledJob {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Plans every query as a last check: what the parts allow, the whole must too.
+    async fn try_queries(&self, warehouse: &Warehouse) -> Result<(), EvaluateError> {
+        let long_ago = Timestamp::UNIX_EPOCH;
+        let base = Parameters::default().with(AS_OF, Parameter::Instant(long_ago));
+        match &self.plan {
+            Plan::Milestones(passes) => {
+                for pass in passes {
+                    let session = warehouse.bind(&base.clone().and(&pass.parameters(long_ago))).await?;
+                    session.schema(&pass.title(), &pass.sql(&self.audience, Keep::Flags, false)).await?;
+                }
+            }
+            Plan::Recap(recap) => {
+                let Some(period) = recap.calendar.any() else {
+                    return Ok(());
+                };
+                let session = warehouse.bind(&base.and(&recap.parameters(&period, long_ago))).await?;
+                session.schema(&recap.title(), &recap.candidates_sql(&self.audience, false)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// What each message of the job may see: `profile`, and `milestone` or `period`, `metrics`, `matrix`.

@@ -101,7 +101,7 @@ impl ReachesPass {
         let source = match self.rows.deduplicated(&conditions, &self.telling_columns()) {
             Some(query) => {
                 tables.push(table("event_rows", &query));
-                ("event_rows".to_owned(), String::new())
+                (format!("event_rows as {}", self.rows.relation_name()), String::new())
             }
             None => (self.rows.relation_name(), format!("\nwhere {}", conditions.join("\n  and "))),
         };
@@ -235,30 +235,31 @@ impl ReachesPass {
 
     /// True for rows at which some level is first met, and for the last row of a profile that met one.
     fn crossing(&self, now: &str, before: &str, may_jump: bool) -> String {
-        let mut terms: BTreeSet<(usize, String)> = BTreeSet::new();
+        let mut every: BTreeSet<String> = BTreeSet::new();
         let mut listed: Vec<Level> = Vec::new();
         for ladder in &self.ladders {
             match &ladder.levels {
                 Levels::List(levels) => listed.extend(levels),
                 Levels::Every(level) if may_jump => {
                     let steps = |value: &str| format!("floor(round_significant(cast({value} as double) / {}))", double(*level));
-                    terms.insert((1, format!("{} > {}", steps(now), steps(before))));
+                    every.insert(format!("{} > {}", steps(now), steps(before)));
                 }
                 Levels::Every(level) => {
-                    terms.insert((1, format!("{now} % {level} = 0")));
+                    every.insert(format!("{now} % {level} = 0"));
                 }
             }
         }
         listed.sort();
         listed.dedup();
-        if may_jump {
-            terms.extend(listed.iter().map(|level| (0, format!("({before} < {level} and {now} >= {level})"))));
-        } else if !listed.is_empty() {
+        let mut terms: Vec<String> = if may_jump {
+            listed.iter().map(|level| format!("({before} < {level} and {now} >= {level})")).chain(every).collect()
+        } else if listed.is_empty() {
+            every.into_iter().collect()
+        } else {
             let levels: Vec<_> = listed.iter().map(Level::to_string).collect();
-            terms.insert((0, format!("{now} in ({})", levels.join(", "))));
-        }
-        let mut terms: Vec<String> = terms.into_iter().map(|(_, term)| term).collect();
-        terms.push(format!("(is_last and {now} > {})", Lowest(self.lowest())));
+            [format!("{now} in ({})", levels.join(", "))].into_iter().chain(every).collect()
+        };
+        terms.push(format!("(is_last and {now} > {})", self.lowest()));
         terms.join("\n  or ")
     }
 }
@@ -266,12 +267,4 @@ impl ReachesPass {
 /// A level written as a double.
 fn double(level: Level) -> String {
     format!("cast({level} as double)")
-}
-
-struct Lowest(f64);
-
-impl std::fmt::Display for Lowest {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}", self.0)
-    }
 }

@@ -157,8 +157,10 @@ impl RecapPlan {
                 }
             }
         }
+        // Snippets may name their relation, as in `events.event`.
+        let relation = self.rows.relation_name();
         let columns = [vec![KEYS.to_owned()], plain].concat().join(",\n  ");
-        let grouped = format!("select\n  {columns}\nfrom event_rows\ngroup by {KEYS}");
+        let grouped = format!("select\n  {columns}\nfrom event_rows as {relation}\ngroup by {KEYS}");
         if distinct.is_empty() {
             return vec![table("measured_rows", &grouped)];
         }
@@ -166,7 +168,7 @@ impl RecapPlan {
         let mut joins = String::new();
         for (index, (value, columns)) in distinct.iter().enumerate() {
             let alias = format!("distinct_rows_{}", index + 1);
-            tables.push(table(&alias, &distinct_query(value, columns)));
+            tables.push(table(&alias, &distinct_query(&relation, value, columns)));
             joins += &format!(
                 "\nleft join {alias} on {alias}.\"entity.id\" = plain_rows.\"entity.id\" \
                  and {alias}.\"period.index\" = plain_rows.\"period.index\""
@@ -197,7 +199,7 @@ fn audience_key(audience: &Audience) -> &'static str {
 }
 
 /// Distinct values counted in two levels: first one row per value, then their number.
-fn distinct_query(value: &str, columns: &[(&str, Option<&str>)]) -> String {
+fn distinct_query(relation: &str, value: &str, columns: &[(&str, Option<&str>)]) -> String {
     let mut kept = String::new();
     let mut counted = Vec::new();
     for (column, filter) in columns {
@@ -211,7 +213,7 @@ fn distinct_query(value: &str, columns: &[(&str, Option<&str>)]) -> String {
         }
     }
     format!(
-        "select\n  {KEYS},\n  {}\nfrom (\n  select {KEYS}, {value} as \"distinct.value\"{kept}\n  from event_rows\n  \
+        "select\n  {KEYS},\n  {}\nfrom (\n  select {KEYS}, {value} as \"distinct.value\"{kept}\n  from event_rows as {relation}\n  \
          where ({value}) is not null\n  group by {KEYS}, \"distinct.value\"\n) as value_rows\ngroup by {KEYS}",
         counted.join(",\n  "),
     )

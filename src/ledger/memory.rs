@@ -46,6 +46,7 @@ struct Job {
 struct Entry {
     row: DeliveryRow,
     position: u32,
+    epoch: i64,
 }
 
 impl MemoryLedger {
@@ -217,9 +218,10 @@ impl Ledger for MemoryLedger {
     async fn recover(&self, lease: &Lease, now: Timestamp) -> Result<Vec<PendingBatch>, LedgerError> {
         let mut store = self.write(lease)?;
         for ((job, _), entry) in &mut store.deliveries {
+            let dispatched_now = *job == lease.job && entry.epoch == lease.epoch;
             let row = &mut entry.row;
             let ours = *job == lease.job || lease.aliases.contains(job);
-            if ours && row.state == DeliveryState::Dispatched && row.run_id != lease.run_id {
+            if ours && row.state == DeliveryState::Dispatched && !dispatched_now {
                 row.state = DeliveryState::Unknown;
                 row.reason = Some("run_ended".to_owned());
                 row.settled_at = Some(now);
@@ -252,7 +254,11 @@ impl Ledger for MemoryLedger {
             let delivery_id = self.identity.delivery_id(&lease.job, &record.key);
             let fresh = fresh_row(lease, &key, delivery_id.clone(), record);
             store.by_delivery_id.insert(delivery_id, (lease.job.clone(), key.clone()));
-            let entry = store.deliveries.entry((lease.job.clone(), key)).or_insert(Entry { row: fresh, position: 0 });
+            let entry = store.deliveries.entry((lease.job.clone(), key)).or_insert(Entry {
+                row: fresh,
+                position: 0,
+                epoch: lease.epoch,
+            });
             entry.row.state = record.state;
             entry.row.reason.clone_from(&record.reason);
             entry.row.reached_at = record.reached_at;
@@ -294,7 +300,7 @@ impl Ledger for MemoryLedger {
             let before = store.deliveries.get(&place).map(|entry| (entry.row.attempt, entry.row.detected_at));
             let row = claimed_row(lease, &key, delivery, (provider, dispatched_at), before);
             store.by_delivery_id.insert(delivery.delivery_id.clone(), place.clone());
-            store.deliveries.insert(place, Entry { row, position: delivery.position });
+            store.deliveries.insert(place, Entry { row, position: delivery.position, epoch: lease.epoch });
         }
         Ok(())
     }

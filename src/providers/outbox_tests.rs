@@ -1,3 +1,5 @@
+//! Bytes that mail programs read, and files that survive.
+
 use super::*;
 
 fn message(delivery_id: &str) -> Message {

@@ -1,3 +1,5 @@
+//! What a rendered batch becomes on the wire, and what an answer proves.
+
 use std::sync::Arc;
 
 use super::*;

@@ -79,6 +79,9 @@ impl<'a> Compiler<'a> {
             }
             None => None,
         };
+        if spec.subject.value.trim().is_empty() {
+            self.report([Diagnostic::error("empty-subject", "the subject is empty", &spec.subject.place)]);
+        }
         let subject = self.line(Source::yaml(&spec.subject), &without(globals, &["preheader"]), &mut references);
         let preheader = spec
             .preheader
@@ -222,6 +225,7 @@ impl<'a> Compiler<'a> {
         references.extend(walked.references.iter().cloned());
         self.check_marketing(&source, &walked, &partials);
         let compiled = markup::compile(&source, markup, &walked.safe);
+        let mut sound = walked.sound;
         let mut html_partials = Vec::new();
         let mut text_partials = Vec::new();
         for (name, partial) in partials.loaded() {
@@ -232,10 +236,10 @@ impl<'a> Compiler<'a> {
                 }
                 Err(findings) => self.report(findings),
             }
-            self.check_liquid(partial);
+            sound &= walked.sound && self.check_liquid(partial);
         }
         let parts = compiled.map_err(|findings| self.report(findings)).ok();
-        if !walked.sound || !self.check_liquid(&source) {
+        if !sound || !self.check_liquid(&source) {
             return None;
         }
         let parts = parts?;
@@ -253,7 +257,8 @@ impl<'a> Compiler<'a> {
         match Source::file(path, &self.project.root) {
             Ok(source) => Some(source),
             Err(error) => {
-                let message = format!("the template `{}` cannot be read: {error}", path.display());
+                let shown = path.strip_prefix(&self.project.root).unwrap_or(path).display();
+                let message = format!("the template `{shown}` cannot be read: {error}");
                 self.report([Diagnostic::error("missing-template", message, named)]);
                 None
             }

@@ -100,13 +100,16 @@ fn fault(error: &liquid::Error) -> LiquidFault {
         first.lines().next().unwrap_or_default().trim().to_lowercase()
     };
     for line in shown.lines() {
-        let named = ["variable=", "requested index=", "requested variable=", "requested filter=", "requested partial="];
+        // Other details may hold values of the profile.
+        let named = ["requested variable=", "requested filter=", "requested partial="];
         if let Some(detail) = named.iter().find_map(|name| line.trim().strip_prefix(name)) {
             message = format!("{message} `{detail}`");
         }
     }
-    if message.is_empty() {
-        "this is not liquid".clone_into(&mut message);
+    match message.as_str() {
+        "" => "this is not liquid".clone_into(&mut message),
+        "unknown index" => "a field is read that is not there".clone_into(&mut message),
+        _ => {}
     }
     LiquidFault { line_and_column, message }
 }

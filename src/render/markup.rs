@@ -110,7 +110,7 @@ fn inline(source: &Source) -> Result<String, Vec<Diagnostic>> {
     let in_text: BTreeSet<usize> = stand_ins::find(&swapped)
         .into_iter()
         .zip(positions(&swapped, |_| true))
-        .filter(|(_, position)| *position == Position::Text)
+        .filter(|((span, _), position)| *position == Position::Text && !in_comment(&swapped, span.start))
         .map(|((_, index), _)| index)
         .collect();
     // A comment stays where it is between table rows, where a parser would move text out of the table.
@@ -147,6 +147,11 @@ fn inline(source: &Source) -> Result<String, Vec<Diagnostic>> {
         })
         .collect();
     if lost.is_empty() { Ok(html) } else { Err(lost) }
+}
+
+/// Whether a byte stands within `<!-- -->`.
+fn in_comment(html: &str, at: usize) -> bool {
+    html[..at].rfind("<!--").is_some_and(|open| !html[open..at].contains("-->"))
 }
 
 /// Why a segment may not stand where it stands.

@@ -64,7 +64,8 @@ pub(super) fn compile(source: &Source) -> Result<String, Vec<Diagnostic>> {
     if !findings.is_empty() {
         return Err(findings);
     }
-    let output = mrml::parse(&swapped.text[start..]).map_err(|error| vec![explain(&error, source, &swapped, start)])?;
+    let output = mrml::parse(with_room_before_marks(&swapped.text[start..]))
+        .map_err(|error| vec![explain(&error, source, &swapped, start)])?;
     // No font is loaded from elsewhere unless the template declares it with `mj-font`.
     let options = RenderOptions { fonts: HashMap::new(), ..RenderOptions::default() };
     let html = output.element.render(&options).map_err(|error| {
@@ -72,6 +73,19 @@ pub(super) fn compile(source: &Source) -> Result<String, Vec<Diagnostic>> {
     })?;
     findings.extend(lost(source, &html, &swapped.text[..start]));
     if findings.is_empty() { Ok(format!("{}{html}", leading(&swapped.text[..start]))) } else { Err(findings) }
+}
+
+/// The parser under mrml looks two bytes back from a `>` and panics inside a longer character; two spaces keep it apart.
+fn with_room_before_marks(text: &str) -> String {
+    let mut roomy = String::with_capacity(text.len() + 8);
+    let mut position = 0;
+    for (at, _) in text.match_indices('>').filter(|(at, _)| !text.is_char_boundary(at.saturating_sub(2))) {
+        roomy.push_str(&text[position..at]);
+        roomy.push_str("  ");
+        position = at;
+    }
+    roomy.push_str(&text[position..]);
+    roomy
 }
 
 /// The stand-ins before `<mjml>`.

@@ -294,3 +294,14 @@ fn run_wide(project: &Project, job: &Job) -> Map<String, Value> {
     }
     values
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_composer_serves_every_thread() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Composer>();
+    }
+}

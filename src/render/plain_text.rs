@@ -40,7 +40,7 @@ pub(super) fn with_stand_ins(html: &str, standing: impl Fn(usize) -> Standing) -
     writer.out
 }
 
-/// Lines trimmed, at most one empty line in a row, no empty lines at the ends.
+/// Lines trimmed, at most two spaces and one empty line in a row, no empty lines at the ends.
 pub(super) fn tidy(text: &str) -> String {
     let mut tidied = String::with_capacity(text.len());
     let mut empty = 0;
@@ -54,9 +54,19 @@ pub(super) fn tidy(text: &str) -> String {
             tidied.push_str(if empty > 0 { "\n\n" } else { "\n" });
         }
         empty = 0;
-        tidied.push_str(line);
+        push_spaced(&mut tidied, line);
     }
     tidied
+}
+
+/// Adds a line with its longer gaps, left by empty cells and untaken branches, cut to two spaces.
+fn push_spaced(tidied: &mut String, line: &str) {
+    let mut rest = line;
+    while let Some(at) = rest.find("   ") {
+        tidied.push_str(&rest[..at + 2]);
+        rest = rest[at..].trim_start_matches(' ');
+    }
+    tidied.push_str(rest);
 }
 
 struct Writer<F> {
@@ -260,6 +270,6 @@ mod tests {
 
     #[test]
     fn tidies() {
-        assert_eq!(tidy("\n\n a \n\n\n\nb\n c\n\n"), "a\n\nb\nc");
+        assert_eq!(tidy("\n\n a \n\n\n\nb    x  y\n c\n\n"), "a\n\nb  x  y\nc");
     }
 }

@@ -96,14 +96,14 @@ fn in_attribute(name: &str, value: &str, quoted: bool, word: &str, is_control: &
         return Position::Attribute;
     }
     let before = value.split(word).next().unwrap_or_default();
-    let stand_ins = stand_ins::find(before);
-    let branches = stand_ins.iter().any(|(_, index)| is_control(*index));
-    let values = stand_ins.iter().any(|(_, index)| !is_control(*index));
-    let literal = stand_ins::restore(before, |_, _| String::new());
-    Position::Address(if branches || (literal.trim().is_empty() && !values) {
-        Written::Nothing
-    } else if literal.contains([':', '/', '?', '#']) {
+    let words = stand_ins::find(before);
+    // What stands between the last tag and the value is printed whenever the value is.
+    let certain = words.iter().rev().find(|(_, index)| is_control(*index)).map_or(0, |(span, _)| span.end);
+    let literal = stand_ins::restore(&before[certain..], |_, _| String::new());
+    Position::Address(if literal.contains([':', '/', '?', '#']) {
         Written::Scheme
+    } else if certain > 0 || (literal.trim().is_empty() && words.is_empty()) {
+        Written::Nothing
     } else {
         Written::OpenScheme
     })
@@ -191,6 +191,10 @@ mod tests {
         assert_eq!(at("<p title=\"mlpq0qplm\">mlpq2qplm</p><!-- mlpq4qplm -->"), [Attribute, Text, Text]);
         assert_eq!(at("<p style='color:mlpq0qplm'>é<b>mlpq2qplm</b>"), [Style, Text]);
         assert_eq!(at("<title>mlpq0qplm</title><style>mlpq2qplm</style>mlpq4qplm").len(), 3);
+        assert_eq!(
+            at("a\r\nb\r\n<p\r\n title=\"mlpq0qplm\" style='a\r\nmlpq2qplm'>\r\nmlpq4qplm"),
+            [Attribute, Style, Text]
+        );
         assert!(matches!(at("<style>p{color:mlpq0qplm}</style>mlpq2qplm").as_slice(), [Refused(_), Text]));
         assert!(matches!(at("<script>mlpq0qplm</script>").as_slice(), [Refused(_)]));
         assert!(matches!(at("<p mlpq0qplm>").as_slice(), [Refused(_)]));
@@ -208,6 +212,7 @@ mod tests {
         assert_eq!(at("<a href=\"mlpq0qplmmlpq2qplm\">"), [Address(Nothing), Address(OpenScheme)]);
         assert_eq!(at("<a href=\"javamlpq0qplm\">"), [Address(OpenScheme)]);
         assert_eq!(at("<a href=\"mlpq1qplmhttps://a/mlpq3qplmmlpq0qplmmlpq5qplm\">")[2], Address(Nothing));
+        assert_eq!(at("<a href=\"mlpq0qplmmlpq1qplm/mlpq2qplmmlpq3qplm\">")[2], Address(Scheme));
         assert_eq!(at("<!--[if mso]><v:rect href=\"mlpq0qplm\"><![endif]-->"), [Address(Nothing)]);
     }
 

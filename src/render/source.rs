@@ -23,7 +23,10 @@ pub(super) struct Source {
 impl Source {
     /// A template file.
     pub(super) fn file(path: &Path, root: &Path) -> Result<Self, std::io::Error> {
-        let text = std::fs::read_to_string(path)?;
+        let mut text = std::fs::read_to_string(path)?;
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
         let shown = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
         let file = Arc::new(SourceFile { path: shown, text: text.clone() });
         let place = Place::new(&file, 0..0);

@@ -54,10 +54,35 @@ pub(super) fn plain_message(error: &DataFusionError) -> String {
         DataFusionError::ArrowError(arrow, _) => arrow.to_string(),
         _ => root.message().into_owned(),
     };
+    if let Some(words) = wrong_argument(&text) {
+        return words;
+    }
     let first_line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown error");
     let mut words = first_line.trim_end_matches('.').to_owned();
     if words.chars().nth(1).is_some_and(char::is_lowercase) {
         words = words[..1].to_lowercase() + &words[1..];
     }
     words
+}
+
+/// The engine lists every signature that a function does not match; people need the function and the type.
+fn wrong_argument(text: &str) -> Option<String> {
+    let (_, after) = text.split_once("Function '")?;
+    let (function, after) = after.split_once('\'')?;
+    let (_, after) = after.split_once("but received ")?;
+    let given = after.split([' ', '.', ',']).next().filter(|given| !given.is_empty())?;
+    Some(format!("the function `{function}` does not take {given}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_argument_is_said_in_one_clause() {
+        let text = "Internal error: Function 'sum' failed to match any signature, errors: Error during planning: Function \
+                    'sum' requires Decimal, but received String (DataType: Utf8).";
+        assert_eq!(wrong_argument(text).as_deref(), Some("the function `sum` does not take String"));
+        assert_eq!(wrong_argument("something else"), None);
+    }
 }

@@ -145,6 +145,9 @@ impl Warehouse {
                 Err(error) => Err(error),
             };
             match planned {
+                Ok(()) if view.flawed => {
+                    self.broken.insert(view.name);
+                }
                 Ok(()) => self.views.push(view),
                 Err(error) => {
                     diagnostics.extend(place::planning_errors(&view.sql, &error));

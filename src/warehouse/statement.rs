@@ -19,6 +19,9 @@ use super::parameters::Parameters;
 use super::place::{place_of_span, syntax_error};
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
 
+/// The code of findings about functions that differ from run to run.
+pub(super) const NOT_REPEATABLE: &str = "not-repeatable";
+
 /// Nesting deeper than this is refused instead of overflowing the stack.
 const RECURSION_LIMIT: usize = 60;
 
@@ -136,7 +139,7 @@ impl Inspector<'_> {
         let scalar = state.scalar_functions().get(&name);
         if scalar.is_some_and(|function| function.signature().volatility != Volatility::Immutable) {
             let help = "use $as_of, the run's logical now".to_owned();
-            self.report("not-repeatable", format!("`{name}` differs from run to run, so a replay would too"), span, Some(help));
+            self.report(NOT_REPEATABLE, format!("`{name}` differs from run to run, so a replay would too"), span, Some(help));
         }
         let known = scalar.is_some()
             || state.aggregate_functions().contains_key(&name)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::Query;
 
-use super::statement::{Allowed, inspect, parse_query};
+use super::statement::{Allowed, NOT_REPEATABLE, inspect, parse_query};
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::Project;
 
@@ -19,6 +19,8 @@ pub(super) struct ParsedView {
     pub(super) relations: BTreeSet<String>,
     /// Parameters it uses.
     pub(super) parameters: BTreeSet<String>,
+    /// It must not be read, but it plans: planning it once may find more.
+    pub(super) flawed: bool,
 }
 
 /// The views in order of dependence, and the names of those that are broken or build on something broken.
@@ -38,16 +40,21 @@ pub(super) fn arrange(
             Ok(query) => {
                 let (uses, findings) = inspect(&view.sql, &query, &allowed);
                 let (name, sql) = (view.name.clone(), view.sql.clone());
-                let view =
-                    ParsedView { name, sql, query, relations: uses.relations, parameters: uses.parameters };
-                parsed.insert(view.name.clone(), view);
+                // What differs from run to run plans all the same, so its other mistakes can still be found.
+                let plans = findings.iter().all(|finding| finding.code == NOT_REPEATABLE);
+                if !plans {
+                    broken.insert(name.clone());
+                }
+                let flawed = !findings.is_empty();
+                let (relations, parameters) = (uses.relations, uses.parameters);
+                parsed.insert(name.clone(), ParsedView { name, sql, query, relations, parameters, flawed });
                 findings
             }
         };
-        if !findings.is_empty() {
+        if !parsed.contains_key(&view.name) {
             broken.insert(view.name.clone());
-            diagnostics.extend(findings);
         }
+        diagnostics.extend(findings);
     }
     diagnostics.extend(cycles(&parsed, broken));
     (in_order(parsed, broken), diagnostics)

@@ -2,5 +2,6 @@
 
 mod check;
 mod compose;
+mod fuzz;
 mod house;
 mod markup;

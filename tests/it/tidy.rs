@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// Modules from the ground up; a module may import only from lower layers.
 const LAYERS: &[&[&str]] = &[
     &["model", "clock"],
-    &["settings", "storage"],
-    &["project"],
+    &["settings"],
+    &["storage", "project"],
     &["warehouse", "render", "ledger", "providers"],
     &["evaluate", "decide", "deliver"],
     &["run"],

@@ -95,9 +95,9 @@ async fn insert_claims(
     let claimable = transition::sql_list(|from| transition::may_dispatch(Some(from)));
     let mut written = 0;
     for chunk in deliveries.chunks(ROWS_PER_STATEMENT) {
-        let mut query = QueryBuilder::<Sqlite>::new("with run (job, run_id) as (");
+        let mut query = QueryBuilder::<Sqlite>::new("with run (job, run_id, epoch) as (");
         query.push_values([lease], |mut row, lease| {
-            row.push_bind(&lease.job).push_bind(&lease.run_id);
+            row.push_bind(&lease.job).push_bind(&lease.run_id).push_bind(lease.epoch);
         });
         query.push(
             "), wave (profile_id, occasion, delivery_id, batch_id, position, level, reached_at, detected_at, address_hash,
@@ -113,10 +113,11 @@ async fn insert_claims(
         });
         query.push(
             ") insert into deliveries (job, profile_id, occasion, delivery_id, state, level, reached_at, detected_at,
-                dispatched_at, updated_at, batch_id, position, attempt, provider, address_hash, body_hash, run_id)
+                dispatched_at, updated_at, batch_id, position, attempt, provider, address_hash, body_hash, run_id,
+                epoch)
             select run.job, profile_id, occasion, delivery_id, 'dispatched', level, reached_at, detected_at,
                 batches.dispatched_at, batches.dispatched_at, batch_id, position, 1, batches.provider, address_hash, body_hash,
-                run.run_id
+                run.run_id, run.epoch
             from wave cross join run cross join batches using (batch_id)
             where true
             on conflict (job, profile_id, occasion) do update set delivery_id = excluded.delivery_id,
@@ -124,7 +125,7 @@ async fn insert_claims(
                 dispatched_at = excluded.dispatched_at, settled_at = null, updated_at = excluded.updated_at,
                 batch_id = excluded.batch_id, position = excluded.position, attempt = deliveries.attempt + 1,
                 provider = excluded.provider, provider_message_id = null, address_hash = excluded.address_hash,
-                body_hash = excluded.body_hash, run_id = excluded.run_id
+                body_hash = excluded.body_hash, run_id = excluded.run_id, epoch = excluded.epoch
             where deliveries.state in (",
         );
         query.push(&claimable).push(")");

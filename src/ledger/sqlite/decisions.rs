@@ -119,9 +119,9 @@ async fn record_all(
 }
 
 fn statement(ledger: &SqliteLedger, lease: &Lease, records: &[&DecisionRecord]) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("with run (job, run_id) as (");
+    let mut query = QueryBuilder::new("with run (job, run_id, epoch) as (");
     query.push_values([lease], |mut row, lease| {
-        row.push_bind(&lease.job).push_bind(&lease.run_id);
+        row.push_bind(&lease.job).push_bind(&lease.run_id).push_bind(lease.epoch);
     });
     query.push("), decided (profile_id, occasion, delivery_id, state, reason, level, reached_at, detected_at) as (");
     query.push_values(records, |mut row, record| {
@@ -134,13 +134,14 @@ fn statement(ledger: &SqliteLedger, lease: &Lease, records: &[&DecisionRecord]) 
     });
     query.push(
         ") insert into deliveries (job, profile_id, occasion, delivery_id, state, reason, level, reached_at, detected_at,
-            updated_at, attempt, run_id)
+            updated_at, attempt, run_id, epoch)
         select run.job, profile_id, occasion, delivery_id, state, reason, level, reached_at, detected_at, detected_at, 0,
-            run.run_id
+            run.run_id, run.epoch
         from decided cross join run
         where true
         on conflict (job, profile_id, occasion) do update set state = excluded.state, reason = excluded.reason,
-            reached_at = excluded.reached_at, updated_at = excluded.updated_at, run_id = excluded.run_id
+            reached_at = excluded.reached_at, updated_at = excluded.updated_at, run_id = excluded.run_id,
+            epoch = excluded.epoch
         where (deliveries.state, excluded.state) in (values ",
     );
     query.push(transition::sql_pairs(|from, to| transition::may_record(Some(from), to)));

@@ -21,7 +21,7 @@ pub(super) async fn recover(
     ledger.end(&mut writer, pending).await
 }
 
-/// The lease is exclusive under all names of the job, so what another run dispatched, no run is sending any more.
+/// The lease is exclusive under all names of the job, so what another lease dispatched, no run is sending any more.
 async fn mark_and_read(
     connection: &mut SqliteConnection,
     lease: &Lease,
@@ -31,8 +31,11 @@ async fn mark_and_read(
     query.push(" update deliveries set state = 'unknown', reason = 'run_ended', settled_at = ").push_bind(stored(now));
     query.push(", updated_at = ").push_bind(stored(now));
     query
-        .push(" where job in (select job from names) and state = 'dispatched' and run_id <> ")
-        .push_bind(&lease.run_id);
+        .push(" where job in (select job from names) and state = 'dispatched' and not (job = ")
+        .push_bind(&lease.job)
+        .push(" and epoch = ")
+        .push_bind(lease.epoch)
+        .push(")");
     query.build().execute(&mut *connection).await?;
 
     let mut query = with_names(lease);

@@ -89,6 +89,7 @@ create table deliveries (
     address_hash text,                      -- HMAC of the normalised address, to see that two were equal
     body_hash text,                         -- SHA-256 of every byte that left
     run_id text not null,                   -- the run that last dispatched or decided it
+    epoch integer not null,                 -- and the epoch of its lease
     unique (job, profile_id, occasion)
 ) strict;
 create unique index deliveries_by_id on deliveries (delivery_id);

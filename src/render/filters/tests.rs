@@ -1,3 +1,5 @@
+//! The one table of filters, run as its own examples.
+
 use super::{Part, filter_docs};
 use crate::render::language::Language;
 use jiff::tz::TimeZone;

@@ -71,6 +71,11 @@ impl Scope {
         self.blocks[1..].last()
     }
 
+    /// Whether a block of this kind is open.
+    pub(super) fn is_inside(&self, tag: &str) -> bool {
+        self.blocks.iter().any(|block| block.tag == tag)
+    }
+
     /// Opens a block.
     pub(super) fn open(&mut self, tag: &str, start: usize, guards: Guards) {
         self.blocks.push(Block {

@@ -60,7 +60,10 @@ impl Walk<'_> {
             "cycle" => self.cycle(&mut reader)?,
             "include" => self.include(&mut reader)?,
             "render" => self.render(&mut reader)?,
-            "break" | "continue" => {}
+            "break" | "continue" if self.scope.is_inside("for") => {}
+            "break" | "continue" => {
+                return Err(Fault { span, message: format!("`{name}` stands outside of a `for`") });
+            }
             closing if closing.starts_with("end") => {
                 reader.finish()?;
                 self.close(closing, inside, &span);

@@ -72,6 +72,7 @@ const MUTATIONS: &[(&str, &str)] = &[
     ("{% if profile.name %}x", "template-syntax 1:1"),
     ("x{% endif %}", "template-syntax 1:5"),
     ("{% if profile.name %}{% for m in matrix %}{% endif %}{% endfor %}", "template-syntax 1:46"),
+    ("{% break %}", "template-syntax 1:4"),
     ("{% else %}", "template-syntax 1:4"),
     ("{{ profile.name ", "template-syntax 1:1"),
     ("{{ profile.name | }}", "template-syntax 1:19"),

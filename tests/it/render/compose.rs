@@ -181,7 +181,14 @@ fn transactional_mail_carries_no_list_headers() {
 fn data_that_breaks_a_template_is_an_error_of_that_profile() {
     type Change = fn(&mut House);
     type Expected = fn(&RenderError) -> bool;
-    let cases: [(Change, Expected); 7] = [
+    let cases: [(Change, Expected); 8] = [
+        (
+            |house| {
+                house.subject = "{{ metrics[profile.name].value }}".into();
+                house.context["profile"]["name"] = json!("secret");
+            },
+            |error| matches!(error, RenderError::Template { .. }),
+        ),
         (
             |house| house.subject = "{{ profile.first_name | default: '' }}".into(),
             |error| matches!(error, RenderError::Template { .. }) || matches!(error, RenderError::EmptySubject { .. }),

@@ -31,6 +31,7 @@ fn liquid_survives_mjml() {
         ),
         ("<mj-text>a{%- comment -%} < > & {%- endcomment -%}b {% raw %}{{ x }}{% endraw %}</mj-text>", "{{ x }}"),
         ("<mj-text>{{ metrics.logins.trend | bars }}</mj-text>", "<table role=\"presentation\""),
+        ("<mj-text>漢> b</mj-text>", "漢  > b"),
         ("<mj-text color=\"{{ profile.colour }}\">x</mj-text>", "color:#ff0000"),
     ];
     for (inside, expected) in cases {
@@ -86,14 +87,15 @@ fn what_mjml_would_lose_is_refused_at_its_line() {
 fn styles_move_into_elements_and_tags_keep_their_place() {
     let house = House::html(
         "<html><head><title>{{ profile.name }}</title><style>td { color: red } @media (max-width: 600px) { td { width: 100% } }</style></head>\
-         <body><table>{% for m in matrix %}<tr><td title=\"{{ m.name }}\">{{ m.label }}</td></tr>{% endfor %}</table></body></html>",
+         <body><!--[if mso]><p title=\"{{ profile.name }}\">{{ profile.name }}</p><![endif]--><table>{% for m in matrix %}<tr><td title=\"{{ m.name }}\">{{ m.label }}</td></tr>{% endfor %}</table></body></html>",
     );
     assert_eq!(house.findings(), Vec::<String>::new());
     let html = house.compose().expect("renders").html;
     assert!(html.contains("<title>Ann Lee</title>"), "{html}");
     assert!(html.contains("@media"), "{html}");
     assert_eq!(html.matches("color: red").count() + html.matches("color:red").count(), 2, "{html}");
-    assert!(html.contains("title=\"polls\"") && !html.contains("<!--"), "{html}");
+    assert!(html.contains("title=\"polls\"") && html.matches("<!--").count() == 1, "{html}");
+    assert!(html.contains("<!--[if mso]><p title=\"Ann Lee\">Ann Lee</p><![endif]-->"), "{html}");
 }
 
 #[test]
