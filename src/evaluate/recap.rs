@@ -1,6 +1,6 @@
 //! Recaps: one row per entity with every metric of a period and of the period before.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::audience::Audience;
 use super::period::Calendar;
@@ -174,7 +174,8 @@ impl RecapPlan {
     /// Everything that is bound for a period.
     pub(super) fn parameters(&self, period: &Period, as_of: Timestamp) -> Parameters {
         let first = self.first(period);
-        let last = period.end().min(as_of);
+        // The end is no part of the period: at midnight, the next day's folder is not needed.
+        let last = period.end().saturating_sub(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MIN).min(as_of);
         period_parameters(period).with(FIRST, Parameter::Instant(first)).and(&pruning::parameters(
             &self.rows.partitions,
             (Some(first), last),

@@ -3,4 +3,5 @@
 mod checks;
 mod milestones;
 mod recaps;
+mod sources;
 pub(crate) mod world;
