@@ -33,8 +33,9 @@ impl Preview {
             .mails
             .iter()
             .map(|mail| {
+                let skipped = if mail.wanted { "" } else { " \u{b7} a run would skip it: only_if is false" };
                 format!(
-                    "{} \u{b7} {} \u{b7} {}\nSubject: {}\nHTML:    {}\n\n{}\n",
+                    "{} \u{b7} {} \u{b7} {}{skipped}\nSubject: {}\nHTML:    {}\n\n{}\n",
                     mail.job, mail.profile_id, mail.occasion, mail.subject, mail.html_file, mail.text
                 )
             })
