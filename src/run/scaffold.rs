@@ -25,6 +25,7 @@ const STARTER: &[StarterFile] = starter![
     "sql/recipients.sql",
     "jobs/document_milestones.yml",
     "jobs/month_in_review.yml",
+    "jobs/tests/first_document.yml",
     "jobs/templates/milestone.mjml",
     "jobs/templates/month_in_review.mjml",
 ];

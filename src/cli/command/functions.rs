@@ -1,0 +1,27 @@
+//! `milepost functions`: the SQL functions that milepost adds, with examples.
+
+use clap::Args;
+
+use crate::cli::Context;
+use crate::cli::failure::Failure;
+use crate::run::{self, Exit};
+
+/// Show the SQL functions that milepost adds to those of the query engine.
+#[derive(Debug, Args)]
+pub struct Functions {}
+
+impl Functions {
+    pub fn execute(self, context: &Context) -> Result<Exit, Failure> {
+        let Self {} = self;
+        let docs = run::function_docs();
+        let text: Vec<String> = docs
+            .iter()
+            .map(|doc| {
+                let (call, gives, about) = (doc.call, doc.gives, doc.about);
+                format!("{call} -> {gives}\n    {about}\n    {}\n    = {}\n", doc.example, doc.output)
+            })
+            .collect();
+        context.output.result(&text.join("\n"), &docs);
+        Ok(Exit::Done)
+    }
+}
