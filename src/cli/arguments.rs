@@ -73,6 +73,8 @@ pub enum Command {
     Metrics(command::metrics::Metrics),
     /// The SQL functions that milepost adds, with examples.
     Functions(command::functions::Functions),
+    /// The JSON Schema of milepost.yml, jobs or job tests, for editors.
+    Schema(command::schema::Schema),
     /// The ledger's deliveries.
     Deliveries(command::deliveries::Deliveries),
     /// Create the ledger.

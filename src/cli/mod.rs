@@ -81,6 +81,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Flags(arguments) => arguments.execute(context).await,
         Command::Metrics(arguments) => arguments.execute(context).await,
         Command::Functions(arguments) => arguments.execute(context),
+        Command::Schema(arguments) => arguments.execute(context),
         Command::Deliveries(arguments) => arguments.execute(context).await,
         Command::Ledger(arguments) => arguments.execute(context).await,
         Command::Status(arguments) => arguments.execute(context).await,

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::files;
+use super::json_schema::Definitions;
 use super::node::{Content, Node};
 use super::project::Project;
 use super::read::{Findings, Named, Read, quoted, record, report_missing, wrong_type};
@@ -153,6 +154,10 @@ impl Read for Timestamp {
         }
         instant
     }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "string", "format": "date-time" })
+    }
 }
 
 impl Read for GivenRow {
@@ -161,20 +166,24 @@ impl Read for GivenRow {
             findings.push(wrong_type("a row: a map of columns", node));
             return None;
         };
-        let cell = |value: &Node| Located::new(json(value), value.place.clone());
+        let cell = |value: &Node| Located::new(plain(value), value.place.clone());
         Some(Self { cells: entries.iter().map(|entry| (entry.key.clone(), cell(&entry.value))).collect() })
+    }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "object" })
     }
 }
 
-fn json(node: &Node) -> Value {
+fn plain(node: &Node) -> Value {
     match &node.content {
         Content::Null => Value::Null,
         Content::Boolean(value) => Value::Bool(*value),
         Content::Number(number) => Value::Number(number.clone()),
         Content::Text(text) => Value::String(text.clone()),
-        Content::List(items) => Value::Array(items.iter().map(json).collect()),
+        Content::List(items) => Value::Array(items.iter().map(plain).collect()),
         Content::Map(entries) => {
-            let fields = entries.iter().map(|entry| (entry.key.value.clone(), json(&entry.value)));
+            let fields = entries.iter().map(|entry| (entry.key.value.clone(), plain(&entry.value)));
             Value::Object(fields.collect::<Map<_, _>>())
         }
     }

@@ -4,6 +4,7 @@ mod build;
 mod files;
 mod job;
 mod job_tests;
+mod json_schema;
 mod load;
 mod names;
 mod node;
@@ -21,6 +22,7 @@ pub use job::{
     MilestoneSource, OnUnknown, Reaches, Recap, RecapZone, SendLevels,
 };
 pub use job_tests::{EarlierDelivery, ExpectedMail, GivenRow, GivenTable, JobTest, RENDER_FAILED, job_tests};
+pub use json_schema::{SchemaKind, json_schema};
 pub use load::{Loaded, load};
 pub use project::{
     LedgerLocation, Partition, PartitionKind, PartitionOf, Project, ProviderConfig, Setting, Start, Table, TableFormat,

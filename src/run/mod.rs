@@ -28,8 +28,9 @@ pub use ledger_access::{DeliveryQuery, ListedDelivery, create_ledger, deliveries
 pub use preview::{PreviewReport, PreviewRequest, PreviewedMail, preview};
 pub use report::{JobReport, JobStatus, RunReport};
 pub use runs::{Progress, Report, RunOptions, run};
-pub use scaffold::{STARTER_AS_OF, demo_folder, scaffold};
+pub use scaffold::{STARTER_AS_OF, demo_folder, scaffold, schema_text};
 pub use status::{StatusReport, status};
 pub use tables::{TableKind, TableRequest, queries, table};
+pub use crate::project::SchemaKind;
 pub use crate::warehouse::{FunctionDoc, function_docs};
 pub use workspace::{PreparedJob, Workspace, WorkspaceOptions};

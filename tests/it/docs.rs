@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use milepost::project::{SchemaKind, json_schema};
 use milepost::render::filter_docs;
+use milepost::run::schema_text;
 use milepost::warehouse::{Parameters, function_docs, value};
 
 use crate::evaluate::world::World;
@@ -15,6 +17,86 @@ const PROJECT: &[(&str, &str)] = &[("milepost.yml", "project: p\nproviders: {loc
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference").join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_schemas_of_the_repository_are_current() {
+    for kind in SchemaKind::ALL {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schema/{}.json", kind.name()));
+        let stored = fs::read_to_string(path).unwrap_or_default().replace("\r\n", "\n");
+        let name = kind.name();
+        assert!(stored == schema_text(kind), "`milepost schema {name} > docs/schema/{name}.json` makes it current");
+    }
+}
+
+/// Files of a project whose first line names a schema that is there, or that `milepost init` writes.
+#[test]
+fn yaml_files_name_a_schema_that_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for (project, own) in
+        [(root.to_path_buf(), false), (root.join("examples/cdnow"), false), (root.join("examples/starter"), true)]
+    {
+        for (folder, kind) in [("", "project"), ("jobs", "job"), ("jobs/tests", "test")] {
+            let folder = project.join(folder);
+            for entry in fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+                if entry.extension().is_none_or(|extension| extension != "yml") {
+                    continue;
+                }
+                let text = fs::read_to_string(&entry).expect("readable");
+                let first = text.lines().next().unwrap_or_default();
+                let schema = first.strip_prefix("# yaml-language-server: $schema=");
+                let schema = schema.unwrap_or_else(|| panic!("{}: no schema line", entry.display()));
+                assert!(schema.ends_with(&format!("schema/{kind}.json")), "{}: {schema}", entry.display());
+                assert!(own || folder.join(schema).is_file(), "{}: {schema} is not there", entry.display());
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 12, "{named} files were looked at");
+}
+
+/// Every key that YAML may hold is explained: a new one cannot be added in silence.
+#[test]
+fn every_key_stands_in_the_reference() {
+    let mut missing = String::new();
+    for (kind, name) in
+        [(SchemaKind::Project, "project.md"), (SchemaKind::Job, "jobs.md"), (SchemaKind::Test, "tests.md")]
+    {
+        let page = page(name);
+        let schema = json_schema(kind);
+        for (record, definition) in schema["definitions"].as_object().expect("definitions") {
+            // A job's keys inside `defaults:` are explained with jobs.
+            let elsewhere =
+                kind == SchemaKind::Project && json_schema(SchemaKind::Job)["definitions"].get(record).is_some();
+            for key in definition["properties"].as_object().expect("properties").keys().filter(|_| !elsewhere) {
+                let says = [format!("`{key}`"), format!("`{key}:"), format!("{key}: "), format!("{key}:\n")];
+                if !says.iter().any(|words| page.contains(words)) {
+                    let _ = writeln!(missing, "{name}: `{key}` of {record}");
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "keys that docs/reference does not explain:\n{missing}");
+}
+
+#[test]
+fn schemas_know_keys_words_and_what_is_required() {
+    let job = json_schema(SchemaKind::Job);
+    assert_eq!(job["required"], serde_json::json!(["job"]));
+    let keys = &job["definitions"]["Job"]["properties"];
+    assert_eq!(keys["category"]["enum"], serde_json::json!(["marketing", "transactional"]));
+    assert_eq!(keys["audience"]["description"], "The table or view of profiles it may mail.");
+    assert_eq!(job["definitions"]["Milestone"]["required"], serde_json::json!(["name"]));
+    assert_eq!(job["definitions"]["Milestone"]["additionalProperties"], false);
+    assert!(job["definitions"]["Milestone"]["properties"].get("where").is_some(), "keys, not names of fields");
+    for kind in SchemaKind::ALL {
+        let text = json_schema(kind).to_string();
+        for reference in text.split("#/definitions/").skip(1) {
+            let name = reference.split('"').next().unwrap_or_default();
+            assert!(json_schema(kind)["definitions"][name].is_object(), "{name} of {}", kind.name());
+        }
+    }
 }
 
 #[test]

@@ -11,5 +11,6 @@ pub mod ledger;
 pub mod metrics;
 pub mod preview;
 pub mod run;
+pub mod schema;
 pub mod status;
 pub mod test;
