@@ -340,14 +340,13 @@ fn expected_decisions(named: Named<u64>, findings: &mut Findings) -> Vec<(&'stat
         Decision::ALL.iter().map(|decision| decision.name()).chain([RENDER_FAILED]).collect();
     let mut expected = Vec::with_capacity(named.0.len());
     for (name, count) in named.0 {
-        match names.iter().find(|known| **known == name.value) {
-            Some(known) => expected.push((*known, count)),
-            None => {
-                let message = format!("there is no decision {}", quoted(&name.value));
-                let help = did_you_mean(&name.value, names.iter().copied())
-                    .unwrap_or_else(|| format!("the decisions are {}", names.join(", ")));
-                findings.push(Diagnostic::error("unknown-decision", message, &name.place).with_help(help));
-            }
+        if let Some(known) = names.iter().find(|known| **known == name.value) {
+            expected.push((*known, count));
+        } else {
+            let message = format!("there is no decision {}", quoted(&name.value));
+            let help = did_you_mean(&name.value, names.iter().copied())
+                .unwrap_or_else(|| format!("the decisions are {}", names.join(", ")));
+            findings.push(Diagnostic::error("unknown-decision", message, &name.place).with_help(help));
         }
     }
     expected

@@ -159,7 +159,7 @@ fn array(field: &Field, values: &[Option<Value>]) -> Result<ArrayRef, String> {
         return nested(field, values);
     }
     let texts: Result<Vec<Option<String>>, String> =
-        values.iter().map(|value| value.as_ref().map(|value| text_of(value)).transpose()).collect();
+        values.iter().map(|value| value.as_ref().map(text_of).transpose()).collect();
     let texts = StringArray::from(texts?);
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(&texts, kind, &strict).map_err(|error| first_clause(&error.to_string()))

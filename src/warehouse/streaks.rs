@@ -155,7 +155,7 @@ fn run_field() -> FieldRef {
 /// Hands over each row's days: its day and, where there is one, its as-of day.
 fn each_day(values: &[ArrayRef], mut take: impl FnMut(usize, Option<i32>, Option<i32>)) {
     let days = values[0].as_primitive::<Date32Type>();
-    let as_of = values.get(1).map(|column| column.as_primitive::<Date32Type>());
+    let as_of = values.get(1).map(AsArray::as_primitive::<Date32Type>);
     for row in 0..days.len() {
         let day = days.is_valid(row).then(|| days.value(row));
         take(row, day, as_of.filter(|column| column.is_valid(row)).map(|column| column.value(row)));
@@ -333,7 +333,7 @@ mod tests {
 
     /// Counts day by day.
     fn oracle(kind: Kind, days: &BTreeSet<i32>, as_of: i32) -> i64 {
-        let back_from = |end: i32| (0..).take_while(|back| days.contains(&(end - back))).count();
+        let back_from = |end: i32| (0..i32::MAX).take_while(|back| days.contains(&(end - back))).count();
         let length = match kind {
             Kind::Longest => days.iter().map(|day| back_from(*day)).max().unwrap_or(0),
             Kind::Current if days.contains(&as_of) => back_from(as_of),
@@ -353,7 +353,9 @@ mod tests {
             let (left, right) = days.split_at(split.min(days.len()));
             let [mut merged, other] = [left, right].map(|part| {
                 let mut runs = Runs::default();
-                part.iter().for_each(|day| runs.take_row(Some(*day), Some(as_of)));
+                for day in part {
+                    runs.take_row(Some(*day), Some(as_of));
+                }
                 runs
             });
             let ends: Vec<i32> = other.runs.iter().flat_map(|(first, last)| [*first, *last]).collect();

@@ -206,8 +206,9 @@ async fn streaks_by_group_agree_with_counting_day_by_day() {
         for row in 0..batch.num_rows() {
             let number = |column: usize| value::number(batch.column(column), row).expect("a number") as u64;
             let group = number(0);
-            let back_from =
-                |days: &BTreeSet<i64>, end: i64| (0..).take_while(|back| days.contains(&(end - back))).count() as u64;
+            let back_from = |days: &BTreeSet<i64>, end: i64| {
+                (0..i64::MAX).take_while(|back| days.contains(&(end - back))).count() as u64
+            };
             let kept = &kept[&group];
             let current = if kept.contains(&28) { back_from(kept, 28) } else { back_from(kept, 27) };
             let longest = days[&group].iter().map(|day| back_from(&days[&group], *day)).max().unwrap_or(0);

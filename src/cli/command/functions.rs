@@ -3,15 +3,14 @@
 use clap::Args;
 
 use crate::cli::Context;
-use crate::cli::failure::Failure;
 use crate::run::{self, Exit};
 
 /// Show the SQL functions that milepost adds to those of the query engine.
 #[derive(Debug, Args)]
-pub struct Functions {}
+pub(crate) struct Functions {}
 
 impl Functions {
-    pub fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) fn execute(self, context: &Context) -> Exit {
         let Self {} = self;
         let docs = run::function_docs();
         let text: Vec<String> = docs
@@ -22,6 +21,6 @@ impl Functions {
             })
             .collect();
         context.output.result(&text.join("\n"), &docs);
-        Ok(Exit::Done)
+        Exit::Done
     }
 }

@@ -3,12 +3,11 @@
 use clap::{Args, ValueEnum};
 
 use crate::cli::Context;
-use crate::cli::failure::Failure;
 use crate::run::{self, Exit, SchemaKind};
 
 /// Show the JSON Schema of milepost.yml, jobs or job tests, for editors.
 #[derive(Debug, Args)]
-pub struct Schema {
+pub(crate) struct Schema {
     /// Which file.
     #[arg(value_enum, default_value_t = Kind::Job)]
     kind: Kind,
@@ -25,13 +24,13 @@ enum Kind {
 }
 
 impl Schema {
-    pub fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) fn execute(self, context: &Context) -> Exit {
         let kind = match self.kind {
             Kind::Project => SchemaKind::Project,
             Kind::Job => SchemaKind::Job,
             Kind::Test => SchemaKind::Test,
         };
         context.output.data(&run::schema_text(kind));
-        Ok(Exit::Done)
+        Exit::Done
     }
 }

@@ -13,7 +13,7 @@ use crate::run::{self, Exit, TestReport, TestRequest, TestResult};
 
 /// Run the job tests of `jobs/tests/`: given rows, expected mails; no network, no ledger.
 #[derive(Debug, Args)]
-pub struct Test {
+pub(crate) struct Test {
     /// Only tests of these jobs.
     jobs: Vec<String>,
     /// Also write the results as JUnit XML.
@@ -34,7 +34,7 @@ struct TestJson<'a> {
 }
 
 impl Test {
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         let request = TestRequest { jobs: self.jobs, update_snapshots: self.update_snapshots };
         let report = run::test(&context.workspace, &request).await?;
         if let Some(file) = &self.junit {

@@ -142,18 +142,15 @@ fn named(key: &DeliveryKey) -> String {
 
 /// Why an expected mail is not there.
 fn missing(key: &DeliveryKey, ended: Option<&Ended>, happened: &Happened) -> String {
-    let found = match ended {
-        Some(ended) => {
-            let reason = ended.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-            format!("{}{reason}", ended.decision)
-        }
-        None => {
-            let others = happened.keys().filter(|other| other.profile_id == key.profile_id);
-            let others: Vec<&str> = others.map(|other| other.occasion.as_str()).collect();
-            match others.as_slice() {
-                [] => format!("no candidate, and none of {}", key.profile_id),
-                others => format!("no candidate; {} has {}", key.profile_id, others.join(", ")),
-            }
+    let found = if let Some(ended) = ended {
+        let reason = ended.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        format!("{}{reason}", ended.decision)
+    } else {
+        let others = happened.keys().filter(|other| other.profile_id == key.profile_id);
+        let others: Vec<&str> = others.map(|other| other.occasion.as_str()).collect();
+        match others.as_slice() {
+            [] => format!("no candidate, and none of {}", key.profile_id),
+            others => format!("no candidate; {} has {}", key.profile_id, others.join(", ")),
         }
     };
     format!("{}: no mail\n  expected: a mail\n     found: {found}", named(key))
