@@ -59,6 +59,8 @@ pub(super) enum Command {
     Demo(command::demo::Demo),
     /// Find everything that can be known to be wrong before a run.
     Check(command::check::Check),
+    /// Run the job tests of `jobs/tests/`: given rows, expected mails; no network, no ledger.
+    Test(command::test::Test),
     /// Show the SQL a job becomes.
     Compile(command::compile::Compile),
     /// Compute who reached what, and mail them once.
@@ -69,6 +71,10 @@ pub(super) enum Command {
     Flags(command::flags::Flags),
     /// The metric matrix of a recap as a table, CSV, JSON or Parquet.
     Metrics(command::metrics::Metrics),
+    /// The SQL functions that milepost adds, with examples.
+    Functions(command::functions::Functions),
+    /// The JSON Schema of milepost.yml, jobs or job tests, for editors.
+    Schema(command::schema::Schema),
     /// The ledger's deliveries.
     Deliveries(command::deliveries::Deliveries),
     /// Create the ledger.

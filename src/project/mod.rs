@@ -3,6 +3,8 @@
 mod build;
 mod files;
 mod job;
+mod job_tests;
+mod json_schema;
 mod load;
 mod names;
 mod node;
@@ -19,6 +21,8 @@ pub use job::{
     Category, Compare, Entity, EventRows, Job, JobKind, Levels, Limits, Measure, MessageSpec, Metric, Milestone,
     MilestoneSource, OnUnknown, Reaches, Recap, RecapZone, SendLevels,
 };
+pub use job_tests::{EarlierDelivery, ExpectedMail, GivenRow, GivenTable, JobTest, RENDER_FAILED, job_tests};
+pub use json_schema::{SchemaKind, json_schema};
 pub use load::{Loaded, load};
 pub use project::{
     LedgerLocation, Partition, PartitionKind, PartitionOf, Project, ProviderConfig, Setting, Start, Table, TableFormat,

@@ -1,5 +1,8 @@
 //! What is laid under and over: job defaults, and the environments of `milepost.yml`.
 
+use serde_json::{Value, json};
+
+use super::json_schema::Definitions;
 use super::names::is_slug;
 use super::node::{Content, Node};
 use super::read::{Findings, Read, quoted, wrong_type};
@@ -28,6 +31,10 @@ impl Read for Defaults {
         }
         Some(Self(kept))
     }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        JobFields::schema(definitions)
+    }
 }
 
 /// `environments:`, every one checked whether it is chosen or not; what they say is laid over the tree by [`choose`].
@@ -53,6 +60,10 @@ impl Read for Environments {
             ProjectFields::read(&overlay, findings);
         }
         Some(Self)
+    }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        json!({ "type": "object", "additionalProperties": { "anyOf": [{ "type": "null" }, ProjectFields::schema(definitions)] } })
     }
 }
 

@@ -4,8 +4,9 @@
 //! suggests the nearest one. A key that is plainly a slip of a known one is reported and then read as meant, so that
 //! one mistake hides no other.
 
-use serde_json::{Number, Value};
+use serde_json::{Number, Value, json};
 
+use super::json_schema::Definitions;
 use super::node::{Content, Entry, Node};
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean, nearest};
 
@@ -16,17 +17,22 @@ pub(super) type Findings = Vec<Diagnostic>;
 pub(super) trait Read: Sized {
     /// Reads the node or says what is wrong with it.
     fn read(node: &Node, findings: &mut Findings) -> Option<Self>;
+
+    /// What an editor may know of the value: anything goes where this is not said.
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({})
+    }
 }
 
 /// Makes a struct of optional located fields from the keys of a YAML map, and the way to read it.
 /// `field as "key"` names a key that is no Rust identifier.
 macro_rules! record {
-    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident $(as $key:literal)?: $kind:ty,)* }) => {
-        $(#[$meta])*
+    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $field_doc:literal])* $field:ident $(as $key:literal)?: $kind:ty,)* }) => {
+        $(#[doc = $doc])*
         #[derive(Clone, Debug, Default)]
         #[allow(dead_code, reason = "every key is checked by being read; some are needed for nothing else")]
         pub(super) struct $name {
-            $($(#[$field_meta])* pub(super) $field: Option<$crate::model::diagnostic::Located<$kind>>,)*
+            $($(#[doc = $field_doc])* pub(super) $field: Option<$crate::model::diagnostic::Located<$kind>>,)*
             /// The keys that were written, also those whose value was refused.
             pub(super) given: Vec<&'static str>,
         }
@@ -43,6 +49,14 @@ macro_rules! record {
                     $($field: fields.read($crate::project::read::key!($field $($key)?), findings),)*
                     given: fields.given(),
                 })
+            }
+
+            fn schema(definitions: &mut $crate::project::json_schema::Definitions) -> serde_json::Value {
+                definitions.record(stringify!($name), &[$($doc),*], &[$((
+                    $crate::project::read::key!($field $($key)?),
+                    &[$($field_doc),*],
+                    <$kind as $crate::project::read::Read>::schema,
+                )),*])
             }
         }
     };
@@ -183,6 +197,10 @@ impl Read for String {
             }
         }
     }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "string" })
+    }
 }
 
 impl Read for u64 {
@@ -195,6 +213,10 @@ impl Read for u64 {
             findings.push(wrong_type("a whole number from 0", node));
         }
         whole
+    }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "integer", "minimum": 0 })
     }
 }
 
@@ -209,11 +231,19 @@ impl Read for i64 {
         }
         whole
     }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "integer" })
+    }
 }
 
 impl<T: Read> Read for Located<T> {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         T::read(node, findings).map(|value| Self::new(value, node.place.clone()))
+    }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        T::schema(definitions)
     }
 }
 
@@ -224,6 +254,10 @@ impl<T: Read> Read for Vec<T> {
             return None;
         };
         Some(items.iter().filter_map(|item| T::read(item, findings)).collect())
+    }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        json!({ "type": "array", "items": T::schema(definitions) })
     }
 }
 
@@ -251,6 +285,10 @@ impl<T: Read> Read for Named<T> {
         }
         Some(Self(named))
     }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        json!({ "type": "object", "additionalProperties": T::schema(definitions) })
+    }
 }
 
 /// A text, number or truth value, as JSON.
@@ -268,5 +306,9 @@ impl Read for Scalar {
                 None
             }
         }
+    }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": ["string", "number", "boolean"] })
     }
 }

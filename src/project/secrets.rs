@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::json_schema::Definitions;
 use super::node::{Content, Node};
 use super::project::Setting;
 use super::read::{Findings, Read, Scalar, wrong_type};
@@ -34,6 +35,10 @@ impl Read for LedgerText {
             findings.push(Diagnostic::error("plain-secret", message, &node.place).with_help(help));
         }
         Some(Self(text))
+    }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "string" })
     }
 }
 
@@ -67,6 +72,11 @@ impl Read for ProviderText {
         let kinds =
             kinds.map(|kind| ProviderKind { name: kind.key.clone(), settings: settings(&kind.value, findings) });
         Some(Self(kinds.collect()))
+    }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        let settings = json!({ "type": ["object", "null"], "additionalProperties": Scalar::schema(definitions) });
+        json!({ "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": settings })
     }
 }
 

@@ -3,8 +3,10 @@
 use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde_json::{Value, json};
 
 use super::job::{Category, Compare, Levels, Measure, OnUnknown, RecapZone, SendLevels};
+use super::json_schema::Definitions;
 use super::node::{Content, Node};
 use super::project::{PartitionKind, PartitionOf};
 use super::read::{Findings, Read, quoted, read_word, report_missing, wrong_type};
@@ -24,6 +26,10 @@ macro_rules! words {
         impl Read for $kind {
             fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
                 read_word(node, &[$(($word, $value)),*], findings)
+            }
+
+            fn schema(_definitions: &mut Definitions) -> Value {
+                json!({ "enum": [$($word),*] })
             }
         }
     };
@@ -63,6 +69,10 @@ impl Read for SignedDuration {
         }
         duration
     }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "string", "pattern": "^\\s*[0-9]+\\s*(hours?|days?|weeks?)\\s*$" })
+    }
 }
 
 fn parse_duration(text: &str) -> Option<SignedDuration> {
@@ -88,11 +98,19 @@ impl Read for Date {
             })
         })
     }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "string", "format": "date" })
+    }
 }
 
 impl Read for TimeZone {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         read_text(node, findings, |text| Self::get(text).map_err(|_| unknown_zone(text, node)))
+    }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "string" })
     }
 }
 
@@ -113,6 +131,10 @@ impl Read for Mailbox {
             })
         })
     }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "string" })
+    }
 }
 
 impl Read for Level {
@@ -126,6 +148,10 @@ impl Read for Level {
             findings.push(Diagnostic::error("bad-level", "a level must be a number above 0", &node.place));
         }
         level
+    }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "number", "exclusiveMinimum": 0 })
     }
 }
 
@@ -157,6 +183,11 @@ impl Read for Ladder {
         levels.dedup();
         (!levels.is_empty()).then_some(Self(Levels::List(levels)))
     }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        let level = Level::schema(definitions);
+        json!({ "anyOf": [level, { "type": "array", "items": level, "minItems": 1 }] })
+    }
 }
 
 impl Read for Measure {
@@ -167,6 +198,10 @@ impl Read for Measure {
                     .with_help("write `count(*)` or `sum(column)`")
             })
         })
+    }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "string" })
     }
 }
 
@@ -214,6 +249,10 @@ impl Read for StartChoice {
             _ => read_word(node, &[("from_now", Self::FromNow), ("all", Self::All)], findings),
         }
     }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        json!({ "anyOf": [{ "enum": ["from_now", "all"] }, SinceFields::schema(definitions)] })
+    }
 }
 
 /// `entity:` as a column's name or as the names on both sides.
@@ -236,6 +275,10 @@ impl Read for EntityChoice {
         report_missing(&fields.given, "source", help, &node.place, findings);
         report_missing(&fields.given, "audience", help, &node.place, findings);
         Some(Self { source: fields.source?, audience: fields.audience? })
+    }
+
+    fn schema(definitions: &mut Definitions) -> Value {
+        json!({ "anyOf": [{ "type": "string" }, EntityFields::schema(definitions)] })
     }
 }
 

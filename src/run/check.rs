@@ -24,7 +24,7 @@ impl CheckReport {
     }
 }
 
-/// Checks the project, its tables and views, its providers, and the named jobs (or all) with their templates.
+/// Checks the project, its tables and views, its providers, and the named jobs (or all) with their templates and tests.
 ///
 /// # Errors
 /// When there is no project, or a name is not a job's.
@@ -39,6 +39,9 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String]) -> Result<CheckR
                 Ok((_, findings)) | Err(findings) => add_later(&mut diagnostics, findings),
             }
         }
+    }
+    if let Some(workspace) = &workspace {
+        add_later(&mut diagnostics, super::job_tests::ready(workspace, &names).1);
     }
     Ok(CheckReport { diagnostics: arrange(diagnostics), jobs: names })
 }

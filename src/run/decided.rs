@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::decide::{self, Decided, Lookup, Rules};
-use crate::evaluate::Request;
+use crate::evaluate::{Request, Tally};
 use crate::ledger::{DecisionRecord, Lease, Ledger};
 use crate::model::{Candidate, Decision};
 use crate::warehouse::Warehouse;
@@ -56,7 +56,6 @@ pub(super) async fn decide_job(
     known_to: (&dyn Ledger, &Lease, &Rules),
     candidates_seen: &(dyn Fn(u64) + Sync),
 ) -> Result<DecidedJob, RunError> {
-    let (ledger, lease, rules) = known_to;
     let mut decided = DecidedJob {
         decisions: Decision::ALL.into_iter().map(|decision| (decision.name(), 0)).collect(),
         known: BTreeMap::new(),
@@ -65,20 +64,42 @@ pub(super) async fn decide_job(
         stored: Spool::default(),
     };
     let mut seen = 0;
+    let tally = decide_each(prepared, warehouse, request, known_to, &mut |chunk| {
+        seen += chunk.len() as u64;
+        for (candidate, decision) in chunk {
+            decided.add(candidate, decision)?;
+        }
+        candidates_seen(seen);
+        Ok(())
+    })
+    .await?;
+    decided.dropped = tally.by_reason().filter(|(_, count)| *count > 0).collect();
+    Ok(decided)
+}
+
+/// What takes a chunk of decided candidates.
+pub(super) type Take<'a> = &'a mut (dyn FnMut(Vec<(Candidate, Decided)>) -> Result<(), RunError> + Send);
+
+/// Evaluates a whole job and hands over its candidates, decided, in chunks; returns what was seen beside them.
+///
+/// # Errors
+/// When the evaluation fails, the ledger cannot be asked, or `take` refuses.
+pub(super) async fn decide_each(
+    prepared: &PreparedJob<'_>,
+    warehouse: &Warehouse,
+    request: &Request,
+    (ledger, lease, rules): (&dyn Ledger, &Lease, &Rules),
+    take: Take<'_>,
+) -> Result<Tally, RunError> {
     let mut stream = prepared.compiled.candidates(warehouse, request).await?;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
         let lookup = Lookup::new(rules, &chunk);
         let recorded = lookup.merge(ledger.recorded(lease, lookup.keys()).await?);
         let decisions = decide::decide(rules, &chunk, &recorded);
-        seen += chunk.len() as u64;
-        for (candidate, decision) in chunk.into_iter().zip(decisions) {
-            decided.add(candidate, decision)?;
-        }
-        candidates_seen(seen);
+        take(chunk.into_iter().zip(decisions).collect())?;
     }
-    decided.dropped = stream.tally().by_reason().filter(|(_, count)| *count > 0).collect();
-    Ok(decided)
+    Ok(stream.tally())
 }
 
 impl DecidedJob {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::RunError;
+use crate::project::{SchemaKind, json_schema};
 
 /// The end of the starter's sample events.
 pub const STARTER_AS_OF: &str = "2026-11-01T06:00:00Z";
@@ -25,22 +26,37 @@ const STARTER: &[StarterFile] = starter![
     "sql/recipients.sql",
     "jobs/document_milestones.yml",
     "jobs/month_in_review.yml",
+    "jobs/tests/first_document.yml",
     "jobs/templates/milestone.mjml",
     "jobs/templates/month_in_review.mjml",
 ];
+
+/// The starter's files, and the schemas that its YAML names for editors: they work offline and fit this version.
+fn files() -> Vec<(String, String)> {
+    let starter = STARTER.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    let schemas = SchemaKind::ALL.map(|kind| (format!("schema/{}.json", kind.name()), schema_text(kind)));
+    starter.chain(schemas).collect()
+}
+
+/// A JSON Schema as it stands in a file.
+#[must_use]
+pub fn schema_text(kind: SchemaKind) -> String {
+    format!("{:#}\n", json_schema(kind))
+}
 
 /// Writes the starter project below `folder` and returns the paths written.
 ///
 /// # Errors
 /// When a file of the same name exists (nothing is written then), or the folder cannot be written.
 pub fn scaffold(folder: &Path) -> Result<Vec<String>, RunError> {
-    if let Some((path, _)) = STARTER.iter().find(|(path, _)| folder.join(path).exists()) {
+    let files = files();
+    if let Some((path, _)) = files.iter().find(|(path, _)| folder.join(path).exists()) {
         return Err(RunError::Usage {
             message: format!("`{}` exists already", folder.join(path).display()),
             hint: "name an empty folder: `milepost init my-project`".to_owned(),
         });
     }
-    for (path, text) in STARTER {
+    for (path, text) in &files {
         let file = folder.join(path);
         let failed = |source| RunError::File { path: file.display().to_string(), action: "written", source };
         if let Some(parent) = file.parent() {
@@ -48,7 +64,7 @@ pub fn scaffold(folder: &Path) -> Result<Vec<String>, RunError> {
         }
         std::fs::write(&file, text).map_err(failed)?;
     }
-    Ok(STARTER.iter().map(|(path, _)| (*path).to_owned()).collect())
+    Ok(files.into_iter().map(|(path, _)| path).collect())
 }
 
 /// A new folder below the system's temporary one, kept so that its mails can be read.

@@ -4,15 +4,19 @@
 //! Never: knows jobs, mails or the ledger. The engine's types stay inside, Arrow batches excepted.
 
 mod aggregate;
+mod calendar;
 mod error;
 mod expression;
+mod function_docs;
 mod functions;
+mod given;
 mod output;
 mod parameters;
 mod place;
 mod runtime;
 mod session;
 mod statement;
+mod streaks;
 mod tables;
 pub mod value;
 mod views;
@@ -28,6 +32,7 @@ use jiff::Timestamp;
 pub use aggregate::{Aggregate, AggregateKind, AggregatePart};
 pub use datafusion::arrow;
 pub use error::WarehouseError;
+pub use function_docs::{FunctionDoc, function_docs};
 pub use expression::{Expression, ExpressionRole, Scope};
 pub use output::{TableFile, TableRows, WrittenTable};
 pub use parameters::{Parameter, Parameters};

@@ -13,7 +13,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::WarehouseError;
-use super::functions;
+use super::{calendar, functions, streaks};
 
 /// The limit where neither the command line nor a control group names one: 2 GB.
 const DEFAULT_MEMORY_LIMIT_BYTES: u64 = 2_000_000_000;
@@ -71,9 +71,12 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
         .with_runtime_env(Arc::clone(runtime))
         .with_default_features()
         .build();
-    for function in functions::all() {
+    for function in functions::all().into_iter().chain(calendar::functions()) {
         // Registering replaces a function of the same name and has no other way to fail.
         let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
+    }
+    for aggregate in streaks::functions() {
+        let _ = datafusion::execution::FunctionRegistry::register_udaf(&mut state, aggregate);
     }
     state
 }

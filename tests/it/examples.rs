@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use milepost::evaluate::FlagColumns;
+use milepost::run::{Exit, TestRequest, WorkspaceOptions, test};
 
 use crate::evaluate::world::{World, at, at_period};
 
@@ -24,6 +25,20 @@ fn counted(flags: &[String]) -> BTreeMap<(String, u64), (u64, u64)> {
         count.1 += u64::from(cells[4].starts_with("1998-06"));
     }
     counts
+}
+
+/// The root project and every example have job tests for each of their jobs, and those pass.
+#[tokio::test]
+async fn job_tests_pass() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
+    for (project, jobs) in [(root, 3), (example("starter"), 1), (example("cdnow"), 2)] {
+        let options = WorkspaceOptions { project: Some(project.clone()), threads: Some(2), ..Default::default() };
+        let report = test(&options, &TestRequest::default()).await.expect("a project without errors");
+        let failures: Vec<_> = report.failed().collect();
+        assert_eq!((report.exit(), &failures), (Exit::Done, &Vec::new()), "{}", project.display());
+        let tested: std::collections::BTreeSet<_> = report.tests.iter().map(|test| &test.job).collect();
+        assert!(tested.len() >= jobs, "{}: {tested:?}", project.display());
+    }
 }
 
 #[tokio::test]

@@ -11,8 +11,10 @@
 
 mod cli;
 mod delivery;
+mod docs;
 mod evaluate;
 mod examples;
+mod job_tests;
 mod ledger;
 mod project;
 mod providers;

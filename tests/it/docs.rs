@@ -1,0 +1,220 @@
+//! Documentation that says what the code does: its tables are compared with the code's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use milepost::project::{SchemaKind, json_schema};
+use milepost::render::filter_docs;
+use milepost::run::schema_text;
+use milepost::warehouse::{Parameters, function_docs, value};
+
+use crate::evaluate::world::World;
+
+const PROJECT: &[(&str, &str)] = &[("milepost.yml", "project: p\nproviders: {local: {outbox: {dir: outbox}}}\n")];
+
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_schemas_of_the_repository_are_current() {
+    for kind in SchemaKind::ALL {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schema/{}.json", kind.name()));
+        let stored = fs::read_to_string(path).unwrap_or_default().replace("\r\n", "\n");
+        let name = kind.name();
+        assert!(stored == schema_text(kind), "`milepost schema {name} > docs/schema/{name}.json` makes it current");
+    }
+}
+
+/// Files of a project whose first line names a schema that is there, or that `milepost init` writes.
+#[test]
+fn yaml_files_name_a_schema_that_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for (project, own) in
+        [(root.to_path_buf(), false), (root.join("examples/cdnow"), false), (root.join("examples/starter"), true)]
+    {
+        for (folder, kind) in [("", "project"), ("jobs", "job"), ("jobs/tests", "test")] {
+            let folder = project.join(folder);
+            for entry in fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+                if entry.extension().is_none_or(|extension| extension != "yml") {
+                    continue;
+                }
+                let text = fs::read_to_string(&entry).expect("readable");
+                let first = text.lines().next().unwrap_or_default();
+                let schema = first.strip_prefix("# yaml-language-server: $schema=");
+                let schema = schema.unwrap_or_else(|| panic!("{}: no schema line", entry.display()));
+                assert!(schema.ends_with(&format!("schema/{kind}.json")), "{}: {schema}", entry.display());
+                assert!(own || folder.join(schema).is_file(), "{}: {schema} is not there", entry.display());
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 12, "{named} files were looked at");
+}
+
+/// Every key that YAML may hold is explained: a new one cannot be added in silence.
+#[test]
+fn every_key_stands_in_the_reference() {
+    let mut missing = String::new();
+    for (kind, name) in
+        [(SchemaKind::Project, "project.md"), (SchemaKind::Job, "jobs.md"), (SchemaKind::Test, "tests.md")]
+    {
+        let page = page(name);
+        let schema = json_schema(kind);
+        for (record, definition) in schema["definitions"].as_object().expect("definitions") {
+            // A job's keys inside `defaults:` are explained with jobs.
+            let elsewhere =
+                kind == SchemaKind::Project && json_schema(SchemaKind::Job)["definitions"].get(record).is_some();
+            for key in definition["properties"].as_object().expect("properties").keys().filter(|_| !elsewhere) {
+                let says = [format!("`{key}`"), format!("`{key}:"), format!("{key}: "), format!("{key}:\n")];
+                if !says.iter().any(|words| page.contains(words)) {
+                    let _ = writeln!(missing, "{name}: `{key}` of {record}");
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "keys that docs/reference does not explain:\n{missing}");
+}
+
+#[test]
+fn schemas_know_keys_words_and_what_is_required() {
+    let job = json_schema(SchemaKind::Job);
+    assert_eq!(job["required"], serde_json::json!(["job"]));
+    let keys = &job["definitions"]["Job"]["properties"];
+    assert_eq!(keys["category"]["enum"], serde_json::json!(["marketing", "transactional"]));
+    assert_eq!(keys["audience"]["description"], "The table or view of profiles it may mail.");
+    assert_eq!(job["definitions"]["Milestone"]["required"], serde_json::json!(["name"]));
+    assert_eq!(job["definitions"]["Milestone"]["additionalProperties"], false);
+    assert!(job["definitions"]["Milestone"]["properties"].get("where").is_some(), "keys, not names of fields");
+    for kind in SchemaKind::ALL {
+        let text = json_schema(kind).to_string();
+        for reference in text.split("#/definitions/").skip(1) {
+            let name = reference.split('"').next().unwrap_or_default();
+            assert!(json_schema(kind)["definitions"][name].is_object(), "{name} of {}", kind.name());
+        }
+    }
+}
+
+#[test]
+fn the_reference_of_filters_is_made_from_their_table() {
+    let mut table = "| filter | arguments | does | example | gives |\n|---|---|---|---|---|\n".to_owned();
+    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    for doc in filter_docs() {
+        let arguments = if doc.arguments.is_empty() { String::new() } else { format!("`{}`", cell(&doc.arguments)) };
+        let (name, about, example, output) = (doc.name, cell(doc.about), cell(doc.example), cell(doc.output));
+        let _ = writeln!(table, "| `{name}` | {arguments} | {about} | `{example}` | {output} |");
+    }
+    assert!(page("templates.md").contains(&table), "docs/reference/templates.md must hold:\n\n{table}");
+}
+
+#[tokio::test]
+async fn the_examples_of_functions_give_what_they_say() {
+    let world = World::of(PROJECT).await;
+    let session = world.warehouse.bind(&Parameters::default()).await.expect("a session");
+    for doc in function_docs() {
+        let rows = session.rows(doc.name, doc.example).await.unwrap_or_else(|error| panic!("{}: {error}", doc.name));
+        let shown: Vec<_> =
+            rows.iter().filter(|batch| batch.num_rows() > 0).map(|batch| value::text(batch.column(0), 0)).collect();
+        assert_eq!(shown, [Some(doc.output.to_owned())], "{}", doc.example);
+    }
+}
+
+#[test]
+fn the_reference_of_functions_is_made_from_their_table() {
+    let mut table = String::new();
+    for doc in function_docs() {
+        let _ = write!(
+            table,
+            "## `{}`\n\nGives {}: {}.\n\n```sql\n{};\n-- {}\n```\n\n",
+            doc.call, doc.gives, doc.about, doc.example, doc.output
+        );
+    }
+    let page = page("functions.md");
+    assert!(page.contains(table.trim_end()), "docs/reference/functions.md must hold:\n\n{table}");
+}
+
+#[tokio::test]
+async fn functions_bear_nulls_unknown_zones_and_other_types() {
+    let world = World::of(PROJECT).await;
+    let session = world.warehouse.bind(&Parameters::default()).await.expect("a session");
+    for (sql, shown) in [
+        ("select local_day(timestamp '2026-01-01T00:00:00Z', 'Mars/Olympus')", None),
+        ("select local_day(null, 'UTC')", None),
+        ("select local_day(timestamp '2026-01-01T00:00:00Z', null)", None),
+        ("select local_day(date '2026-01-01', 'America/New_York')", Some("2025-12-31")),
+        (
+            "select local_month(arrow_cast('2026-03-31T22:30:00', 'Timestamp(Second, None)'), 'Europe/Paris')",
+            Some("2026-04-01"),
+        ),
+        ("select longest_streak(day) from (values (cast(null as date))) as days (day)", Some("0")),
+        (
+            "select streak(day, date '2026-01-01') from (values (date '2026-01-02')) as days (day) where false",
+            Some("0"),
+        ),
+    ] {
+        let rows = session.rows("a function", sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let shown_here =
+            rows.iter().find(|batch| batch.num_rows() > 0).and_then(|batch| value::text(batch.column(0), 0));
+        assert_eq!(shown_here.as_deref(), shown, "{sql}");
+    }
+    for (sql, words) in [
+        ("select local_day('2026-01-01')", "takes an instant and a zone"),
+        ("select local_day(1.5, 'UTC')", "takes an instant, not Float64"),
+        ("select longest_streak('monday')", "takes days, not Utf8"),
+        ("select streak(date '2026-01-01')", "write `streak(day, as_of_day)`"),
+    ] {
+        let error = session.rows("a function", sql).await.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(words), "{sql}: {error}");
+    }
+}
+
+/// Groups in many batches, filtered, against counting day by day.
+#[tokio::test]
+async fn streaks_by_group_agree_with_counting_day_by_day() {
+    const SEED: u64 = 20_261_121;
+    let mut state = SEED;
+    let mut next = |bound: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % bound
+    };
+    let mut days: BTreeMap<u64, BTreeSet<i64>> = BTreeMap::new();
+    let mut kept: BTreeMap<u64, BTreeSet<i64>> = BTreeMap::new();
+    let mut values = Vec::new();
+    for _ in 0..12_000 {
+        let (group, day, keep) = (next(600), next(40), next(2) == 0);
+        days.entry(group).or_default().insert(day.cast_signed());
+        let kept = kept.entry(group).or_default();
+        if keep {
+            kept.insert(day.cast_signed());
+        }
+        values.push(format!("({group}, date '2026-02-20' + interval '{day} days', {keep})"));
+    }
+    let world = World::of(PROJECT).await;
+    let session = world.warehouse.bind(&Parameters::default()).await.expect("a session");
+    let sql = format!(
+        "select \"group\", streak(cast(day as date), date '2026-03-20') filter (where keep) as current, \
+         longest_streak(cast(day as date)) as longest from (values {}) as rows (\"group\", day, keep) \
+         group by \"group\" order by \"group\"",
+        values.join(", ")
+    );
+    let mut compared = 0;
+    for batch in session.rows("streaks", &sql).await.expect("rows") {
+        for row in 0..batch.num_rows() {
+            let number = |column: usize| value::number(batch.column(column), row).expect("a number") as u64;
+            let group = number(0);
+            let back_from = |days: &BTreeSet<i64>, end: i64| {
+                (0..i64::MAX).take_while(|back| days.contains(&(end - back))).count() as u64
+            };
+            let kept = &kept[&group];
+            let current = if kept.contains(&28) { back_from(kept, 28) } else { back_from(kept, 27) };
+            let longest = days[&group].iter().map(|day| back_from(&days[&group], *day)).max().unwrap_or(0);
+            assert_eq!((number(1), number(2)), (current, longest), "group {group}, seed {SEED}");
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, days.len());
+}
