@@ -17,7 +17,7 @@ mod values;
 pub use files::find_root;
 pub use job::{
     Category, Compare, Entity, EventRows, Job, JobKind, Levels, Limits, Measure, MessageSpec, Metric, Milestone,
-    MilestoneSource, OnUnknown, Reaches, Recap, RecapZone, SendLevels,
+    MilestoneSource, Moment, MomentKind, OnUnknown, Reaches, Recap, RecapZone, SendLevels, StreakUnit,
 };
 pub use load::{Loaded, load};
 pub use project::{
