@@ -15,8 +15,8 @@ pub fn run(report: &RunReport) -> String {
         text.push('\n');
     }
     let accepted: u64 = report.jobs.iter().map(JobReport::accepted).sum();
-    let known: u64 = report.jobs.iter().filter_map(|job| job.decisions.get("known")).sum();
-    let _ = writeln!(text, "{} accepted, {} known before", grouped(accepted), grouped(known));
+    let before: u64 = report.jobs.iter().filter_map(|job| job.known.get("accepted")).sum();
+    let _ = writeln!(text, "{} accepted now, {} accepted before", grouped(accepted), grouped(before));
     for page in &report.open {
         let _ = writeln!(text, "open {page}");
     }

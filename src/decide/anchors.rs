@@ -60,10 +60,8 @@ pub(super) fn stems(rules: &Rules, candidate: &Candidate) -> Vec<AnchorStem> {
     let part = &rules.parts[candidate.part];
     let level = occasion.stem.strip_prefix(&part.name).unwrap_or_default();
     let names = std::iter::once(&part.name).chain(&part.aliases);
-    let stem = |name: &String| AnchorStem {
-        profile_id: candidate.key.profile_id.clone(),
-        occasion: format!("{name}{level}"),
-    };
+    let stem =
+        |name: &String| AnchorStem { profile_id: candidate.key.profile_id.clone(), occasion: format!("{name}{level}") };
     names.map(stem).collect()
 }
 

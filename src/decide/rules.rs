@@ -6,9 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::ledger::Lease;
 use crate::model::{Candidate, Level};
-use crate::project::{
-    Job, JobKind, Levels, Measure, Milestone, MilestoneSource, MomentKind, SendLevels, Start,
-};
+use crate::project::{Job, JobKind, Levels, Measure, Milestone, MilestoneSource, MomentKind, SendLevels, Start};
 
 /// One milestone of the job, or the recap.
 #[derive(Clone, Debug, PartialEq)]

@@ -102,10 +102,9 @@ impl Conditions {
             if asked.is_empty() {
                 continue;
             }
-            let batch = self.batch(&rows, &asked).map_err(|error| WarehouseError::Query {
-                what: "only_if".to_owned(),
-                reason: error.to_string(),
-            })?;
+            let batch = self
+                .batch(&rows, &asked)
+                .map_err(|error| WarehouseError::Query { what: "only_if".to_owned(), reason: error.to_string() })?;
             for (found, wanted) in asked.into_iter().zip(condition.holds(&batch)?) {
                 found.wanted = wanted;
             }

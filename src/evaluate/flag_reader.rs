@@ -67,7 +67,11 @@ pub(super) async fn add_nulls(session: &Session, sql: &str, tally: &mut Tally) -
     let batches = session.rows("counting rows without an id or a time", sql).await?;
     for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
         let count = |column: usize| {
-            batch.columns().get(column).and_then(|column| value::text(column, 0)?.parse::<u64>().ok()).unwrap_or_default()
+            batch
+                .columns()
+                .get(column)
+                .and_then(|column| value::text(column, 0)?.parse::<u64>().ok())
+                .unwrap_or_default()
         };
         tally.null_ids += count(0);
         tally.null_times += count(1);

@@ -100,7 +100,11 @@ pub(super) fn listed_levels(passes: &[Pass]) -> Vec<Listed> {
         for ladder in pass.ladders() {
             let Levels::List(levels) = &ladder.levels else { continue };
             let (part, milestone) = (ladder.part, &ladder.name);
-            listed.extend(levels.iter().map(|level| Listed { part, milestone: milestone.clone(), level: Some(*level) }));
+            listed.extend(levels.iter().map(|level| Listed {
+                part,
+                milestone: milestone.clone(),
+                level: Some(*level),
+            }));
         }
         if let PassSource::Moments(moments) = &pass.source {
             let moment = |moment: &Moment| Listed { part: moment.part, milestone: moment.name.clone(), level: None };
@@ -155,9 +159,11 @@ fn long_batch(
     schema: &SchemaRef,
 ) -> Result<RecordBatch, WarehouseError> {
     let in_audience = profiles.iter().filter(|profile| profile.audience.is_some());
-    let rows: Vec<LongRow<'_>> = in_audience.flat_map(|profile| long_rows(profile, levels.unwrap_or_default())).collect();
+    let rows: Vec<LongRow<'_>> =
+        in_audience.flat_map(|profile| long_rows(profile, levels.unwrap_or_default())).collect();
     let texts = |value: fn(&LongRow<'_>) -> Option<String>| Arc::new(rows.iter().map(value).collect::<StringArray>());
-    let numbers = |name: &str, value: fn(&LongRow<'_>) -> Option<f64>| number_column(schema, name, rows.iter().map(value));
+    let numbers =
+        |name: &str, value: fn(&LongRow<'_>) -> Option<f64>| number_column(schema, name, rows.iter().map(value));
     let columns = schema.fields().iter().map(|field| -> ArrayRef {
         match field.name().as_str() {
             "profile_id" => texts(|row| Some(row.profile_id.to_owned())),
@@ -203,7 +209,8 @@ fn long_rows<'a>(profile: &'a ProfileFound, levels: &'a [Listed]) -> Vec<LongRow
     let missing = missing.filter(|listed| !profile.found.iter().any(|found| is_at(found, listed)));
     rows.extend(missing.map(|listed| (listed.part, row(&listed.milestone, listed.level.map(Level::get), None))));
     rows.sort_by(|(left_part, left), (right_part, right)| {
-        (left_part, left.level.unwrap_or_default()).partial_cmp(&(right_part, right.level.unwrap_or_default()))
+        (left_part, left.level.unwrap_or_default())
+            .partial_cmp(&(right_part, right.level.unwrap_or_default()))
             .unwrap_or(std::cmp::Ordering::Equal)
     });
     rows.into_iter().map(|(_, row)| row).collect()
@@ -219,7 +226,9 @@ fn latest(found: &[Found]) -> Vec<&Found> {
                 place.insert(latest.len());
                 latest.push(found);
             }
-            Entry::Occupied(place) if latest[*place.get()].reached_at <= found.reached_at => latest[*place.get()] = found,
+            Entry::Occupied(place) if latest[*place.get()].reached_at <= found.reached_at => {
+                latest[*place.get()] = found
+            }
             Entry::Occupied(_) => {}
         }
     }

@@ -94,7 +94,12 @@ impl Compiler<'_> {
         }
     }
 
-    async fn add_ladder(&mut self, part: usize, milestone: &Milestone, reaches: &Reaches) -> Result<usize, Vec<Diagnostic>> {
+    async fn add_ladder(
+        &mut self,
+        part: usize,
+        milestone: &Milestone,
+        reaches: &Reaches,
+    ) -> Result<usize, Vec<Diagnostic>> {
         let (rows, entity) = self.rows(&reaches.rows, milestone).await?;
         let measure = type_measure(&reaches.measure, &rows, self.project.week_starts, self.session).await?;
         let ladder = Ladder { part, name: milestone.name.value.clone(), levels: reaches.levels.clone() };
@@ -216,9 +221,7 @@ impl Pass {
                 let every = pass.ladders.iter().filter(|ladder| matches!(ladder.levels, Levels::Every(_)));
                 every.map(|ladder| (ladder.part, ladder.name.clone())).collect()
             }
-            PassSource::Moments(pass) => {
-                pass.moments.iter().map(|moment| (moment.part, moment.name.clone())).collect()
-            }
+            PassSource::Moments(pass) => pass.moments.iter().map(|moment| (moment.part, moment.name.clone())).collect(),
             PassSource::View(pass) => vec![(pass.part, pass.milestone.clone())],
         }
     }

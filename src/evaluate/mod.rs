@@ -42,8 +42,8 @@ pub use flags::FlagColumns;
 pub use request::{PeriodChoice, Query, Request, Tally};
 pub use standings::Standing;
 
-use crate::model::{Period, Shape};
 use crate::model::diagnostic::Diagnostic;
+use crate::model::{Period, Shape};
 use crate::project::{Job, JobKind, Project};
 use crate::warehouse::{AS_OF, Parameter, Parameters, Session, TableRows, Warehouse};
 use audience::Audience;
@@ -103,9 +103,10 @@ pub async fn compile(project: &Project, job: &Job, warehouse: &Warehouse) -> Res
         (Ok(audience), Ok(plan)) if findings.is_empty() => {
             let shapes = shapes(&audience, &plan);
             let compiled = CompiledJob { name: job.name.clone(), audience, plan, shapes };
-            compiled.try_queries(warehouse).await.map_err(|error| {
-                vec![Diagnostic::error("sql-does-not-plan", error.to_string(), &job.place)]
-            })?;
+            compiled
+                .try_queries(warehouse)
+                .await
+                .map_err(|error| vec![Diagnostic::error("sql-does-not-plan", error.to_string(), &job.place)])?;
             Ok(compiled)
         }
         (audience, plan) => {

@@ -1,8 +1,8 @@
 //! From telling events to moments: when the wait was over, or which anniversaries came.
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::found::{Found, ProfileFound};
@@ -127,16 +127,34 @@ mod tests {
     fn anniversaries_follow_the_local_calendar() {
         let cases = [
             ((2024, 2, 29), "Europe/Paris", "2028-03-01T00:00:00Z", "2025-02-27T23:00:00Z", "2028-02-28T23:00:00Z", 4),
-            ((2025, 12, 31), "Pacific/Kiritimati", "2027-01-01T00:00:00Z", "2026-12-30T10:00:00Z", "2026-12-30T10:00:00Z", 1),
+            (
+                (2025, 12, 31),
+                "Pacific/Kiritimati",
+                "2027-01-01T00:00:00Z",
+                "2026-12-30T10:00:00Z",
+                "2026-12-30T10:00:00Z",
+                1,
+            ),
             ((2025, 1, 1), "Etc/GMT+12", "2026-01-01T12:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T12:00:00Z", 1),
             // Clocks in Sao Paulo sprang over midnight on this day.
-            ((2016, 11, 4), "America/Sao_Paulo", "2018-11-05T00:00:00Z", "2017-11-04T02:00:00Z", "2018-11-04T03:00:00Z", 2),
+            (
+                (2016, 11, 4),
+                "America/Sao_Paulo",
+                "2018-11-05T00:00:00Z",
+                "2017-11-04T02:00:00Z",
+                "2018-11-04T03:00:00Z",
+                2,
+            ),
         ];
         for ((year, month, day), zone, until, first, last, count) in cases {
             let zone = TimeZone::get(zone).expect("a zone");
             let found = anniversaries(date(year, month, day), &zone, until.parse().expect("an instant"));
             let (at, to) = (found.first().expect("one").1, found.last().expect("one").1);
-            assert_eq!((at.to_string(), to.to_string(), found.len()), (first.to_owned(), last.to_owned(), count), "{zone:?}");
+            assert_eq!(
+                (at.to_string(), to.to_string(), found.len()),
+                (first.to_owned(), last.to_owned(), count),
+                "{zone:?}"
+            );
         }
     }
 

@@ -107,7 +107,9 @@ impl MomentPass {
 
     fn cancelling(&self) -> Option<String> {
         match &self.telling {
-            Telling::FirstWithout { event_column, event } => Some(format!("{} = {}", name(event_column), literal(event))),
+            Telling::FirstWithout { event_column, event } => {
+                Some(format!("{} = {}", name(event_column), literal(event)))
+            }
             Telling::First | Telling::Last => None,
         }
     }

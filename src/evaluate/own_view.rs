@@ -64,7 +64,9 @@ impl ViewPass {
 
     /// Whether a column can be written without a fraction.
     pub(super) fn has_whole(&self, column: &str) -> bool {
-        self.schema.field_with_name(column).map_or(true, |field| !field.data_type().is_numeric() || field.data_type().is_integer())
+        self.schema
+            .field_with_name(column)
+            .map_or(true, |field| !field.data_type().is_numeric() || field.data_type().is_integer())
     }
 
     /// A short description for titles and errors.

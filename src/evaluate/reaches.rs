@@ -22,9 +22,16 @@ pub(super) enum TypedMeasure {
         columns: BTreeSet<String>,
     },
     /// The expression whose values are told apart, null not counted.
-    Distinct { sql: String, columns: BTreeSet<String> },
+    Distinct {
+        sql: String,
+        columns: BTreeSet<String>,
+    },
     /// The expression whose greatest value counts, null left out.
-    Max { sql: String, is_double: bool, columns: BTreeSet<String> },
+    Max {
+        sql: String,
+        is_double: bool,
+        columns: BTreeSet<String>,
+    },
     /// Consecutive local days or weeks.
     Streak(LocalUnit),
 }
@@ -76,7 +83,7 @@ pub(super) async fn type_measure(
 /// Doubles that are no numbers count as null.
 fn max_of(expression: &Expression) -> TypedMeasure {
     let sql = &expression.sql;
-    let is_double = expression.data_type.is_floating();
+    let is_double = expression.data_type.is_floating() || expression.data_type.is_null();
     let sql = if is_double { format!("finite_or_null(cast(({sql}) as double))") } else { sql.clone() };
     TypedMeasure::Max { sql, is_double, columns: expression.columns.clone() }
 }
@@ -84,9 +91,11 @@ fn max_of(expression: &Expression) -> TypedMeasure {
 /// Doubles skip what is not a number; wide integers are added as decimals, which do not wrap.
 fn sum_of(expression: &Expression) -> TypedMeasure {
     let sql = &expression.sql;
-    let is_double = expression.data_type.is_floating();
+    let is_double = expression.data_type.is_floating() || expression.data_type.is_null();
     let sql = match &expression.data_type {
-        kind if kind.is_floating() => format!("finite_or_zero(coalesce(cast(({sql}) as double), 0.0))"),
+        kind if kind.is_floating() || kind.is_null() => {
+            format!("finite_or_zero(coalesce(cast(({sql}) as double), 0.0))")
+        }
         DataType::Int64 | DataType::UInt64 => format!("coalesce(cast(({sql}) as decimal(38, 0)), 0)"),
         _ => format!("coalesce(({sql}), 0)"),
     };

@@ -65,9 +65,8 @@ impl ReachesPass {
             | TypedMeasure::Distinct { columns, .. }
             | TypedMeasure::Max { columns, .. } => Some(columns),
         };
-        let tells = |column: &String| {
-            self.carried.contains(column) || measured.is_some_and(|columns| columns.contains(column))
-        };
+        let tells =
+            |column: &String| self.carried.contains(column) || measured.is_some_and(|columns| columns.contains(column));
         self.rows.plain_columns().filter(tells).collect()
     }
 
@@ -178,7 +177,10 @@ impl ReachesPass {
             ("cast(null as varchar)", String::new())
         };
         let number = |instant: &str| {
-            format!("{}(arrow_cast({instant}, 'Timestamp(Microsecond, Some(\"UTC\"))'), {zone}, {project})", unit.function())
+            format!(
+                "{}(arrow_cast({instant}, 'Timestamp(Microsecond, Some(\"UTC\"))'), {zone}, {project})",
+                unit.function()
+            )
         };
         let visible = format!("select *, {subject} as \"subject.id\"\nfrom {relation}{condition}");
         tables.push(table("visible_rows", &visible));
@@ -237,9 +239,8 @@ impl ReachesPass {
             match &ladder.levels {
                 Levels::List(levels) => listed.extend(levels),
                 Levels::Every(level) if may_jump => {
-                    let steps = |value: &str| {
-                        format!("floor(round_significant(cast({value} as double) / {}))", double(*level))
-                    };
+                    let steps =
+                        |value: &str| format!("floor(round_significant(cast({value} as double) / {}))", double(*level));
                     every.insert(format!("{} > {}", steps(now), steps(before)));
                 }
                 Levels::Every(level) => {

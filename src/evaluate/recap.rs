@@ -1,6 +1,6 @@
 //! Recaps: one row per entity with every metric of a period and of the period before.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::audience::Audience;
 use super::period::Calendar;
@@ -126,7 +126,8 @@ fn clashing_names(recap: &Recap) -> Vec<Diagnostic> {
     clashes
         .map(|name| {
             let message = format!("the name `{}` is that of another metric's comparison", name.value);
-            Diagnostic::error("name-taken", message, &name.place).with_help("choose a name that does not end in `_previous`")
+            Diagnostic::error("name-taken", message, &name.place)
+                .with_help("choose a name that does not end in `_previous`")
         })
         .collect()
 }
@@ -173,10 +174,13 @@ impl RecapPlan {
     /// Everything that is bound for a period.
     pub(super) fn parameters(&self, period: &Period, as_of: Timestamp) -> Parameters {
         let first = self.first(period);
-        let last = period.end().min(as_of);
-        period_parameters(period)
-            .with(FIRST, Parameter::Instant(first))
-            .and(&pruning::parameters(&self.rows.partitions, (Some(first), last), self.rows.lookback))
+        // The end is no part of the period: at midnight, the next day's folder is not needed.
+        let last = period.end().saturating_sub(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MIN).min(as_of);
+        period_parameters(period).with(FIRST, Parameter::Instant(first)).and(&pruning::parameters(
+            &self.rows.partitions,
+            (Some(first), last),
+            self.rows.lookback,
+        ))
     }
 
     /// What templates may see beside `profile`.
@@ -190,7 +194,8 @@ impl RecapPlan {
             ("label", text()),
             ("days", Shape::scalar(ScalarKind::Number)),
         ]);
-        let metrics = Shape::object(self.metrics.iter().map(|metric| (metric.name.as_str(), self.metric_shape(metric, false))));
+        let metrics =
+            Shape::object(self.metrics.iter().map(|metric| (metric.name.as_str(), self.metric_shape(metric, false))));
         let row = self.metrics.iter().map(|metric| self.metric_shape(metric, true)).reduce(merged);
         vec![("period", period), ("metrics", metrics), ("matrix", Shape::List(Box::new(row.unwrap_or(Shape::Any))))]
     }

@@ -92,10 +92,8 @@ impl RecapPlan {
     fn matrix_tables(&self, audience: &Audience, restricted: bool) -> Vec<String> {
         let mut tables = vec![table("event_rows", &self.event_rows(audience, restricted))];
         tables.extend(self.measured_tables());
-        let mut columns = vec![
-            "\"entity.id\"".to_owned(),
-            "bool_or(\"period.index\" = 0) as \"entity.active\"".to_owned(),
-        ];
+        let mut columns =
+            vec!["\"entity.id\"".to_owned(), "bool_or(\"period.index\" = 0) as \"entity.active\"".to_owned()];
         for metric in &self.metrics {
             columns.push(pivoted(metric, 0, &metric.name));
             if self.compares {
@@ -180,8 +178,10 @@ impl RecapPlan {
 
     /// Metrics over the columns of their parts.
     fn split_query(&self, joins: &str) -> String {
-        let mut columns =
-            vec!["plain_rows.\"entity.id\" as \"entity.id\"".to_owned(), "plain_rows.\"period.index\" as \"period.index\"".to_owned()];
+        let mut columns = vec![
+            "plain_rows.\"entity.id\" as \"entity.id\"".to_owned(),
+            "plain_rows.\"period.index\" as \"period.index\"".to_owned(),
+        ];
         for metric in &self.metrics {
             let name = name(&metric.name);
             columns.push(if metric.aggregate.parts.is_empty() {

@@ -65,10 +65,15 @@ impl Rows {
         let mut conditions = self.conditions.clone();
         conditions.push(format!("{} is not null", name(&self.profile)));
         conditions.push(format!("{} <= $as_of", self.instant()));
-        let pruned = self.partitions.iter().enumerate().filter(|(_, partition)| is_of_time(partition));
-        conditions.extend(pruned.map(|(index, partition)| super::pruning::until(partition, index)));
+        conditions.extend(self.pruned());
         conditions.extend(join.restriction(&self.profile_text()));
         conditions
+    }
+
+    /// Conditions on folders that hold only rows later than `as_of`.
+    fn pruned(&self) -> impl Iterator<Item = String> {
+        let pruned = self.partitions.iter().enumerate().filter(|(_, partition)| is_of_time(partition));
+        pruned.map(|(index, partition)| super::pruning::until(partition, index))
     }
 
     /// A query for rows that no subject or no time can be told of.
@@ -76,6 +81,7 @@ impl Rows {
         let (profile, time) = (name(&self.profile), name(&self.time));
         let mut conditions = self.conditions.clone();
         conditions.push(format!("({profile} is null or {time} is null)"));
+        conditions.extend(self.pruned());
         format!(
             "select\n  count(*) filter (where {profile} is null) as null_profile_ids,\n  \
              count(*) filter (where {profile} is not null) as null_times\nfrom {}\nwhere {}",
@@ -125,7 +131,10 @@ impl Rows {
 }
 
 fn is_opaque(kind: &DataType) -> bool {
-    matches!(kind, DataType::Null | DataType::Interval(_) | DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+    matches!(
+        kind,
+        DataType::Null | DataType::Interval(_) | DataType::Binary | DataType::LargeBinary | DataType::BinaryView
+    )
 }
 
 /// Resolves the rows of a job, or everything that is wrong with them.
@@ -186,7 +195,8 @@ fn time_column(rows: &EventRows, table: Option<&Table>, place: &Place) -> Result
             Some(_) => format!("add `time:` to the table `{relation}` in milepost.yml"),
             None => "add `time:` here: it must be named when `from:` is a view".to_owned(),
         };
-        Diagnostic::error("missing-time", format!("`{relation}` does not say which column is its time"), place).with_help(help)
+        Diagnostic::error("missing-time", format!("`{relation}` does not say which column is its time"), place)
+            .with_help(help)
     })
 }
 

@@ -165,7 +165,10 @@ fn index(headings: &[Heading], mails: usize) -> String {
         "<p class=\"empty\">The mails are in this folder as .eml files.</p>".to_owned()
     } else {
         // Without its own origin a page of the file system would stay blank; scripts stay forbidden.
-        format!("<iframe name=\"mail\" title=\"The mail\" sandbox=\"allow-same-origin\" src=\"{}\"></iframe>", escaped(&first))
+        format!(
+            "<iframe name=\"mail\" title=\"The mail\" sandbox=\"allow-same-origin\" src=\"{}\"></iframe>",
+            escaped(&first)
+        )
     };
     include_str!("gallery.html").replace("{{count}}", &count).replace("{{frame}}", &frame).replace("{{list}}", &list)
 }

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::deliver::{ComposeFailure, DeliverySummary, Session, SessionParts, SourceError, Stopped};
 use crate::evaluate::{PeriodChoice, Request};
 use crate::ledger::{Lease, PendingBatch, Settlement};
-use crate::model::{Candidate, DeliveryState};
+use crate::model::{Candidate, DeliveryKey, DeliveryState};
 use crate::project::OnUnknown;
 
 use super::job_run::JobRun;
@@ -88,7 +88,8 @@ impl<'a> Mailing<'a> {
         };
         let now = Clock::System.now();
         // A request of the run that died may still be under way for as long as its timeout.
-        let settled = SignedDuration::try_from(self.run.account.capabilities().timeout).unwrap_or(UNKNOWN_ALERT) + LEASE;
+        let settled =
+            SignedDuration::try_from(self.run.account.capabilities().timeout).unwrap_or(UNKNOWN_ALERT) + LEASE;
         let in_doubt = self.run.context.ledger.recover(self.lease, now).await?;
         let old_enough = |batch: &&PendingBatch| now.duration_since(batch.batch.dispatched_at) > settled;
         let settlements: Vec<Settlement> = in_doubt
@@ -113,12 +114,12 @@ impl<'a> Mailing<'a> {
     /// The candidates of batches in doubt, evaluated as they were: at each batch's own `as_of` and period.
     async fn candidates_in_doubt(&self, pending: &[PendingBatch]) -> Result<Vec<Candidate>, RunError> {
         let mut evaluations: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
-        let mut wanted = BTreeSet::new();
+        let mut wanted: BTreeSet<&DeliveryKey> = BTreeSet::new();
         for batch in pending {
             let profiles = evaluations.entry((batch.batch.as_of, batch.batch.period.clone())).or_default();
             for delivery in &batch.deliveries {
                 profiles.insert(&delivery.key.profile_id);
-                wanted.insert(delivery.delivery_id.as_str());
+                wanted.insert(&delivery.key);
             }
         }
         let identity = self.run.context.ledger.identity();
@@ -134,9 +135,9 @@ impl<'a> Mailing<'a> {
             let warehouse = &self.run.context.workspace.warehouse;
             let mut candidates = self.run.prepared.compiled.candidates(warehouse, &request).await?;
             while let Some(chunk) = candidates.next().await {
-                found.extend(chunk?.into_iter().filter(|candidate| {
-                    wanted.contains(identity.delivery_id(&self.lease.job, &candidate.key).as_str())
-                }));
+                found.extend(
+                    chunk?.into_iter().filter(|candidate| wanted.contains(&identity.stored_key(&candidate.key))),
+                );
             }
         }
         Ok(found)

@@ -154,11 +154,13 @@ fn state_with(state: &SessionState, scope: Scope<'_>) -> Result<SessionState, Da
 fn wrong_type(expression: &Expression, role: ExpressionRole) -> Option<String> {
     let kind = &expression.data_type;
     match role {
-        ExpressionRole::Predicate if !matches!(kind, DataType::Boolean) => {
+        ExpressionRole::Predicate if !matches!(kind, DataType::Boolean | DataType::Null) => {
             Some(format!("this is {kind}, not a condition that is true or false"))
         }
-        ExpressionRole::RowNumber if !kind.is_numeric() => Some(format!("this is {kind}, not a number")),
-        ExpressionRole::RowValue if kind.is_nested() || kind.is_null() => {
+        ExpressionRole::RowNumber if !kind.is_numeric() && !kind.is_null() => {
+            Some(format!("this is {kind}, not a number"))
+        }
+        ExpressionRole::RowValue if kind.is_nested() => {
             Some(format!("this is {kind}, whose values cannot be told apart"))
         }
         ExpressionRole::Aggregate if kind.is_nested() || kind.is_null() => {
@@ -176,8 +178,10 @@ fn misplaced(snippet: &Located<String>, tree: &Expr, role: ExpressionRole, state
     let mut findings: Vec<Diagnostic> = finder
         .refused
         .iter()
-        .map(|(what, span)| Diagnostic::error("sql-misplaced", format!("{what} is not allowed here"), &at(*span))
-            .with_help("put it in a view of sql/ and read the view with `from:`"))
+        .map(|(what, span)| {
+            Diagnostic::error("sql-misplaced", format!("{what} is not allowed here"), &at(*span))
+                .with_help("put it in a view of sql/ and read the view with `from:`")
+        })
         .collect();
     if role == ExpressionRole::Aggregate {
         if finder.aggregates.is_empty() {

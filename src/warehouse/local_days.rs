@@ -6,9 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -113,10 +111,12 @@ impl ScalarUDFImpl for LocalNumber {
         for row in 0..instants.len() {
             let name = (!zones.is_null(row)).then(|| zones.value(row));
             let fallback = (!fallbacks.is_null(row)).then(|| fallbacks.value(row));
-            let zone = [name, fallback].into_iter().flatten().find_map(|name| {
-                known.entry(name).or_insert_with(|| TimeZone::get(name).ok()).clone()
-            });
-            let instant = (!instants.is_null(row)).then(|| Timestamp::from_microsecond(instants.value(row)).ok()).flatten();
+            let zone = [name, fallback]
+                .into_iter()
+                .flatten()
+                .find_map(|name| known.entry(name).or_insert_with(|| TimeZone::get(name).ok()).clone());
+            let instant =
+                (!instants.is_null(row)).then(|| Timestamp::from_microsecond(instants.value(row)).ok()).flatten();
             let day = instant.map(|instant| zone.unwrap_or(TimeZone::UTC).to_datetime(instant).date());
             numbers.append_option(day.map(|day| self.unit.number(day)));
         }

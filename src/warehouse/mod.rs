@@ -70,13 +70,8 @@ impl Warehouse {
         options: &WarehouseOptions,
     ) -> Result<(Self, Vec<Diagnostic>), WarehouseError> {
         let state = runtime::session_state(options, &runtime::runtime(options)?);
-        let mut warehouse = Self {
-            state,
-            tables: BTreeMap::new(),
-            views: Vec::new(),
-            broken: BTreeSet::new(),
-            vars: vars_of(project),
-        };
+        let mut warehouse =
+            Self { state, tables: BTreeMap::new(), views: Vec::new(), broken: BTreeSet::new(), vars: vars_of(project) };
         let mut diagnostics = warehouse.open_tables(project).await?;
         let known: BTreeSet<String> = warehouse.trial_parameters().names().map(str::to_owned).collect();
         let (views, findings) = views::arrange(project, &warehouse.state, &known, &mut warehouse.broken);
@@ -111,9 +106,9 @@ impl Warehouse {
 
     /// The parameters of views under inspection: any instants do.
     fn trial_parameters(&self) -> Parameters {
-        [AS_OF, PERIOD_START, PERIOD_END]
-            .into_iter()
-            .fold(self.vars.clone(), |parameters, name| parameters.with(name, Parameter::Instant(Timestamp::UNIX_EPOCH)))
+        [AS_OF, PERIOD_START, PERIOD_END].into_iter().fold(self.vars.clone(), |parameters, name| {
+            parameters.with(name, Parameter::Instant(Timestamp::UNIX_EPOCH))
+        })
     }
 
     async fn open_tables(&mut self, project: &Project) -> Result<Vec<Diagnostic>, WarehouseError> {
@@ -175,8 +170,7 @@ impl Warehouse {
 }
 
 fn vars_of(project: &Project) -> Parameters {
-    project
-        .vars
-        .iter()
-        .fold(Parameters::default(), |parameters, (name, value)| parameters.with(name, Parameter::Scalar(value.clone())))
+    project.vars.iter().fold(Parameters::default(), |parameters, (name, value)| {
+        parameters.with(name, Parameter::Scalar(value.clone()))
+    })
 }

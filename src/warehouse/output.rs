@@ -125,8 +125,7 @@ impl TableRows {
     }
 
     async fn write_text(mut self) -> Result<WrittenTable, WarehouseError> {
-        let mut lines: Vec<Vec<String>> =
-            vec![self.schema.fields().iter().map(|field| field.name().clone()).collect()];
+        let mut lines: Vec<Vec<String>> = vec![self.schema.fields().iter().map(|field| field.name().clone()).collect()];
         let mut rows = 0;
         while let Some(batch) = self.rows.try_next().await? {
             rows += batch.num_rows() as u64;
@@ -145,7 +144,9 @@ impl TableRows {
 fn shown(column: &arrow::array::ArrayRef, row: usize) -> String {
     match value::json(column, row) {
         Value::Null => String::new(),
-        Value::String(text) => text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect(),
+        Value::String(text) => {
+            text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+        }
         other => other.to_string(),
     }
 }
@@ -170,7 +171,9 @@ fn objects_of(batch: &RecordBatch) -> Vec<Value> {
     let schema = batch.schema();
     let object = |row| {
         let cells = schema.fields().iter().zip(batch.columns());
-        Value::Object(cells.map(|(field, column)| (field.name().clone(), value::json(column, row))).collect::<Map<_, _>>())
+        Value::Object(
+            cells.map(|(field, column)| (field.name().clone(), value::json(column, row))).collect::<Map<_, _>>(),
+        )
     };
     (0..batch.num_rows()).map(object).collect()
 }

@@ -59,7 +59,8 @@ pub(super) fn syntax_error(sql: &Located<String>, error: &ParserError) -> Diagno
 }
 
 fn position_of(sql: &Located<String>, position: &str) -> Place {
-    let mut numbers = position.split(|character: char| !character.is_ascii_digit()).filter_map(|part| part.parse().ok());
+    let mut numbers =
+        position.split(|character: char| !character.is_ascii_digit()).filter_map(|part| part.parse().ok());
     match (numbers.next(), numbers.next()) {
         (Some(line), Some(column)) => place_of(sql, (line, column), (line, column)),
         _ => sql.place.clone(),
@@ -72,9 +73,10 @@ pub(super) fn planning_errors(sql: &Located<String>, error: &DataFusionError) ->
 }
 
 fn planning_error(sql: &Located<String>, error: &DataFusionError) -> Diagnostic {
-    let place = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| {
-        place_of(sql, (span.start.line, span.start.column), (span.end.line, span.end.column))
-    });
+    let place = error
+        .diagnostic()
+        .and_then(|diagnostic| diagnostic.span)
+        .map(|span| place_of(sql, (span.start.line, span.start.column), (span.end.line, span.end.column)));
     if let DataFusionError::SchemaError(schema_error, _) = error.find_root()
         && let SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref()
     {
@@ -91,13 +93,11 @@ fn planning_error(sql: &Located<String>, error: &DataFusionError) -> Diagnostic 
 }
 
 /// The place of a name in the text, for errors that do not say where they are.
-fn first_word(sql: &Located<String>, word: &str) -> Option<Place> {
+pub(super) fn first_word(sql: &Located<String>, word: &str) -> Option<Place> {
     let raw = &sql.place.file.text[sql.place.span.clone()];
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
     raw.match_indices(word)
-        .find(|(at, _)| {
-            !raw[..*at].ends_with(is_part) && !raw[at + word.len()..].starts_with(is_part)
-        })
+        .find(|(at, _)| !raw[..*at].ends_with(is_part) && !raw[at + word.len()..].starts_with(is_part))
         .map(|(at, _)| sql.place.within(at..at + word.len()))
 }
 
@@ -126,7 +126,8 @@ mod tests {
     fn finds_positions_in_quoted_and_block_scalars() {
         let quoted = located("where: \"a = 1 and b = 2\"\n", "\"a = 1 and b = 2\"", "a = 1 and b = 2");
         assert_eq!(place_of(&quoted, (1, 11), (1, 12)).to_string(), "a.yml:1:19");
-        let block = located("where: |\n  a = 1\n    and b = 2\n", "|\n  a = 1\n    and b = 2\n", "a = 1\n  and b = 2\n");
+        let block =
+            located("where: |\n  a = 1\n    and b = 2\n", "|\n  a = 1\n    and b = 2\n", "a = 1\n  and b = 2\n");
         assert_eq!(place_of(&block, (2, 7), (2, 8)).to_string(), "a.yml:3:9");
     }
 

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::error::WarehouseError;
@@ -38,11 +42,15 @@ impl Session {
             return Err(failed(&DataFusionError::Plan("it is no single condition".to_owned())));
         };
         let schema = projection.input.schema();
-        let expression = self
-            .context
-            .state()
-            .create_physical_expr(expression.clone().unalias(), schema)
-            .map_err(|error| failed(&error))?;
+        let state = self.context.state();
+        // Some functions exist only to be simplified away, which planning a whole query would do.
+        let context = SimplifyContext::builder()
+            .with_schema(Arc::clone(schema))
+            .with_config_options(Arc::clone(state.config_options()))
+            .build();
+        let expression =
+            ExprSimplifier::new(context).simplify(expression.clone().unalias()).map_err(|error| failed(&error))?;
+        let expression = state.create_physical_expr(expression, schema).map_err(|error| failed(&error))?;
         Ok(RowCondition { what: what.to_owned(), expression })
     }
 }
@@ -56,6 +64,7 @@ impl RowCondition {
         let failed = |error: &DataFusionError| WarehouseError::from_engine(&self.what, error);
         let values = self.expression.evaluate(batch).map_err(|error| failed(&error))?;
         let values = values.into_array(batch.num_rows()).map_err(|error| failed(&error))?;
+        let values = cast(&values, &DataType::Boolean).map_err(|error| failed(&error.into()))?;
         Ok(values.as_boolean().iter().map(|value| value == Some(true)).collect())
     }
 }

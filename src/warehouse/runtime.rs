@@ -19,8 +19,7 @@ use super::functions;
 const DEFAULT_MEMORY_LIMIT_BYTES: u64 = 2_000_000_000;
 
 /// Where control groups state a process's memory limit, newest layout first.
-const CONTROL_GROUP_LIMITS: [&str; 2] =
-    ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+const CONTROL_GROUP_LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
 /// How much of the machine queries may take.
 #[derive(Clone, Debug, Default)]

@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
 use super::parameters::Parameters;
-use super::place::{place_of_span, syntax_error};
+use super::place::{first_word, place_of_span, syntax_error};
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
 
 /// The code of findings about functions that differ from run to run.
@@ -139,7 +139,12 @@ impl Inspector<'_> {
         let scalar = state.scalar_functions().get(&name);
         if scalar.is_some_and(|function| function.signature().volatility != Volatility::Immutable) {
             let help = "use $as_of, the run's logical now".to_owned();
-            self.report(NOT_REPEATABLE, format!("`{name}` differs from run to run, so a replay would too"), span, Some(help));
+            self.report(
+                NOT_REPEATABLE,
+                format!("`{name}` differs from run to run, so a replay would too"),
+                span,
+                Some(help),
+            );
         }
         let known = scalar.is_some()
             || state.aggregate_functions().contains_key(&name)
@@ -153,7 +158,12 @@ impl Inspector<'_> {
         }
         if ORDERED_AGGREGATES.contains(&name.as_str()) && function.over.is_none() && !is_ordered(function) {
             let help = format!("write `{name}(x order by y)`");
-            self.report("unordered-aggregate", format!("`{name}` needs an order by, or its result changes by chance"), span, Some(help));
+            self.report(
+                "unordered-aggregate",
+                format!("`{name}` needs an order by, or its result changes by chance"),
+                span,
+                Some(help),
+            );
         }
     }
 
@@ -174,7 +184,10 @@ impl Inspector<'_> {
             } else {
                 did_you_mean(&name, self.allowed.relations.iter().map(String::as_str))
             };
-            self.report("unknown-table", format!("there is no table or view `{name}`"), part.span, help);
+            let place = Some(part.span).filter(|span| *span != Span::empty()).map(|span| place_of_span(self.sql, span));
+            let place = place.or_else(|| first_word(self.sql, &name)).unwrap_or_else(|| self.sql.place.clone());
+            let finding = Diagnostic::error("unknown-table", format!("there is no table or view `{name}`"), &place);
+            self.diagnostics.push(finding.with_optional_help(help));
         }
         self.uses.relations.insert(name);
     }
@@ -184,10 +197,8 @@ impl Visitor for Inspector<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let changes = matches!(
-            *query.body,
-            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
-        );
+        let changes =
+            matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_));
         if changes {
             self.report("sql-not-a-select", "SQL here may only read".to_owned(), query.span(), None);
         }
@@ -200,7 +211,12 @@ impl Visitor for Inspector<'_> {
             TableFactor::Table { name, args: Some(_), .. } => {
                 let function = name.to_string().to_lowercase();
                 if !self.allowed.state.table_functions().contains_key(&function) {
-                    self.report("unknown-function", format!("there is no table function `{function}`"), name.span(), None);
+                    self.report(
+                        "unknown-function",
+                        format!("there is no table function `{function}`"),
+                        name.span(),
+                        None,
+                    );
                 }
             }
             _ => {}

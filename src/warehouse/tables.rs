@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::TimeUnit;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, DataFusionError};
@@ -10,10 +11,9 @@ use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::execution::SessionState;
 use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ScalarUDF, cast};
-use datafusion::arrow::datatypes::TimeUnit;
 use futures::TryStreamExt;
 use jiff::tz::TimeZone;
 
@@ -57,7 +57,7 @@ pub(super) async fn open(table: &Table, state: &SessionState) -> Result<Arc<dyn 
         .with_table_partition_cols(partition_columns(table));
     let inferred = options.infer_schema(state, &url).await.map_err(|error| failure(table, &error))?;
     let schema = match table.format {
-        TableFormat::Csv => ids_as_text(&inferred),
+        TableFormat::Csv => csv_schema(table, &inferred),
         TableFormat::Parquet => inferred,
     };
     let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
@@ -159,16 +159,23 @@ fn check_partition_folders(table: &Table, url: &ListingTableUrl, files: &[String
         .into())
 }
 
-/// Ids compare as text: a CSV column named `id` or ending in `_id` keeps its leading zeros.
-fn ids_as_text(schema: &SchemaRef) -> SchemaRef {
+/// What the first lines of a CSV file cannot tell. Ids compare as text: a column named `id` or ending in `_id` keeps
+/// its leading zeros. A declared time without any value is a time all the same.
+fn csv_schema(table: &Table, schema: &SchemaRef) -> SchemaRef {
+    let chronology = [&table.time, &table.received].map(|column| column.as_ref().map(|column| column.value.as_str()));
     let fields: Vec<Field> = schema
         .fields()
         .iter()
         .map(|field| {
             let name = field.name().to_lowercase();
-            let is_id = name == "id" || name.ends_with("_id");
-            let field = field.as_ref().clone();
-            if is_id { field.with_data_type(DataType::Utf8) } else { field }
+            let kind = match field.data_type() {
+                _ if name == "id" || name.ends_with("_id") => DataType::Utf8,
+                DataType::Null if chronology.contains(&Some(field.name())) => {
+                    DataType::Timestamp(TimeUnit::Microsecond, None)
+                }
+                kind => kind.clone(),
+            };
+            field.as_ref().clone().with_data_type(kind)
         })
         .collect();
     Arc::new(Schema::new(fields))

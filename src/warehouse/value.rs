@@ -20,14 +20,20 @@ pub fn json(array: &dyn Array, row: usize) -> Value {
     match array.data_type() {
         DataType::Null => Value::Null,
         DataType::Boolean => Value::Bool(array.as_boolean().value(row)),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => text(array, row).map_or(Value::Null, Value::String),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            text(array, row).map_or(Value::Null, Value::String)
+        }
         DataType::Float16 | DataType::Float32 | DataType::Float64 => number_json(number(array, row)),
         kind if kind.is_integer() || kind.is_decimal() => exact_number(&displayed(array, row)),
-        DataType::Timestamp(..) => instant(array, row).map_or(Value::Null, |instant| Value::String(instant.to_string())),
+        DataType::Timestamp(..) => {
+            instant(array, row).map_or(Value::Null, |instant| Value::String(instant.to_string()))
+        }
         DataType::Date64 => instant(array, row).map_or(Value::Null, |instant| day_text(instant)),
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
-            Value::Object(fields.iter().zip(columns).map(|(field, column)| (field.name().clone(), json(column, row))).collect())
+            Value::Object(
+                fields.iter().zip(columns).map(|(field, column)| (field.name().clone(), json(column, row))).collect(),
+            )
         }
         DataType::List(_) => list(&array.as_list::<i32>().value(row)),
         DataType::LargeList(_) => list(&array.as_list::<i64>().value(row)),

@@ -2,5 +2,6 @@
 
 mod faults;
 mod house;
+mod kills;
 mod recovery;
 mod stops;

@@ -4,4 +4,5 @@ mod checks;
 mod kinds;
 mod milestones;
 mod recaps;
+mod sources;
 pub(crate) mod world;

@@ -83,7 +83,11 @@ async fn the_same_project_from_an_s3_endpoint() {
     fs::remove_dir_all(folder.path().join("data")).expect("no local data");
     let file = folder.path().join("milepost.yml");
     let text = fs::read_to_string(&file).expect("the project file");
-    for location in ["s3://shop/cdnow/purchases/", "s3://shop/cdnow/purchases/*.parquet", "s3://shop/cdnow/purchases/purchases.parquet"] {
+    for location in [
+        "s3://shop/cdnow/purchases/",
+        "s3://shop/cdnow/purchases/*.parquet",
+        "s3://shop/cdnow/purchases/purchases.parquet",
+    ] {
         fs::write(&file, text.replace("data/purchases.parquet", &format!("\"{location}\""))).expect("a file");
         for arguments in [
             ["flags", "purchase_milestones", "--as-of", "1998-07-01T00:00:00Z"],

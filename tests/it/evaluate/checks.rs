@@ -30,17 +30,47 @@ async fn view_findings(sql: &[(&str, &str)]) -> Vec<String> {
 #[tokio::test]
 async fn views_are_checked_at_their_line_and_column() {
     for (sql, expected) in [
-        ("select user_id,\n  evnt from events", "sql/v.sql:2:3 unknown-column there is no column `evnt` here | did you mean `event`?"),
-        ("select 1 from evnts", "sql/v.sql:1:15 unknown-table there is no table or view `evnts` | did you mean `events`?"),
-        ("select\n  now() as t", "sql/v.sql:2:3 not-repeatable `now` differs from run to run, so a replay would too | use $as_of, the run's logical now"),
-        ("select current_date", "sql/v.sql:1:8 not-repeatable `current_date` differs from run to run, so a replay would too | use $as_of, the run's logical now"),
-        ("select random()", "sql/v.sql:1:8 not-repeatable `random` differs from run to run, so a replay would too | use $as_of, the run's logical now"),
+        (
+            "select user_id,\n  evnt from events",
+            "sql/v.sql:2:3 unknown-column there is no column `evnt` here | did you mean `event`?",
+        ),
+        (
+            "select 1 from evnts",
+            "sql/v.sql:1:15 unknown-table there is no table or view `evnts` | did you mean `events`?",
+        ),
+        (
+            "select\n  now() as t",
+            "sql/v.sql:2:3 not-repeatable `now` differs from run to run, so a replay would too | use $as_of, the run's logical now",
+        ),
+        (
+            "select current_date",
+            "sql/v.sql:1:8 not-repeatable `current_date` differs from run to run, so a replay would too | use $as_of, the run's logical now",
+        ),
+        (
+            "select random()",
+            "sql/v.sql:1:8 not-repeatable `random` differs from run to run, so a replay would too | use $as_of, the run's logical now",
+        ),
         ("select $as_off", "sql/v.sql:1:8 unknown-parameter there is no parameter `$as_off` | did you mean `as_of`?"),
-        ("select uper(event) from events", "sql/v.sql:1:8 unknown-function there is no function `uper` | did you mean `upper`?"),
-        ("select array_agg(event) from events", "sql/v.sql:1:8 unordered-aggregate `array_agg` needs an order by, or its result changes by chance | write `array_agg(x order by y)`"),
-        ("select 1 from 'events.csv'", "sql/v.sql:1:15 unknown-table there is no table or view `events.csv` | declare the files under `tables:` in milepost.yml and name the table here"),
-        ("select 1 from \"s3://a/b.parquet\"", "sql/v.sql:1:15 unknown-table there is no table or view `s3://a/b.parquet` | declare the files under `tables:` in milepost.yml and name the table here"),
-        ("select 1 from information_schema.tables", "sql/v.sql:1:15 unknown-table `information_schema.tables` is not a declared table | name a table of milepost.yml or a view of sql/"),
+        (
+            "select uper(event) from events",
+            "sql/v.sql:1:8 unknown-function there is no function `uper` | did you mean `upper`?",
+        ),
+        (
+            "select array_agg(event) from events",
+            "sql/v.sql:1:8 unordered-aggregate `array_agg` needs an order by, or its result changes by chance | write `array_agg(x order by y)`",
+        ),
+        (
+            "select 1 from 'events.csv'",
+            "sql/v.sql:1:16 unknown-table there is no table or view `events.csv` | declare the files under `tables:` in milepost.yml and name the table here",
+        ),
+        (
+            "select 1 from \"s3://a/b.parquet\"",
+            "sql/v.sql:1:15 unknown-table there is no table or view `s3://a/b.parquet` | declare the files under `tables:` in milepost.yml and name the table here",
+        ),
+        (
+            "select 1 from information_schema.tables",
+            "sql/v.sql:1:15 unknown-table `information_schema.tables` is not a declared table | name a table of milepost.yml or a view of sql/",
+        ),
     ] {
         assert_eq!(view_findings(&[("sql/v.sql", sql)]).await, [expected], "{sql}");
     }
@@ -97,14 +127,20 @@ async fn tables_are_checked_where_they_are_declared() {
         let files = [&FILES[..3], &[("milepost.yml", project.as_str())]].concat();
         let (_, findings) = World::survey_of(&files).await;
         let lines: Vec<String> = findings.iter().map(line).collect();
-        assert!(lines.len() == 1 && lines[0].contains(expected) && lines[0].starts_with("milepost.yml:5:"), "{table}: {lines:?}");
+        assert!(
+            lines.len() == 1 && lines[0].contains(expected) && lines[0].starts_with("milepost.yml:5:"),
+            "{table}: {lines:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn snippets_are_checked_at_their_place_and_cannot_leave_it() {
     for (milestone, expected) in [
-        ("where: \"wrds > 1\", reaches: 1", "jobs/j.yml:6:25 unknown-column there is no column `wrds` here | did you mean `words`?"),
+        (
+            "where: \"wrds > 1\", reaches: 1",
+            "jobs/j.yml:6:23 unknown-column there is no column `wrds` here | did you mean `words`?",
+        ),
         ("where: \"words + 1\", reaches: 1", "wrong-type this is Int64, not a condition that is true or false"),
         ("where: \"true) or (true\", reaches: 1", "sql-syntax this SQL cannot be read"),
         ("where: \"words > 1; drop table events\", reaches: 1", "sql-syntax this SQL cannot be read"),
@@ -113,7 +149,10 @@ async fn snippets_are_checked_at_their_place_and_cannot_leave_it() {
         ("where: \"row_number() over () = 1\", reaches: 1", "sql-misplaced a window function is not allowed here"),
         ("where: \"happened_at < now()\", reaches: 1", "not-repeatable `now` differs from run to run"),
         ("measure: sum(event), reaches: 1", "wrong-type this is Utf8, not a number"),
-        ("event_column: evnt, event: x, reaches: 1", "unknown-column `events` has no column `evnt` | did you mean `event`?"),
+        (
+            "event_column: evnt, event: x, reaches: 1",
+            "unknown-column `events` has no column `evnt` | did you mean `event`?",
+        ),
         ("from: evnts, reaches: 1", "unknown-table there is no table or view `evnts` | did you mean `events`?"),
         ("profile: usr_id, reaches: 1", "unknown-column `events` has no column `usr_id` | did you mean `user_id`?"),
         ("from: people, reaches: 1", "missing-time `people` does not say which column is its time"),
@@ -161,8 +200,8 @@ recap:
         [
             "jobs/j.yml:3:11 unknown-table there is no table or view `peple` | did you mean `people`?",
             "jobs/j.yml:8:36 unknown-column there is no column `wrds` here | did you mean `words`?",
-            "jobs/j.yml:9:27 sql-misplaced a metric needs an aggregate | wrap the column, such as `sum(x)` or `max(x)`",
-            "jobs/j.yml:10:29 wrong-type this is List(Int64), not a number; a metric is a number, text, boolean or time",
+            "jobs/j.yml:9:28 sql-misplaced a metric needs an aggregate | wrap the column, such as `sum(x)` or `max(x)`",
+            "jobs/j.yml:10:30 wrong-type this is List(Int64); a metric is a number, text, boolean or time",
         ]
     );
 }

@@ -69,11 +69,16 @@ async fn distinct_values_count_once_and_nulls_never() {
         ("ann", "e", "01-04", "w2", "1"),
         ("bob", "e", "01-05", "w1", "1"),
     ]);
-    let world = world("  - {name: spaces, event: e, measure: count(distinct workspace), reaches: [1, 2]}\n", &rows).await;
+    let world =
+        world("  - {name: spaces, event: e, measure: count(distinct workspace), reaches: [1, 2]}\n", &rows).await;
     let (candidates, _) = world.candidates("marks", &at(NOON)).await;
     assert_eq!(
         short(&candidates),
-        ["ann spaces:1 2026-01-01T10:00:00Z 2", "ann spaces:2 2026-01-04T10:00:00Z 2", "bob spaces:1 2026-01-05T10:00:00Z 1"]
+        [
+            "ann spaces:1 2026-01-01T10:00:00Z 2",
+            "ann spaces:2 2026-01-04T10:00:00Z 2",
+            "bob spaces:1 2026-01-05T10:00:00Z 1"
+        ]
     );
 }
 
@@ -98,7 +103,8 @@ async fn the_greatest_value_counts() {
 #[tokio::test]
 async fn standings_are_told_below_the_first_level() {
     let rows = events(&[("ann", "e", "01-01", "w", "1"), ("ann", "e", "01-02", "w", "1")]);
-    let world = world("  - {name: edits, event: e, reaches: [5, 10]}\n  - {name: more, event: e, every: 2}\n", &rows).await;
+    let world =
+        world("  - {name: edits, event: e, reaches: [5, 10]}\n  - {name: more, event: e, every: 2}\n", &rows).await;
     let flags = world.flags("marks", &at(NOON), FlagColumns::All).await;
     assert_eq!(flags[0], "ann,edits,5,false,,2");
     let job = world.compile("marks").await;
@@ -107,7 +113,12 @@ async fn standings_are_told_below_the_first_level() {
     let standings = job.standings(&world.warehouse, &request).await.expect("standings");
     let lines: Vec<String> = standings
         .iter()
-        .map(|standing| format!("{} {} {} {} {}", standing.profile_id, standing.milestone, standing.value, standing.next, standing.progress))
+        .map(|standing| {
+            format!(
+                "{} {} {} {} {}",
+                standing.profile_id, standing.milestone, standing.value, standing.next, standing.progress
+            )
+        })
         .collect();
     assert_eq!(
         lines,
@@ -154,7 +165,11 @@ async fn streaks_follow_the_day_of_the_profile() {
     assert_eq!(tally.unknown_zones, 2, "bob has none, cyd's does not exist");
     let (later, _) = world.candidates("marks", &at("2026-01-09T08:00:00Z")).await;
     let milestone = &later[0].context["milestone"];
-    assert_eq!((&milestone["value"], &milestone["next"]), (&json!(0), &json!({"level": 2, "remaining": 2})), "it has ended");
+    assert_eq!(
+        (&milestone["value"], &milestone["next"]),
+        (&json!(0), &json!({"level": 2, "remaining": 2})),
+        "it has ended"
+    );
     let flags = world.flags("marks", &at(NOON), FlagColumns::Reached).await;
     assert_eq!(flags[2], "bob,days,2,true,2026-01-05T11:00:00Z,0", "one row per level: of several streaks the latest");
 }
@@ -188,11 +203,19 @@ async fn nudges_wait_and_are_cancelled() {
         ("dan", "poll_sent", "01-20", "w", "1"),
     ]);
     let nudge = "  - {name: no_poll_yet, event: signed_up, without: poll_sent, after: 3 days}\n";
-    let world = world(&format!("{nudge}{}", nudge.replace("no_poll_yet", "still_no_poll").replace("3 days", "9 days")), &rows).await;
+    let world =
+        world(&format!("{nudge}{}", nudge.replace("no_poll_yet", "still_no_poll").replace("3 days", "9 days")), &rows)
+            .await;
     for (as_of, expected) in [
         ("2026-01-04T09:59:59Z", vec![]),
-        ("2026-01-04T10:00:00Z", vec!["ann no_poll_yet 2026-01-04T10:00:00Z 3", "cyd no_poll_yet 2026-01-04T10:00:00Z 3"]),
-        ("2026-01-21T00:00:00Z", vec!["ann no_poll_yet 2026-01-04T10:00:00Z 19", "ann still_no_poll 2026-01-10T10:00:00Z 19"]),
+        (
+            "2026-01-04T10:00:00Z",
+            vec!["ann no_poll_yet 2026-01-04T10:00:00Z 3", "cyd no_poll_yet 2026-01-04T10:00:00Z 3"],
+        ),
+        (
+            "2026-01-21T00:00:00Z",
+            vec!["ann no_poll_yet 2026-01-04T10:00:00Z 19", "ann still_no_poll 2026-01-10T10:00:00Z 19"],
+        ),
     ] {
         let (candidates, _) = world.candidates("marks", &at(as_of)).await;
         assert_eq!(short(&candidates), expected, "{as_of}");
@@ -274,7 +297,14 @@ async fn entities_are_measured_once_and_mailed_to_each_recipient() {
     let (candidates, _) = world.candidates("marks", &only).await;
     assert_eq!(candidates.iter().map(|one| one.key.occasion.as_str()).collect::<Vec<_>>(), ["team:1/a1", "team:2/a1"]);
     let flags = world.flags("marks", &at(NOON), FlagColumns::All).await;
-    assert_eq!(flags[..3], ["ann,a1,team,1,true,2026-01-01T10:00:00Z,2", "ann,a1,team,2,true,2026-01-02T10:00:00Z,2", "ann,a1,team,5,false,,2"]);
+    assert_eq!(
+        flags[..3],
+        [
+            "ann,a1,team,1,true,2026-01-01T10:00:00Z,2",
+            "ann,a1,team,2,true,2026-01-02T10:00:00Z,2",
+            "ann,a1,team,5,false,,2"
+        ]
+    );
     assert!(flags.contains(&"ann,,own,1,true,2026-01-02T10:00:00Z,1".to_owned()), "{flags:?}");
 }
 

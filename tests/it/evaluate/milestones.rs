@@ -55,7 +55,9 @@ async fn world(milestones: &str, events: &str) -> World {
 fn days(person: &str, words: &[&str]) -> String {
     let row = |(day, words): (usize, &&str)| {
         let day = day + 1;
-        format!("{person},edited,2026-01-{day:02}T10:00:00Z,2026-01-{day:02}T10:00:01Z,{person}{day},{words},{words}.0\n")
+        format!(
+            "{person},edited,2026-01-{day:02}T10:00:00Z,2026-01-{day:02}T10:00:01Z,{person}{day},{words},{words}.0\n"
+        )
     };
     words.iter().enumerate().map(row).collect()
 }
@@ -102,7 +104,10 @@ async fn the_context_holds_what_templates_show() {
 async fn the_last_level_has_no_next_one() {
     let world = world("  - {name: edits, event: edited, reaches: 2}\n", &days("ann", &["1", "1"])).await;
     let (candidates, _) = world.candidates("marks", &at(NOON)).await;
-    assert_eq!((&candidates[0].context["milestone"]["next"], &candidates[0].context["milestone"]["progress"]), (&json!(null), &json!(1)));
+    assert_eq!(
+        (&candidates[0].context["milestone"]["next"], &candidates[0].context["milestone"]["progress"]),
+        (&json!(null), &json!(1))
+    );
 }
 
 #[tokio::test]
@@ -110,14 +115,17 @@ async fn suppressions_match_by_address_and_by_profile() {
     let events = days("ann", &["1"]) + &days("bob", &["1"]) + &days("cyd", &["1"]);
     let world = world("  - {name: edits, event: edited, reaches: 1}\n", &events).await;
     let (candidates, _) = world.candidates("marks", &at(NOON)).await;
-    let reasons: Vec<_> = candidates.iter().map(|candidate| candidate.suppressed.as_ref().map(|found| found.reason.as_str())).collect();
+    let reasons: Vec<_> =
+        candidates.iter().map(|candidate| candidate.suppressed.as_ref().map(|found| found.reason.as_str())).collect();
     assert_eq!(reasons, [None, Some("unsubscribed"), Some("bounce")]);
 }
 
 #[tokio::test]
 async fn rows_later_than_as_of_are_invisible() {
     let world = world("  - {name: edits, event: edited, reaches: [1, 2, 3]}\n", &days("ann", &["1"; 5])).await;
-    for (as_of, expected) in [("2026-01-02T09:59:59Z", 1), ("2026-01-02T10:00:00Z", 2), ("2025-01-01T00:00:00Z", 0), (NOON, 3)] {
+    for (as_of, expected) in
+        [("2026-01-02T09:59:59Z", 1), ("2026-01-02T10:00:00Z", 2), ("2025-01-01T00:00:00Z", 0), (NOON, 3)]
+    {
         let (candidates, _) = world.candidates("marks", &at(as_of)).await;
         assert_eq!(candidates.len(), expected, "as of {as_of}");
         let value = candidates.first().map(|candidate| candidate.context["milestone"]["value"].clone());
@@ -186,7 +194,8 @@ ann,edited,2026-01-01T10:00:00Z,,,30,1
 ";
     let world = world("  - {name: edits, event: edited, reaches: [1, 2, 3, 4]}\n", events).await;
     let (candidates, _) = world.candidates("marks", &at(NOON)).await;
-    let words: Vec<_> = candidates.iter().map(|candidate| candidate.context["milestone"]["event"]["words"].clone()).collect();
+    let words: Vec<_> =
+        candidates.iter().map(|candidate| candidate.context["milestone"]["event"]["words"].clone()).collect();
     assert_eq!(words, [json!(10), json!(20), json!(30), json!(40)]);
 }
 
@@ -198,7 +207,10 @@ async fn doubles_are_rounded_before_they_meet_a_level() {
     )
     .await;
     let (candidates, _) = world.candidates("marks", &at(NOON)).await;
-    assert_eq!(short(&candidates), ["ann spent:0.3 2026-01-02T10:00:00Z 0.6", "ann spent:0.6 2026-01-03T10:00:00Z 0.6"]);
+    assert_eq!(
+        short(&candidates),
+        ["ann spent:0.3 2026-01-02T10:00:00Z 0.6", "ann spent:0.6 2026-01-03T10:00:00Z 0.6"]
+    );
 }
 
 #[tokio::test]
@@ -216,7 +228,8 @@ async fn every_multiple_and_a_huge_jump() {
 #[tokio::test]
 async fn wide_integers_do_not_wrap() {
     let events = days("ann", &["9223372036854775807", "9223372036854775807"]);
-    let world = world("  - {name: words, event: edited, measure: sum(words), reaches: 9300000000000000000}\n", &events).await;
+    let world =
+        world("  - {name: words, event: edited, measure: sum(words), reaches: 9300000000000000000}\n", &events).await;
     let (candidates, _) = world.candidates("marks", &at(NOON)).await;
     assert_eq!(candidates.len(), 1);
     assert_eq!(candidates[0].reached_at.to_string(), "2026-01-02T10:00:00Z");
@@ -268,7 +281,10 @@ async fn flags_long_all_and_wide() {
     );
     let all = world.flags("marks", &at(NOON), FlagColumns::All).await;
     assert_eq!(all.len(), 9, "three people, three levels: {all:#?}");
-    assert!(all.contains(&"cyd,words,5,false,,0.0".to_owned()) && all.contains(&"bob,edits,3,false,,1.0".to_owned()), "{all:#?}");
+    assert!(
+        all.contains(&"cyd,words,5,false,,0.0".to_owned()) && all.contains(&"bob,edits,3,false,,1.0".to_owned()),
+        "{all:#?}"
+    );
     let wide = world.flags("marks", &at(NOON), FlagColumns::Wide).await;
     assert_eq!(
         wide,
