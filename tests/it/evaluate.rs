@@ -3,6 +3,7 @@
 mod checks;
 mod kinds;
 mod milestones;
+mod oracle;
 mod recaps;
 mod sources;
 pub(crate) mod world;
