@@ -1,6 +1,7 @@
 //! Given rows, expected flags, metrics and candidates.
 
 mod checks;
+mod history;
 mod kinds;
 mod milestones;
 mod oracle;

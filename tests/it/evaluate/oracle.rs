@@ -86,11 +86,13 @@ fn rows(seed: u64) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for number in 0..count {
         // Few different instants make ties; some lie after as_of, some at the edge of a local day.
-        let hours = (chance.below(24 * 24) / [1, 6, 24][chance.below(3) as usize]) * [1, 6, 24][chance.below(3) as usize];
+        let hours =
+            (chance.below(24 * 24) / [1, 6, 24][chance.below(3) as usize]) * [1, 6, 24][chance.below(3) as usize];
         let hours = i64::try_from(hours % (24 * 24)).expect("few");
         let years = if chance.below(9) == 0 { 8766 * i64::try_from(1 + chance.below(3)).expect("few") } else { 0 };
         let happened_at = base + SignedDuration::from_hours(hours - years);
-        let landed_at = happened_at + SignedDuration::from_secs(i64::try_from(chance.below(9999) * 40 + number).expect("few"));
+        let landed_at =
+            happened_at + SignedDuration::from_secs(i64::try_from(chance.below(9999) * 40 + number).expect("few"));
         let maybe = |present: bool, value: i64| present.then_some(value);
         let number = |chance: &mut Chance| i64::try_from(chance.below(12)).expect("few") - 3;
         let (x, y) = (number(chance), number(chance));
@@ -151,7 +153,9 @@ impl Oracle {
         }
         kept.extend(first.into_values().cloned());
         // Nulls come last.
-        kept.sort_by_key(|row| (row.happened_at, row.message.is_none(), row.message.clone(), row.landed_at, row.x.is_none(), row.x));
+        kept.sort_by_key(|row| {
+            (row.happened_at, row.message.is_none(), row.message.clone(), row.landed_at, row.x.is_none(), row.x)
+        });
         kept
     }
 
@@ -174,7 +178,8 @@ impl Oracle {
     fn measures(&mut self) {
         let rows = self.of(&["e"]);
         let every = |step: f64| (1..200).map(|times| step * f64::from(times)).collect::<Vec<_>>();
-        let counted: Vec<_> = rows.iter().zip(1_u32..).map(|(row, count)| (row.happened_at, f64::from(count))).collect();
+        let counted: Vec<_> =
+            rows.iter().zip(1_u32..).map(|(row, count)| (row.happened_at, f64::from(count))).collect();
         self.climb("counted", &[1.0, 2.0, 5.0, 9.0], &counted, json!(0));
         self.climb("fourths", &every(4.0), &counted, json!(0));
         let total = |field: fn(&Row) -> Option<i64>, unit: f64| {
@@ -282,7 +287,13 @@ async fn sql_agrees_with_plain_rust() {
         oracles.insert(id, oracle);
     }
     let template = ("jobs/t.html", "<p>{{ unsubscribe_url }} {{ postal_address }}</p>");
-    let files = [("milepost.yml", PROJECT), ("events.csv", &events), ("people.csv", &people), ("jobs/marks.yml", JOB), template];
+    let files = [
+        ("milepost.yml", PROJECT),
+        ("events.csv", &events),
+        ("people.csv", &people),
+        ("jobs/marks.yml", JOB),
+        template,
+    ];
     let world = World::of(&files).await;
 
     let (candidates, tally) = world.candidates("marks", &at(AS_OF)).await;
@@ -290,7 +301,8 @@ async fn sql_agrees_with_plain_rust() {
     for candidate in candidates {
         let milestone = &candidate.context["milestone"];
         let seen = (candidate.reached_at, milestone["value"].clone(), milestone["next"].clone());
-        let before = found.get_mut(&candidate.key.profile_id).expect("a person").insert(candidate.key.occasion.clone(), seen);
+        let before =
+            found.get_mut(&candidate.key.profile_id).expect("a person").insert(candidate.key.occasion.clone(), seen);
         assert!(before.is_none(), "{:?} twice", candidate.key);
     }
     for (id, oracle) in &oracles {
