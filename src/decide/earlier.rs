@@ -1,7 +1,7 @@
-//! The keys to ask the ledger for, so that what was mailed under a milestone's earlier name stays known.
+//! What to ask the ledger for, so that what was mailed under a milestone's earlier name or another first day stays known.
 
-use super::Rules;
-use crate::ledger::Recorded;
+use super::{Rules, anchors};
+use crate::ledger::{AnchorStem, Anchored, Recorded};
 use crate::model::{Candidate, DeliveryKey};
 
 /// The keys of a chunk of candidates, and whose each of them is.
@@ -10,6 +10,8 @@ pub struct Lookup {
     keys: Vec<DeliveryKey>,
     candidate_of_earlier: Vec<usize>,
     candidates: usize,
+    stems: Vec<AnchorStem>,
+    candidate_of_stem: Vec<usize>,
 }
 
 impl Lookup {
@@ -26,13 +28,42 @@ impl Lookup {
                 candidate_of_earlier.push(place);
             }
         }
-        Self { keys, candidate_of_earlier, candidates: candidates.len() }
+        let (mut stems, mut candidate_of_stem) = (Vec::new(), Vec::new());
+        for (place, candidate) in candidates.iter().enumerate() {
+            stems.extend(anchors::stems(rules, candidate));
+            candidate_of_stem.resize(stems.len(), place);
+        }
+        Self { keys, candidate_of_earlier, candidates: candidates.len(), stems, candidate_of_stem }
     }
 
     /// What to ask [`crate::ledger::Ledger::recorded`] for.
     #[must_use]
     pub fn keys(&self) -> &[DeliveryKey] {
         &self.keys
+    }
+
+    /// What to ask [`crate::ledger::LedgerAdministration::anchored`] for.
+    #[must_use]
+    pub fn stems(&self) -> &[AnchorStem] {
+        &self.stems
+    }
+
+    /// The answers of [`Lookup::merge`], with what is known under another first day.
+    #[must_use]
+    pub fn merge_anchored(
+        &self,
+        rules: &Rules,
+        candidates: &[Candidate],
+        mut answers: Vec<Option<Recorded>>,
+        anchored: &[Vec<Anchored>],
+    ) -> Vec<Option<Recorded>> {
+        for (place, rows) in self.candidate_of_stem.iter().zip(anchored) {
+            let is_known = answers[*place].as_ref().is_some_and(|recorded| recorded.state.is_known());
+            if let Some(same) = anchors::same(rules, &candidates[*place], rows).filter(|_| !is_known) {
+                answers[*place] = Some(same.recorded.clone());
+            }
+        }
+        answers
     }
 
     /// One answer per candidate: its own, unless only an earlier name's makes it known.

@@ -3,6 +3,7 @@
 //! Guarantees: every candidate gets exactly one [`Decision`], the first that applies in the order of its variants.
 //! Never: looks at more than the chunk it is given, so all levels of one profile's milestone must stand in one chunk.
 
+mod anchors;
 mod earlier;
 mod guard;
 mod rules;
@@ -71,7 +72,9 @@ pub fn decide(rules: &Rules, candidates: &[Candidate], recorded: &[Option<Record
         .collect();
     let highest = highest_levels(rules, candidates, &standings);
     let judged = candidates.iter().zip(standings);
-    judged.map(|(candidate, standing)| judge(rules, candidate, standing, &highest)).collect()
+    let mut decided = judged.map(|(candidate, standing)| judge(rules, candidate, standing, &highest)).collect::<Vec<_>>();
+    anchors::settle_repeated(rules, candidates, &mut decided);
+    decided
 }
 
 /// How a candidate stands before others of its ladder are looked at.
@@ -138,15 +141,17 @@ fn presentable(reason: &str) -> String {
     if fits { reason.to_owned() } else { "suppressed".to_owned() }
 }
 
-/// Part, profile and entity: levels of the same three stand on one ladder.
-type Ladder<'a> = (usize, &'a str, Option<&'a str>);
+/// Part, profile, and what of an occasion follows its level (a streak's first day, an entity): levels of the same three
+/// stand on one ladder.
+type Ladder<'a> = (usize, &'a str, &'a str);
 type HighestLevels<'a> = HashMap<Ladder<'a>, Level>;
 
 fn ladder<'a>(rules: &Rules, candidate: &'a Candidate) -> Option<(Ladder<'a>, Level)> {
     let highest_only = rules.parts.get(candidate.part).is_some_and(|part| part.highest_only);
     let level = candidate.level().filter(|_| highest_only)?;
-    let entity = candidate.key.occasion.split_once('/').map(|(_, entity)| entity);
-    Some(((candidate.part, &candidate.key.profile_id, entity), level))
+    let occasion = &candidate.key.occasion;
+    let end_of_level = occasion.find(['@', '/']).unwrap_or(occasion.len());
+    Some(((candidate.part, &candidate.key.profile_id, &occasion[end_of_level..]), level))
 }
 
 /// The highest level of each ladder that is mailed about or was: baselined and skipped levels take no one's place.

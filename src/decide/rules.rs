@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::ledger::Lease;
 use crate::model::{Candidate, Level};
-use crate::project::{Job, JobKind, Levels, Milestone, MilestoneSource, SendLevels, Start};
+use crate::project::{Job, JobKind, Levels, Measure, Milestone, MilestoneSource, MomentKind, SendLevels, Start};
 
 /// One milestone of the job, or the recap.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Part {
     pub highest_only: bool,
     /// Whether `start: {since: ...}` needs the ledger: an own view may come without `reached_at`.
     pub own_view: bool,
+    /// Streaks and silences: how near to each other two of them are still the same one.
+    pub anchor_slack: Option<SignedDuration>,
 }
 
 /// The rules of one run of one job.
@@ -52,6 +54,7 @@ impl Rules {
                 levels: Vec::new(),
                 highest_only: false,
                 own_view: false,
+                anchor_slack: None,
             }],
         };
         Self { start: job.start, starts: lease.starts.clone(), as_of, wall, mail_within: job.mail_within, parts }
@@ -69,17 +72,30 @@ impl Rules {
 
 impl Part {
     fn of(milestone: &Milestone) -> Self {
-        let (levels, highest_only, own_view) = match &milestone.source {
+        let mut part = Self {
+            name: milestone.name.value.clone(),
+            aliases: milestone.aliases.clone(),
+            levels: Vec::new(),
+            highest_only: false,
+            own_view: false,
+            anchor_slack: None,
+        };
+        // Late rows may move a first day by the table's lookback, another zone by a day.
+        let slack = milestone.lookback.saturating_add(SignedDuration::from_hours(24));
+        match &milestone.source {
             MilestoneSource::Reaches(reaches) => {
-                let levels = match &reaches.levels {
-                    Levels::List(levels) => levels.clone(),
-                    Levels::Every(_) => Vec::new(),
-                };
-                (levels, reaches.send == SendLevels::Highest, false)
+                if let Levels::List(levels) = &reaches.levels {
+                    part.levels.clone_from(levels);
+                }
+                part.highest_only = reaches.send == SendLevels::Highest;
+                part.anchor_slack = matches!(reaches.measure, Measure::Streak(_)).then_some(slack);
+            }
+            MilestoneSource::Moment(moment) => {
+                part.anchor_slack = matches!(moment.kind, MomentKind::Inactive(_)).then_some(slack);
             }
             // Levels of an own view are its author's: nothing says that one takes another's place.
-            MilestoneSource::View(_) => (Vec::new(), false, true),
-        };
-        Self { name: milestone.name.value.clone(), aliases: milestone.aliases.clone(), levels, highest_only, own_view }
+            MilestoneSource::View(_) => part.own_view = true,
+        }
+        part
     }
 }

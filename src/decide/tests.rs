@@ -21,6 +21,7 @@ fn part(name: &str, levels: &[f64]) -> Part {
         levels: levels.iter().filter_map(|level| Level::new(*level)).collect(),
         highest_only: true,
         own_view: false,
+        anchor_slack: None,
     }
 }
 

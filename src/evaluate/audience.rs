@@ -5,12 +5,13 @@ use serde_json::{Map, Value};
 use super::columns;
 use super::error::EvaluateError;
 use super::sql::{PROFILES, as_text, name, table};
+use super::subject::ZONE_COLUMN;
 use crate::model::Suppression;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::model::shape::{ScalarKind, Shape};
-use crate::project::{Job, Project};
+use crate::project::{Entity, Job, JobKind, Project};
 use crate::warehouse::arrow::array::RecordBatch;
-use crate::warehouse::arrow::datatypes::{DataType, SchemaRef};
+use crate::warehouse::arrow::datatypes::SchemaRef;
 use crate::warehouse::{Session, Warehouse, value};
 
 /// Every audience column reaches templates under this prefix.
@@ -62,18 +63,27 @@ pub(super) async fn resolve(
         findings.extend(columns::missing(&column, relation, &schema));
     }
     if let Ok(field) = schema.field_with_name("email")
-        && !is_text(field.data_type())
+        && !columns::is_text(field.data_type())
     {
         let message = format!("column `email` of the audience `{relation}` is {}, not text", field.data_type());
         findings.push(Diagnostic::error("wrong-type", message, &job.audience.place));
     }
     let entity = job.recap().and_then(super::recap::entity);
-    findings.extend(entity.and_then(|entity| columns::missing(&entity.audience, relation, &schema)));
+    let entities = entity.iter().copied().chain(milestone_entities(job));
+    findings.extend(entities.filter_map(|entity| columns::missing(&entity.audience, relation, &schema)));
     if !findings.is_empty() {
         return Err(findings);
     }
     let entity = entity.map(|entity| entity.audience.value.clone());
     Ok(Audience { relation: relation.clone(), schema, entity, suppressed })
+}
+
+fn milestone_entities(job: &Job) -> impl Iterator<Item = &Entity> {
+    let milestones = match &job.kind {
+        JobKind::Milestones(milestones) => milestones.as_slice(),
+        JobKind::Recap(_) => &[],
+    };
+    milestones.iter().filter_map(|milestone| milestone.entity.as_ref())
 }
 
 async fn resolve_suppressed(
@@ -95,15 +105,30 @@ async fn resolve_suppressed(
     })
 }
 
-fn is_text(kind: &DataType) -> bool {
-    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null)
-        || matches!(kind, DataType::Dictionary(_, value) if is_text(value))
-}
-
 impl Audience {
     /// The columns of the audience.
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// The same rows, one per profile and this entity; `None`: one per profile.
+    pub(super) fn of_entity(&self, entity: Option<&String>) -> Self {
+        Self { entity: entity.cloned(), ..self.clone() }
+    }
+
+    /// Whether there is such a column.
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.schema.field_with_name(column).is_ok()
+    }
+
+    /// A query for the zones of the audience: `zone` as text, and `rows`.
+    pub(super) fn zones_sql(&self, restricted: bool) -> String {
+        let zone = as_text(&name(ZONE_COLUMN));
+        format!(
+            "select {zone} as zone, count(*) as rows\nfrom {}\nwhere {}\ngroup by {zone}",
+            name(&self.relation),
+            self.conditions(restricted, ""),
+        )
     }
 
     /// What a template may know of `profile`.
@@ -190,6 +215,16 @@ impl Audience {
         format!("select count(*) as rows\nfrom {}\nwhere \"profile_id\" is null{entity}", name(&self.relation))
     }
 
+    /// How many rows say no zone that exists.
+    pub(super) async fn count_unknown_zones(&self, session: &Session, restricted: bool) -> Result<u64, EvaluateError> {
+        let batches = session.rows("counting the zones of the audience", &self.zones_sql(restricted)).await?;
+        let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
+        let unknown = rows.filter(|(batch, row)| {
+            value::text(batch.column(0), *row).is_none_or(|zone| jiff::tz::TimeZone::get(&zone).is_err())
+        });
+        Ok(unknown.filter_map(|(batch, row)| value::text(batch.column(1), row)?.parse::<u64>().ok()).sum())
+    }
+
     /// Refuses an audience with several rows for one id.
     pub(super) async fn check_unique(&self, session: &Session, restricted: bool) -> Result<(), EvaluateError> {
         let batches = session.rows("counting the audience", &self.duplicates_sql(restricted)).await?;
@@ -229,6 +264,8 @@ pub(super) struct AudienceRow {
     pub(super) profile: Map<String, Value>,
     pub(super) address: Option<String>,
     pub(super) suppressed: Option<Suppression>,
+    /// The row as the audience has it, where an `only_if` asks for it.
+    pub(super) columns: Option<RecordBatch>,
 }
 
 /// Reads audience columns out of joined rows.
@@ -236,7 +273,10 @@ pub(super) struct AudienceRow {
 pub(super) struct AudienceReader {
     id: usize,
     suppressed: usize,
+    entity: Option<usize>,
     columns: Vec<(String, usize)>,
+    /// Where the columns that an `only_if` may ask for are, in its order.
+    kept: Option<Vec<usize>>,
 }
 
 impl AudienceReader {
@@ -250,8 +290,25 @@ impl AudienceReader {
         Some(Self {
             id: schema.index_of("audience_id").ok()?,
             suppressed: schema.index_of("suppressed").ok()?,
+            entity: schema.index_of("entity_id").ok(),
             columns: columns.collect(),
+            kept: None,
         })
+    }
+
+    /// Also keeps the columns of the audience as they are.
+    pub(super) fn keeping_columns(mut self, names: &[&str]) -> Self {
+        let place = |name: &&str| match *name {
+            "profile_id" => Some(self.id),
+            other => self.columns.iter().find(|(column, _)| column == other).map(|(_, index)| *index),
+        };
+        self.kept = names.iter().map(place).collect();
+        self
+    }
+
+    /// The entity's id; `None` where there is none.
+    pub(super) fn entity(&self, batch: &RecordBatch, row: usize) -> Option<String> {
+        value::text(batch.column(self.entity?), row)
     }
 
     /// The profile's id; `None` where the join found no audience row.
@@ -270,6 +327,7 @@ impl AudienceReader {
         let suppressed = value::text(batch.column(self.suppressed), row).map(|reason| Suppression { reason });
         let address = self.columns.iter().find(|(column, _)| column == "email");
         let address = address.and_then(|(_, index)| value::text(batch.column(*index), row));
-        Some(AudienceRow { profile, address, suppressed })
+        let columns = self.kept.as_ref().and_then(|kept| batch.project(kept).ok()).map(|batch| batch.slice(row, 1));
+        Some(AudienceRow { profile, address, suppressed, columns })
     }
 }

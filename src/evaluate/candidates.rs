@@ -11,13 +11,13 @@ use futures::{Stream, StreamExt, stream};
 use super::error::EvaluateError;
 use super::flag_reader::{FlagReader, add_nulls};
 use super::found::ProfileFound;
-use super::reaches::Keep;
 use super::recap::RecapPlan;
 use super::recap_reader::RecapReader;
 use super::request::{Request, Tally};
+use super::subject::Keep;
 use super::{CompiledJob, Plan, parameters};
 use crate::model::{Candidate, Period};
-use crate::warehouse::{RowStream, Session, Warehouse, WarehouseError};
+use crate::warehouse::{RowStream, Warehouse, WarehouseError};
 
 /// A chunk is closed once it holds this many candidates; it is longer only by the ladder that closed it.
 const CHUNK: usize = 2_000;
@@ -54,13 +54,13 @@ pub(super) async fn start(
     let source = match &job.plan {
         Plan::Milestones(passes) => {
             let session = warehouse.bind(&parameters(request)).await?;
-            check_audience(job, &session, request, &mut tally).await?;
+            job.check_audience(&session, request.profiles.is_some(), &mut tally).await?;
             Source::Flags(FlagReader::new(job, passes, warehouse, request, Keep::Flags).await?)
         }
         Plan::Recap(plan) => {
             let period = plan.calendar.choose(request)?;
             let session = warehouse.bind(&parameters(request).and(&plan.parameters(&period, request.as_of))).await?;
-            check_audience(job, &session, request, &mut tally).await?;
+            job.check_audience(&session, request.profiles.is_some(), &mut tally).await?;
             add_nulls(&session, &plan.nulls_sql(), &mut tally).await?;
             let sql = plan.candidates_sql(&job.audience, request.profiles.is_some());
             let rows = session.stream(&plan.title(), &sql).await?;
@@ -74,16 +74,6 @@ pub(super) async fn start(
         Ok(chunk.map(|chunk| (chunk, chunks)))
     });
     Ok(CandidateStream { chunks: chunks.boxed(), tally: published })
-}
-
-async fn check_audience(
-    job: &CompiledJob,
-    session: &Session,
-    request: &Request,
-    tally: &mut Tally,
-) -> Result<(), EvaluateError> {
-    job.audience.check_unique(session, request.profiles.is_some()).await?;
-    add_nulls(session, &job.audience.nulls_sql(), tally).await
 }
 
 /// Where candidates come from.

@@ -1,7 +1,7 @@
 //! Columns that a job names: found, or a finding at the place where they are named.
 
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
-use crate::warehouse::arrow::datatypes::SchemaRef;
+use crate::warehouse::arrow::datatypes::{DataType, SchemaRef};
 use crate::warehouse::{Session, Warehouse};
 
 /// The columns of a table or view that a job names.
@@ -43,4 +43,17 @@ pub(super) fn missing(column: &Located<String>, relation: &str, schema: &SchemaR
     let help = did_you_mean(&column.value, names.clone())
         .unwrap_or_else(|| format!("its columns are {}", names.collect::<Vec<_>>().join(", ")));
     Some(Diagnostic::error("unknown-column", message, &column.place).with_help(help))
+}
+
+/// A finding when a column does not hold text.
+pub(super) fn not_text(column: &Located<String>, schema: &SchemaRef) -> Option<Diagnostic> {
+    let kind = schema.field_with_name(&column.value).ok()?.data_type().clone();
+    let message = format!("column `{}` is {kind}, not text", column.value);
+    (!is_text(&kind)).then(|| Diagnostic::error("wrong-type", message, &column.place))
+}
+
+/// True for text, also in a dictionary.
+pub(super) fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null)
+        || matches!(kind, DataType::Dictionary(_, value) if is_text(value))
 }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use super::error::EvaluateError;
 use super::found::ProfileFound;
-use super::milestones::{Pass, PassRun};
-use super::reaches::Keep;
+use super::milestones::Pass;
+use super::pass_run::PassRun;
 use super::request::{Request, Tally};
+use super::subject::Keep;
 use super::{CompiledJob, parameters};
 use crate::warehouse::{Session, Warehouse, value};
 

@@ -1,6 +1,7 @@
 //! Milestone flags as a table: one row per audience profile, milestone and level, or one per profile.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
@@ -9,9 +10,10 @@ use jiff::Timestamp;
 use super::error::EvaluateError;
 use super::flag_reader::FlagReader;
 use super::found::{Found, ProfileFound};
-use super::milestones::Pass;
-use super::reaches::{Keep, TypedMeasure};
-use super::request::Request;
+use super::milestones::{Pass, PassSource};
+use super::moments::Moment;
+use super::request::{Request, Tally};
+use super::subject::Keep;
 use super::{CompiledJob, Plan, parameters};
 use crate::model::Level;
 use crate::project::Levels;
@@ -20,6 +22,9 @@ use crate::warehouse::arrow::array::{
 };
 use crate::warehouse::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use crate::warehouse::{TableRows, Warehouse, WarehouseError};
+
+/// The column of what is measured, where a milestone measures more than profiles.
+const ENTITY_COLUMN: &str = "entity_id";
 
 /// Which flags, and how they lie in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,13 +44,13 @@ pub(super) async fn start(
     request: &Request,
     columns: FlagColumns,
 ) -> Result<TableRows, EvaluateError> {
+    let mut job = job.clone();
+    job.narrow(&[]);
     let Plan::Milestones(passes) = &job.plan else {
         return Err(EvaluateError::WrongKind { job: job.name.clone(), is: "a recap", asked: "milestone flags" });
     };
-    let mut job = job.clone();
-    job.narrow(&[]);
     let session = warehouse.bind(&parameters(request)).await?;
-    job.audience.check_unique(&session, request.profiles.is_some()).await?;
+    job.check_audience(&session, request.profiles.is_some(), &mut Tally::default()).await?;
     let keep = if columns == FlagColumns::Reached { Keep::Flags } else { Keep::Audience };
     if columns == FlagColumns::Wide {
         let mut readers = Vec::new();
@@ -53,7 +58,7 @@ pub(super) async fn start(
             let reader = FlagReader::new(&job, std::slice::from_ref(pass), warehouse, request, keep).await?;
             readers.push((reader, VecDeque::new()));
         }
-        return Ok(super::flags_wide::rows(readers, passes));
+        return super::flags_wide::rows(readers, &job.name, passes);
     }
     let levels = (columns == FlagColumns::All).then(|| listed_levels(passes));
     let schema = long_schema(passes);
@@ -80,55 +85,50 @@ pub(super) fn into_warehouse(error: EvaluateError) -> WarehouseError {
     }
 }
 
-/// A named level of a milestone with a list of them; `None` for own views and `every`.
+/// A level that is told also where it is not reached; `None` for a moment, which is reached or not.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Listed {
     pub(super) part: usize,
     pub(super) milestone: String,
-    pub(super) level: Level,
+    pub(super) level: Option<Level>,
 }
 
-/// Every level of every list, in the order of the job.
+/// Every level of every list and every moment, in the order of the job.
 pub(super) fn listed_levels(passes: &[Pass]) -> Vec<Listed> {
-    let ladders = passes.iter().flat_map(|pass| match pass {
-        Pass::Reaches(pass) => pass.ladders.as_slice(),
-        Pass::View(_) => &[],
-    });
-    let mut listed: Vec<Listed> = ladders
-        .flat_map(|ladder| {
-            let levels = match &ladder.levels {
-                Levels::List(levels) => levels.as_slice(),
-                Levels::Every(_) => &[],
-            };
-            levels.iter().map(|level| Listed { part: ladder.part, milestone: ladder.name.clone(), level: *level })
-        })
-        .collect();
+    let mut listed: Vec<Listed> = Vec::new();
+    for pass in passes {
+        for ladder in pass.ladders() {
+            let Levels::List(levels) = &ladder.levels else { continue };
+            let (part, milestone) = (ladder.part, &ladder.name);
+            listed.extend(levels.iter().map(|level| Listed {
+                part,
+                milestone: milestone.clone(),
+                level: Some(*level),
+            }));
+        }
+        if let PassSource::Moments(moments) = &pass.source {
+            let moment = |moment: &Moment| Listed { part: moment.part, milestone: moment.name.clone(), level: None };
+            listed.extend(moments.moments.iter().map(moment));
+        }
+    }
     listed.sort_by_key(|listed| listed.part);
     listed
 }
 
 fn long_schema(passes: &[Pass]) -> SchemaRef {
-    let is_whole = |levels: &Levels| match levels {
-        Levels::List(levels) => levels.iter().all(|level| level.get().fract() == 0.0),
-        Levels::Every(level) => level.get().fract() == 0.0,
-    };
-    let whole_levels = passes.iter().all(|pass| match pass {
-        Pass::Reaches(pass) => pass.ladders.iter().all(|ladder| is_whole(&ladder.levels)),
-        Pass::View(pass) => pass.has_whole_levels(),
-    });
-    let whole_values = passes.iter().all(|pass| match pass {
-        Pass::Reaches(pass) => pass.measure == TypedMeasure::Count,
-        Pass::View(_) => true,
-    });
     let number = |is_whole| if is_whole { DataType::Int64 } else { DataType::Float64 };
-    Arc::new(Schema::new(vec![
-        Field::new("profile_id", DataType::Utf8, false),
+    let mut fields = vec![Field::new("profile_id", DataType::Utf8, false)];
+    if passes.iter().any(|pass| pass.entity().is_some()) {
+        fields.push(Field::new(ENTITY_COLUMN, DataType::Utf8, true));
+    }
+    fields.extend([
         Field::new("milestone", DataType::Utf8, false),
-        Field::new("level", number(whole_levels), true),
+        Field::new("level", number(passes.iter().all(Pass::has_whole_levels)), true),
         Field::new("flag", DataType::Boolean, false),
         instant_field("reached_at"),
-        Field::new("value", number(whole_values), true),
-    ]))
+        Field::new("value", number(passes.iter().all(Pass::has_whole_values)), true),
+    ]);
+    Arc::new(Schema::new(fields))
 }
 
 /// A column of instants that may be null.
@@ -145,6 +145,7 @@ pub(super) fn instants(values: impl Iterator<Item = Option<Timestamp>>) -> Array
 /// One row of the long table.
 struct LongRow<'a> {
     profile_id: &'a str,
+    entity_id: Option<&'a str>,
     milestone: &'a str,
     level: Option<f64>,
     reached_at: Option<Timestamp>,
@@ -160,23 +161,27 @@ fn long_batch(
     let in_audience = profiles.iter().filter(|profile| profile.audience.is_some());
     let rows: Vec<LongRow<'_>> =
         in_audience.flat_map(|profile| long_rows(profile, levels.unwrap_or_default())).collect();
-    let number =
-        |column: usize, value: fn(&LongRow<'_>) -> Option<f64>| number_column(schema, column, rows.iter().map(value));
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(rows.iter().map(|row| Some(row.profile_id)).collect::<StringArray>()),
-        Arc::new(rows.iter().map(|row| Some(row.milestone)).collect::<StringArray>()),
-        number(2, |row| row.level),
-        Arc::new(rows.iter().map(|row| Some(row.flag)).collect::<BooleanArray>()),
-        instants(rows.iter().map(|row| row.reached_at)),
-        number(5, |row| row.value),
-    ];
-    batch_of(schema, columns)
+    let texts = |value: fn(&LongRow<'_>) -> Option<String>| Arc::new(rows.iter().map(value).collect::<StringArray>());
+    let numbers =
+        |name: &str, value: fn(&LongRow<'_>) -> Option<f64>| number_column(schema, name, rows.iter().map(value));
+    let columns = schema.fields().iter().map(|field| -> ArrayRef {
+        match field.name().as_str() {
+            "profile_id" => texts(|row| Some(row.profile_id.to_owned())),
+            ENTITY_COLUMN => texts(|row| row.entity_id.map(str::to_owned)),
+            "milestone" => texts(|row| Some(row.milestone.to_owned())),
+            "flag" => Arc::new(rows.iter().map(|row| Some(row.flag)).collect::<BooleanArray>()),
+            "reached_at" => instants(rows.iter().map(|row| row.reached_at)),
+            "level" => numbers("level", |row| row.level),
+            _ => numbers("value", |row| row.value),
+        }
+    });
+    batch_of(schema, columns.collect())
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the column holds whole numbers only")]
-fn number_column(schema: &SchemaRef, column: usize, values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
-    match schema.field(column).data_type() {
-        DataType::Int64 => Arc::new(values.map(|value| value.map(|value| value as i64)).collect::<Int64Array>()),
+fn number_column(schema: &SchemaRef, column: &str, values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
+    match schema.field_with_name(column).map(Field::data_type) {
+        Ok(DataType::Int64) => Arc::new(values.map(|value| value.map(|value| value as i64)).collect::<Int64Array>()),
         _ => Arc::new(values.collect::<Float64Array>()),
     }
 }
@@ -188,28 +193,21 @@ pub(super) fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<Rec
 }
 
 fn long_rows<'a>(profile: &'a ProfileFound, levels: &'a [Listed]) -> Vec<LongRow<'a>> {
-    let reached = |found: &'a Found| LongRow {
+    let row = |milestone: &'a str, level: Option<f64>, found: Option<&Found>| LongRow {
         profile_id: &profile.profile_id,
-        milestone: &found.milestone,
-        level: found.level,
-        reached_at: Some(found.reached_at).filter(|_| found.dated),
-        flag: true,
-        value: found.value.as_f64(),
+        entity_id: profile.entity_id.as_deref(),
+        milestone,
+        level,
+        reached_at: found.filter(|found| found.dated).map(|found| found.reached_at),
+        flag: found.is_some(),
+        value: found.map_or(&profile.value, |found| &found.value).as_f64(),
     };
-    let mut rows: Vec<(usize, LongRow<'a>)> = profile.found.iter().map(|found| (found.part, reached(found))).collect();
+    let reached = latest(&profile.found).into_iter();
+    let mut rows: Vec<(usize, LongRow<'a>)> =
+        reached.map(|found| (found.part, row(&found.milestone, found.level, Some(found)))).collect();
     let missing = levels.iter().filter(|listed| profile.parts.contains(&listed.part));
     let missing = missing.filter(|listed| !profile.found.iter().any(|found| is_at(found, listed)));
-    rows.extend(missing.map(|listed| {
-        let row = LongRow {
-            profile_id: &profile.profile_id,
-            milestone: &listed.milestone,
-            level: Some(listed.level.get()),
-            reached_at: None,
-            flag: false,
-            value: profile.value.as_f64(),
-        };
-        (listed.part, row)
-    }));
+    rows.extend(missing.map(|listed| (listed.part, row(&listed.milestone, listed.level.map(Level::get), None))));
     rows.sort_by(|(left_part, left), (right_part, right)| {
         (left_part, left.level.unwrap_or_default())
             .partial_cmp(&(right_part, right.level.unwrap_or_default()))
@@ -218,7 +216,26 @@ fn long_rows<'a>(profile: &'a ProfileFound, levels: &'a [Listed]) -> Vec<LongRow
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
+/// One per milestone and level: of a streak, silence or anniversary that came again, the latest.
+fn latest(found: &[Found]) -> Vec<&Found> {
+    let mut latest: Vec<&Found> = Vec::with_capacity(found.len());
+    let mut places: HashMap<(usize, Option<u64>), usize> = HashMap::with_capacity(found.len());
+    for found in found {
+        match places.entry((found.part, found.level.map(f64::to_bits))) {
+            Entry::Vacant(place) => {
+                place.insert(latest.len());
+                latest.push(found);
+            }
+            Entry::Occupied(place) if latest[*place.get()].reached_at <= found.reached_at => {
+                latest[*place.get()] = found
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    latest
+}
+
 /// Whether a flag is at a listed level.
 pub(super) fn is_at(found: &Found, listed: &Listed) -> bool {
-    found.part == listed.part && found.level == Some(listed.level.get())
+    found.part == listed.part && found.level == listed.level.map(Level::get)
 }

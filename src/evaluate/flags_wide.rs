@@ -9,8 +9,7 @@ use super::error::EvaluateError;
 use super::flag_reader::FlagReader;
 use super::flags::{Listed, batch_of, instant_field, instants, into_warehouse, is_at, listed_levels};
 use super::found::{Found, ProfileFound};
-use super::milestones::Pass;
-use crate::project::Levels;
+use super::milestones::{Pass, PassSource};
 use crate::warehouse::TableRows;
 use crate::warehouse::arrow::array::{ArrayRef, BooleanArray, StringArray};
 use crate::warehouse::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -33,23 +32,36 @@ enum Pair {
 impl Pair {
     fn name(&self) -> String {
         match self {
-            Self::Level(listed) => format!("{}_{}", listed.milestone, listed.level),
+            Self::Level(Listed { milestone, level: Some(level), .. }) => format!("{milestone}_{level}"),
+            Self::Level(Listed { milestone, level: None, .. }) => milestone.clone(),
             Self::Any { milestone, .. } => milestone.clone(),
         }
     }
 
     fn found<'a>(&self, row: &'a [Found]) -> Option<&'a Found> {
         match self {
-            Self::Level(listed) => row.iter().find(|found| is_at(found, listed)),
-            Self::Any { part, .. } => row.iter().rfind(|found| found.part == *part),
+            Self::Level(listed) => last(row, |found| is_at(found, listed)),
+            Self::Any { part, .. } => last(row, |found| found.part == *part),
         }
     }
 }
 
-/// The table.
-pub(super) fn rows(readers: Vec<Buffered>, passes: &[Pass]) -> TableRows {
+/// The one that was reached last.
+fn last(row: &[Found], matches: impl Fn(&Found) -> bool) -> Option<&Found> {
+    row.iter().filter(|found| matches(found)).max_by_key(|found| found.reached_at)
+}
+
+/// The table: one row per profile, or per profile and entity where every milestone measures that entity.
+pub(super) fn rows(readers: Vec<Buffered>, job: &str, passes: &[Pass]) -> Result<TableRows, EvaluateError> {
+    let entity = passes.first().and_then(Pass::entity);
+    if passes.iter().any(|pass| pass.entity() != entity) {
+        let (is, asked) = ("one whose milestones measure different things", "wide flags");
+        return Err(EvaluateError::WrongKind { job: job.to_owned(), is, asked });
+    }
     let pairs = pairs(passes);
     let mut fields = vec![Field::new("profile_id", DataType::Utf8, false)];
+    fields.extend(entity.map(|_| Field::new("entity_id", DataType::Utf8, false)));
+    let has_entity = entity.is_some();
     for pair in &pairs {
         fields.push(Field::new(pair.name(), DataType::Boolean, false));
         fields.push(instant_field(&format!("{}_at", pair.name())));
@@ -69,36 +81,29 @@ pub(super) fn rows(readers: Vec<Buffered>, passes: &[Pass]) -> TableRows {
             if profiles.is_empty() {
                 return Ok(None);
             }
-            let batch = batch_of(&schema, columns(&profiles, &pairs))?;
+            let batch = batch_of(&schema, columns(&profiles, &pairs, has_entity))?;
             Ok(Some((batch, (readers, pairs))))
         }
     });
-    TableRows { schema, rows: rows.boxed() }
+    Ok(TableRows { schema, rows: rows.boxed() })
 }
 
 fn pairs(passes: &[Pass]) -> Vec<Pair> {
     let mut pairs: Vec<(usize, Pair)> =
         listed_levels(passes).into_iter().map(|listed| (listed.part, Pair::Level(listed))).collect();
-    for pass in passes {
-        match pass {
-            Pass::View(view) => {
-                pairs.push((view.part, Pair::Any { part: view.part, milestone: view.milestone.clone() }));
-            }
-            Pass::Reaches(pass) => {
-                let every = pass.ladders.iter().filter(|ladder| matches!(ladder.levels, Levels::Every(_)));
-                pairs.extend(
-                    every.map(|ladder| (ladder.part, Pair::Any { part: ladder.part, milestone: ladder.name.clone() })),
-                );
-            }
-        }
+    for pass in passes.iter().filter(|pass| !matches!(pass.source, PassSource::Moments(_))) {
+        let any = pass.unlisted().into_iter();
+        pairs.extend(any.map(|(part, milestone)| (part, Pair::Any { part, milestone })));
     }
     pairs.sort_by_key(|(part, _)| *part);
     pairs.into_iter().map(|(_, pair)| pair).collect()
 }
 
-/// The next profile with what every pass found about it.
-async fn next_profile(readers: &mut [Buffered]) -> Result<Option<(String, Vec<Found>)>, EvaluateError> {
-    let mut whole: Option<(String, Vec<Found>)> = None;
+/// One row: the profile, its entity, and what every pass found about it.
+type Row = (String, Option<String>, Vec<Found>);
+
+async fn next_profile(readers: &mut [Buffered]) -> Result<Option<Row>, EvaluateError> {
+    let mut whole: Option<Row> = None;
     for (reader, ahead) in readers {
         while ahead.is_empty() {
             match reader.next().await? {
@@ -109,17 +114,20 @@ async fn next_profile(readers: &mut [Buffered]) -> Result<Option<(String, Vec<Fo
         let Some(profile) = ahead.pop_front() else {
             continue;
         };
-        let found = whole.get_or_insert_with(|| (profile.profile_id.clone(), Vec::new()));
-        found.1.extend(profile.found);
+        let row = whole.get_or_insert_with(|| (profile.profile_id.clone(), profile.entity_id.clone(), Vec::new()));
+        row.2.extend(profile.found);
     }
     Ok(whole)
 }
 
-fn columns(profiles: &[(String, Vec<Found>)], pairs: &[Pair]) -> Vec<ArrayRef> {
-    let ids = profiles.iter().map(|(id, _)| Some(id.as_str())).collect::<StringArray>();
+fn columns(profiles: &[Row], pairs: &[Pair], has_entity: bool) -> Vec<ArrayRef> {
+    let ids = profiles.iter().map(|(id, ..)| Some(id.as_str())).collect::<StringArray>();
     let mut columns: Vec<ArrayRef> = vec![Arc::new(ids)];
+    if has_entity {
+        columns.push(Arc::new(profiles.iter().map(|(_, entity, _)| entity.as_deref()).collect::<StringArray>()));
+    }
     for pair in pairs {
-        let found = || profiles.iter().map(|(_, row)| pair.found(row));
+        let found = || profiles.iter().map(|(_, _, row)| pair.found(row));
         columns.push(Arc::new(found().map(|found| Some(found.is_some())).collect::<BooleanArray>()));
         columns.push(instants(found().map(|found| found.filter(|found| found.dated).map(|found| found.reached_at))));
     }

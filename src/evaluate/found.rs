@@ -19,12 +19,16 @@ pub(super) struct Found {
     pub(super) context: Value,
     /// The measure at `as_of`; null for own views.
     pub(super) value: Value,
+    /// The result of `only_if`.
+    pub(super) wanted: bool,
 }
 
 /// Everything one pass found about one profile.
 #[derive(Clone, Debug)]
 pub(super) struct ProfileFound {
     pub(super) profile_id: String,
+    /// What was measured, when not the profile.
+    pub(super) entity_id: Option<String>,
     /// `None` when the profile is not in the audience.
     pub(super) audience: Option<AudienceRow>,
     pub(super) found: Vec<Found>,
@@ -32,6 +36,8 @@ pub(super) struct ProfileFound {
     pub(super) parts: Vec<usize>,
     /// The measure at `as_of`; null for own views.
     pub(super) value: Value,
+    /// The highest value so far, which decides the next level.
+    pub(super) peak: f64,
 }
 
 impl ProfileFound {
@@ -46,15 +52,19 @@ impl ProfileFound {
                 let mut context = Map::with_capacity(2);
                 context.insert("profile".to_owned(), Value::Object(audience.profile.clone()));
                 context.insert("milestone".to_owned(), found.context);
+                let occasion = match &self.entity_id {
+                    Some(entity) => format!("{}/{entity}", found.occasion),
+                    None => found.occasion,
+                };
                 Candidate {
-                    key: DeliveryKey { profile_id: self.profile_id.clone(), occasion: found.occasion },
+                    key: DeliveryKey { profile_id: self.profile_id.clone(), occasion },
                     address: audience.address.clone(),
                     part: found.part,
                     milestone: Some(found.milestone),
                     level: found.level,
                     reached_at: found.reached_at,
                     dated: found.dated,
-                    wanted: true,
+                    wanted: found.wanted,
                     suppressed: audience.suppressed.clone(),
                     expires_at: None,
                     context,

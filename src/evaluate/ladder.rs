@@ -1,47 +1,60 @@
-//! From crossing rows to the levels each profile reached: a ladder per milestone.
+//! From crossing rows to the levels each subject reached: a ladder per milestone.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
-use super::audience::{AudienceReader, AudienceRow};
+use super::audience::AudienceRow;
 use super::found::{Found, ProfileFound};
-use super::reaches::{Ladder, ReachesPass};
+use super::reaches::{Ladder, ReachesPass, TypedMeasure};
+use super::subject::{Subject, SubjectReader};
 use crate::model::Level;
 use crate::model::number::round_significant;
 use crate::project::Levels;
 use crate::warehouse::arrow::array::RecordBatch;
 use crate::warehouse::arrow::datatypes::SchemaRef;
-use crate::warehouse::value;
+use crate::warehouse::{LocalUnit, value};
 
 /// The most levels that one event may add to an `every` ladder; of more, the highest are kept.
 const LEVELS_PER_EVENT: usize = 100;
 
-/// Reads the rows of a pass, profile by profile.
+/// Reads the rows of a pass, subject by subject.
 pub(super) struct LadderReader {
     ladders: Vec<Ladder>,
+    is_entity: bool,
+    streak: Option<LocalUnit>,
+    /// The measure over no rows.
+    nothing: Value,
     columns: Columns,
-    audience: AudienceReader,
+    subjects: SubjectReader,
     current: Option<Climb>,
     /// Levels of `every` that were left out because one event crossed too many.
     pub(super) levels_left_out: u64,
 }
 
 struct Columns {
-    profile_id: usize,
     reached_at: usize,
     value: usize,
     peak: usize,
     peak_before: usize,
+    anchor: Option<usize>,
     event: Vec<(String, usize)>,
 }
 
-/// One profile's rows so far.
+/// One subject's rows so far.
 struct Climb {
-    id: String,
+    subject: Subject,
     audience: Option<AudienceRow>,
     steps: Vec<Step>,
     value: Value,
-    value_number: f64,
+    standing: Standing,
+}
+
+/// Where a measure is at `as_of`.
+#[derive(Clone, Copy)]
+struct Standing {
+    value: f64,
+    /// The next level lies above this.
     peak: f64,
 }
 
@@ -50,50 +63,52 @@ struct Step {
     reached_at: Timestamp,
     from: f64,
     to: f64,
+    /// The streak's first day.
+    anchor: Option<Date>,
     event: Value,
 }
 
 impl LadderReader {
     /// Finds the columns; `None` when the query does not have them.
-    pub(super) fn new(pass: &ReachesPass, schema: &SchemaRef) -> Option<Self> {
+    pub(super) fn new(pass: &ReachesPass, schema: &SchemaRef, kept: &[&str]) -> Option<Self> {
         let column = |name: &str| schema.index_of(name).ok();
-        let event = schema.fields().iter().enumerate();
-        let event = event.filter_map(|(index, field)| Some((field.name().strip_prefix("event.")?.to_owned(), index)));
+        let streak = pass.streak();
         Some(Self {
             ladders: pass.ladders.clone(),
+            is_entity: pass.entity.is_some(),
+            streak,
+            nothing: if matches!(pass.measure, TypedMeasure::Max { .. }) { Value::Null } else { Value::from(0) },
             columns: Columns {
-                profile_id: column("profile_id")?,
                 reached_at: column("reached_at")?,
                 value: column("value")?,
                 peak: column("peak")?,
                 peak_before: column("peak_before")?,
-                event: event.collect(),
+                anchor: column("anchor").filter(|_| streak.is_some()),
+                event: event_columns(schema),
             },
-            audience: AudienceReader::new(schema)?,
+            subjects: SubjectReader::new(schema, kept)?,
             current: None,
             levels_left_out: 0,
         })
     }
 
-    /// Reads a batch; complete profiles are added to `found`.
+    /// Reads a batch; complete subjects are added to `found`.
     pub(super) fn read(&mut self, batch: &RecordBatch, found: &mut Vec<ProfileFound>) {
         for row in 0..batch.num_rows() {
-            let flagged = value::text(batch.column(self.columns.profile_id), row);
-            let Some(id) = flagged.clone().or_else(|| self.audience.id(batch, row)) else {
+            let Some(subject) = self.subjects.subject(batch, row) else {
                 continue;
             };
-            if self.current.as_ref().is_none_or(|climb| climb.id != id) {
+            if self.current.as_ref().is_none_or(|climb| climb.subject != subject) {
                 self.finish(found);
                 self.current = Some(Climb {
-                    id,
-                    audience: self.audience.row(batch, row),
+                    subject,
+                    audience: self.subjects.audience_row(batch, row),
                     steps: Vec::new(),
-                    value: Value::from(0),
-                    value_number: 0.0,
-                    peak: 0.0,
+                    value: self.nothing.clone(),
+                    standing: Standing { value: 0.0, peak: 0.0 },
                 });
             }
-            if flagged.is_some() {
+            if self.subjects.is_flagged(batch, row) {
                 self.step(batch, row);
             }
         }
@@ -106,18 +121,22 @@ impl LadderReader {
         };
         let number = |column: usize| value::number(batch.column(column), row).unwrap_or_default();
         climb.value = value::json(batch.column(columns.value), row);
-        climb.value_number = number(columns.value);
-        climb.peak = number(columns.peak);
-        let event: Map<String, Value> =
-            columns.event.iter().map(|(name, index)| (name.clone(), value::json(batch.column(*index), row))).collect();
+        let (now, peak) = (number(columns.value), number(columns.peak));
+        climb.standing = Standing { value: now, peak: if self.streak.is_some() { now } else { peak } };
         let Some(reached_at) = value::instant(batch.column(columns.reached_at), row) else {
             return;
         };
-        let from = number(columns.peak_before);
-        climb.steps.push(Step { reached_at, from, to: climb.peak, event: Value::Object(event) });
+        let anchor = columns.anchor.and_then(|column| value::text(batch.column(column), row)?.parse().ok());
+        climb.steps.push(Step {
+            reached_at,
+            from: number(columns.peak_before),
+            to: peak,
+            anchor: self.streak.and_then(|unit| unit.first_day(anchor?)),
+            event: event(&columns.event, batch, row),
+        });
     }
 
-    /// Adds the last profile.
+    /// Adds the last subject.
     pub(super) fn finish(&mut self, found: &mut Vec<ProfileFound>) {
         let Some(climb) = self.current.take() else {
             return;
@@ -131,35 +150,56 @@ impl LadderReader {
             }
         }
         let parts = self.ladders.iter().map(|ladder| ladder.part).collect();
-        let Climb { id, audience, value, .. } = climb;
-        found.push(ProfileFound { profile_id: id, audience, found: flags, parts, value });
+        let Climb { subject, audience, value, standing, .. } = climb;
+        let profile = subject.found(self.is_entity, audience, parts);
+        found.push(ProfileFound { found: flags, value, peak: standing.peak, ..profile });
     }
+}
+
+/// The columns of the qualifying row that were carried along.
+pub(super) fn event_columns(schema: &SchemaRef) -> Vec<(String, usize)> {
+    let columns = schema.fields().iter().enumerate();
+    columns.filter_map(|(index, field)| Some((field.name().strip_prefix("event.")?.to_owned(), index))).collect()
+}
+
+/// The qualifying row as templates see it.
+pub(super) fn event(columns: &[(String, usize)], batch: &RecordBatch, row: usize) -> Value {
+    let cells = columns.iter().map(|(name, index)| (name.clone(), value::json(batch.column(*index), row)));
+    Value::Object(cells.collect::<Map<String, Value>>())
+}
+
+/// The level after the highest value so far, and how far the value has come: `next` and `progress`.
+pub(super) fn outlook(levels: &Levels, value: f64, peak: f64) -> (Value, Value) {
+    let Some(next) = next_level(levels, peak) else {
+        return (Value::Null, Value::from(1));
+    };
+    let progress = (value / next.get()).clamp(0.0, 1.0);
+    (json!({"level": number(next.get()), "remaining": number(next.get() - value)}), number(progress))
 }
 
 impl Climb {
     fn found(&self, ladder: &Ladder, step: &Step, level: Level) -> Found {
-        let next = next_level(&ladder.levels, self.peak);
-        let progress = next.map_or(1.0, |next| (self.value_number / next.get()).clamp(0.0, 1.0));
-        let next =
-            next.map(|next| json!({"level": number(next.get()), "remaining": number(next.get() - self.value_number)}));
+        let (next, progress) = outlook(&ladder.levels, self.standing.value, self.standing.peak);
         let milestone = json!({
             "name": ladder.name,
             "level": number(level.get()),
             "value": self.value,
             "reached_at": step.reached_at.to_string(),
             "next": next,
-            "progress": number(progress),
+            "progress": progress,
             "event": step.event,
         });
+        let anchor = step.anchor.map(|day| format!("@{day}")).unwrap_or_default();
         Found {
             part: ladder.part,
             milestone: ladder.name.clone(),
             level: Some(level.get()),
-            occasion: format!("{}:{level}", ladder.name),
+            occasion: format!("{}:{level}{anchor}", ladder.name),
             reached_at: step.reached_at,
             dated: true,
             context: milestone,
             value: self.value.clone(),
+            wanted: true,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod audience;
 mod candidates;
 mod columns;
+mod conditions;
 mod error;
 mod flag_reader;
 mod flags;
@@ -14,16 +15,22 @@ mod flags_wide;
 mod found;
 mod ladder;
 mod milestones;
+mod moment_reader;
+mod moments;
 mod own_view;
+mod pass_run;
 mod period;
 mod pruning;
 mod reaches;
+mod reaches_sql;
 mod recap;
 mod recap_reader;
 mod recap_sql;
 mod request;
 mod rows;
 mod sql;
+mod standings;
+mod subject;
 
 use std::collections::BTreeSet;
 
@@ -33,16 +40,17 @@ pub use candidates::CandidateStream;
 pub use error::EvaluateError;
 pub use flags::FlagColumns;
 pub use request::{PeriodChoice, Query, Request, Tally};
+pub use standings::Standing;
 
 use crate::model::diagnostic::Diagnostic;
 use crate::model::{Period, Shape};
 use crate::project::{Job, JobKind, Project};
-use crate::warehouse::{AS_OF, Parameter, Parameters, TableRows, Warehouse};
+use crate::warehouse::{AS_OF, Parameter, Parameters, Session, TableRows, Warehouse};
 use audience::Audience;
 use milestones::Pass;
 use period::Calendar;
-use reaches::Keep;
 use recap::RecapPlan;
+use subject::Keep;
 
 /// A job that has been checked against the warehouse and turned into queries.
 #[derive(Clone, Debug)]
@@ -76,7 +84,8 @@ pub async fn compile(project: &Project, job: &Job, warehouse: &Warehouse) -> Res
     let audience = audience::resolve(project, job, warehouse, &session).await;
     let plan = match &job.kind {
         JobKind::Milestones(milestones) => {
-            milestones::compile(project, milestones, warehouse, &session).await.map(Plan::Milestones)
+            let known = audience.as_ref().ok();
+            milestones::compile(project, milestones, known, (warehouse, &session)).await.map(Plan::Milestones)
         }
         JobKind::Recap(recap) => {
             let plan = recap::compile(project, (job, recap), warehouse, &session).await;
@@ -86,6 +95,9 @@ pub async fn compile(project: &Project, job: &Job, warehouse: &Warehouse) -> Res
     let mut findings = Vec::new();
     if let (Ok(audience), Some(recap)) = (&audience, job.recap()) {
         findings.extend(recap::check_audience(recap, audience, &job.audience.value));
+    }
+    if let (Ok(audience), Ok(Plan::Milestones(passes))) = (&audience, &plan) {
+        findings.extend(milestones::check_audience(passes, audience, &job.audience));
     }
     match (audience, plan) {
         (Ok(audience), Ok(plan)) if findings.is_empty() => {
@@ -122,6 +134,31 @@ impl CompiledJob {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The audience as each kind of milestone needs it: one row per profile, or one per profile and entity.
+    fn audiences(&self) -> Vec<Audience> {
+        let Plan::Milestones(passes) = &self.plan else {
+            return vec![self.audience.clone()];
+        };
+        let entities: BTreeSet<Option<&String>> = passes.iter().map(Pass::entity).collect();
+        // One row per profile is also one per profile and entity.
+        let needed: Vec<Option<&String>> =
+            if entities.contains(&None) { vec![None] } else { entities.into_iter().collect() };
+        needed.into_iter().map(|entity| self.audience.of_entity(entity)).collect()
+    }
+
+    /// Refuses an audience with several rows for one id, and counts what it lacks.
+    async fn check_audience(&self, session: &Session, restricted: bool, tally: &mut Tally) -> Result<(), EvaluateError> {
+        for audience in self.audiences() {
+            audience.check_unique(session, restricted).await?;
+            flag_reader::add_nulls(session, &audience.nulls_sql(), tally).await?;
+        }
+        let reads_zones = matches!(&self.plan, Plan::Milestones(passes) if passes.iter().any(Pass::reads_zones));
+        if reads_zones {
+            tally.unknown_zones += self.audience.count_unknown_zones(session, restricted).await?;
+        }
+        Ok(())
     }
 
     /// Plans every query as a last check: what the parts allow, the whole must too.
@@ -200,6 +237,14 @@ impl CompiledJob {
         columns: FlagColumns,
     ) -> Result<TableRows, EvaluateError> {
         flags::start(self, warehouse, request, columns).await
+    }
+
+    /// Where the profiles of a request are on each ladder, also below the first level; empty for recaps.
+    ///
+    /// # Errors
+    /// When the audience has several rows for one id, or the warehouse fails.
+    pub async fn standings(&self, warehouse: &Warehouse, request: &Request) -> Result<Vec<Standing>, EvaluateError> {
+        standings::of(self, warehouse, request).await
     }
 }
 

@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::audience::{Audience, AudienceReader};
 use super::columns;
 use super::found::{Found, ProfileFound};
-use super::reaches::Keep;
-use super::sql::{PROFILES, as_text, name, table, with};
+use super::sql::{as_text, name, table};
+use super::subject::{Join, Subject, SubjectReader};
 use crate::model::Level;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::model::shape::{ScalarKind, Shape};
+use crate::project::Entity;
 use crate::warehouse::arrow::array::RecordBatch;
 use crate::warehouse::arrow::datatypes::{DataType, SchemaRef};
 use crate::warehouse::{Session, Warehouse, not_a_time, value};
@@ -21,20 +21,25 @@ pub(super) struct ViewPass {
     pub(super) part: usize,
     pub(super) milestone: String,
     relation: String,
+    /// The column that is the profile, or the entity.
+    subject: String,
+    /// The audience column of the entity, when the profile is not what is meant.
+    pub(super) entity: Option<String>,
     schema: SchemaRef,
 }
 
 /// Resolves an own view, or everything that is wrong with it.
 pub(super) async fn resolve(
     (part, milestone): (usize, &str),
-    relation: &Located<String>,
+    (relation, entity): (&Located<String>, Option<&Entity>),
     warehouse: &Warehouse,
     session: &Session,
 ) -> Result<ViewPass, Vec<Diagnostic>> {
     let schema = columns::of_relation(relation, warehouse, session).await?;
     let mut findings = Vec::new();
     let named = |column: &str| Located::new(column.to_owned(), relation.place.clone());
-    findings.extend(columns::missing(&named("profile_id"), &relation.value, &schema));
+    let subject = entity.map_or_else(|| named("profile_id"), |entity| entity.source.clone());
+    findings.extend(columns::missing(&subject, &relation.value, &schema));
     findings.extend(not_a_time(&named("reached_at"), &schema));
     if let Ok(level) = schema.field_with_name("level")
         && !level.data_type().is_numeric()
@@ -44,7 +49,9 @@ pub(super) async fn resolve(
         findings.push(Diagnostic::error("wrong-type", message, &relation.place));
     }
     if findings.is_empty() {
-        Ok(ViewPass { part, milestone: milestone.to_owned(), relation: relation.value.clone(), schema })
+        let entity = entity.map(|entity| entity.audience.value.clone()).filter(|column| column != "profile_id");
+        let (milestone, relation) = (milestone.to_owned(), relation.value.clone());
+        Ok(ViewPass { part, milestone, relation, subject: subject.value, entity, schema })
     } else {
         Err(findings)
     }
@@ -55,9 +62,11 @@ impl ViewPass {
         self.schema.field_with_name(column).is_ok()
     }
 
-    /// Whether levels can be written without a fraction.
-    pub(super) fn has_whole_levels(&self) -> bool {
-        self.schema.field_with_name("level").is_ok_and(|field| field.data_type().is_integer()) || !self.has("level")
+    /// Whether a column can be written without a fraction.
+    pub(super) fn has_whole(&self, column: &str) -> bool {
+        self.schema
+            .field_with_name(column)
+            .map_or(true, |field| !field.data_type().is_numeric() || field.data_type().is_integer())
     }
 
     /// A short description for titles and errors.
@@ -65,50 +74,50 @@ impl ViewPass {
         format!("milestone {}", self.milestone)
     }
 
-    /// The view's rows joined with the audience, by profile and time.
-    pub(super) fn sql(&self, audience: &Audience, keep: Keep, restricted: bool) -> String {
-        let mut selected = vec![format!("{} as profile_id", as_text("\"profile_id\""))];
-        for column in self.schema.fields().iter().map(|field| field.name()).filter(|column| *column != "profile_id") {
+    /// The view's rows joined with the audience, by subject and time.
+    pub(super) fn sql(&self, join: &Join<'_>) -> String {
+        let subject = as_text(&name(&self.subject));
+        let mut selected = vec![format!("{subject} as subject_id")];
+        for column in self.own_columns() {
             selected.push(format!("{} as {}", name(column), name(&format!("milestone.{column}"))));
         }
-        let mut conditions = vec!["\"profile_id\" is not null".to_owned()];
+        let mut conditions = vec![format!("{} is not null", name(&self.subject))];
         if self.has("reached_at") {
             conditions.push("\"reached_at\" <= $as_of".to_owned());
         }
-        if restricted {
-            conditions.push(format!("{} in (${PROFILES})", as_text("\"profile_id\"")));
-        }
+        conditions.extend(join.restriction(&subject));
         let flags = format!(
             "select\n  {}\nfrom {}\nwhere {}",
             selected.join(",\n  "),
             name(&self.relation),
             conditions.join("\n  and "),
         );
-        let mut tables = vec![table("flag_rows", &flags)];
-        tables.extend(audience.tables(restricted));
-        let (join, id) = match keep {
-            Keep::Flags => ("flag_rows\nleft join audience_rows", "profile_id"),
-            Keep::Audience => ("audience_rows\nleft join flag_rows", "audience_id"),
-        };
         // Every plain column takes part, so that equal data gives equal order.
         let order = self.schema.fields().iter().filter(|field| !field.data_type().is_nested());
         let mut order: Vec<(bool, String)> = order
-            .filter(|field| field.name() != "profile_id")
+            .filter(|field| *field.name() != self.subject)
             .map(|field| (field.name() != "reached_at", name(&format!("milestone.{}", field.name()))))
             .collect();
         order.sort_by_key(|(later, _)| *later);
         let order = order.into_iter().map(|(_, column)| format!(", {column}")).collect::<String>();
-        let query =
-            format!("select *\nfrom {join} on audience_rows.audience_id = flag_rows.profile_id\norder by {id}{order}");
-        with(&tables, &query)
+        join.query(vec![table("flag_rows", &flags)], &order)
+    }
+
+    /// The columns beside the subject.
+    fn own_columns(&self) -> impl Iterator<Item = &String> {
+        self.schema.fields().iter().map(|field| field.name()).filter(|column| **column != self.subject)
     }
 
     /// A query for rows that no profile or no time can be told of.
     pub(super) fn nulls_sql(&self) -> String {
-        let times =
-            if self.has("reached_at") { "\"profile_id\" is not null and \"reached_at\" is null" } else { "false" };
+        let subject = name(&self.subject);
+        let times = if self.has("reached_at") {
+            format!("{subject} is not null and \"reached_at\" is null")
+        } else {
+            "false".to_owned()
+        };
         format!(
-            "select\n  count(*) filter (where \"profile_id\" is null) as null_profile_ids,\n  \
+            "select\n  count(*) filter (where {subject} is null) as null_profile_ids,\n  \
              count(*) filter (where {times}) as null_times\nfrom {}",
             name(&self.relation)
         )
@@ -117,7 +126,7 @@ impl ViewPass {
     /// What a template may know of `milestone`.
     pub(super) fn shape(&self) -> Shape {
         let own =
-            self.schema.fields().iter().filter(|field| !["profile_id", "occasion"].contains(&field.name().as_str()));
+            self.schema.fields().iter().filter(|field| ![&self.subject, "occasion"].contains(&field.name().as_str()));
         let own = own.map(|field| (field.name().clone(), value::shape(field.data_type(), field.is_nullable())));
         let known = [
             ("name".to_owned(), Shape::scalar(ScalarKind::Text)),
@@ -132,14 +141,13 @@ impl ViewPass {
     }
 }
 
-/// Reads the rows of an own view, profile by profile.
+/// Reads the rows of an own view, subject by subject.
 pub(super) struct ViewReader {
     pass: ViewPass,
     as_of: Timestamp,
-    audience: AudienceReader,
-    profile_id: usize,
+    subjects: SubjectReader,
     columns: Vec<(String, usize)>,
-    current: Option<ProfileFound>,
+    current: Option<(Subject, ProfileFound)>,
     /// Rows whose profile and occasion an earlier row has.
     pub(super) repeated_occasions: u64,
     /// Rows whose level is not a positive number.
@@ -148,15 +156,14 @@ pub(super) struct ViewReader {
 
 impl ViewReader {
     /// Finds the columns; `None` when the query does not have them.
-    pub(super) fn new(pass: &ViewPass, as_of: Timestamp, schema: &SchemaRef) -> Option<Self> {
+    pub(super) fn new(pass: &ViewPass, as_of: Timestamp, schema: &SchemaRef, kept: &[&str]) -> Option<Self> {
         let columns = schema.fields().iter().enumerate();
         let columns =
             columns.filter_map(|(index, field)| Some((field.name().strip_prefix("milestone.")?.to_owned(), index)));
         Some(Self {
             pass: pass.clone(),
             as_of,
-            audience: AudienceReader::new(schema)?,
-            profile_id: schema.index_of("profile_id").ok()?,
+            subjects: SubjectReader::new(schema, kept)?,
             columns: columns.collect(),
             current: None,
             repeated_occasions: 0,
@@ -164,21 +171,20 @@ impl ViewReader {
         })
     }
 
-    /// Reads a batch; complete profiles are added to `found`.
+    /// Reads a batch; complete subjects are added to `found`.
     pub(super) fn read(&mut self, batch: &RecordBatch, found: &mut Vec<ProfileFound>) {
         for row in 0..batch.num_rows() {
-            let flagged = value::text(batch.column(self.profile_id), row);
-            let Some(profile_id) = flagged.clone().or_else(|| self.audience.id(batch, row)) else {
+            let Some(subject) = self.subjects.subject(batch, row) else {
                 continue;
             };
-            if self.current.as_ref().is_none_or(|current| current.profile_id != profile_id) {
+            if self.current.as_ref().is_none_or(|(current, _)| *current != subject) {
                 self.finish(found);
-                let audience = self.audience.row(batch, row);
-                let parts = vec![self.pass.part];
-                self.current =
-                    Some(ProfileFound { profile_id, audience, found: Vec::new(), parts, value: Value::Null });
+                let audience = self.subjects.audience_row(batch, row);
+                let is_entity = self.pass.entity.is_some();
+                let profile = subject.clone().found(is_entity, audience, vec![self.pass.part]);
+                self.current = Some((subject, profile));
             }
-            if flagged.is_some() {
+            if self.subjects.is_flagged(batch, row) {
                 self.add(batch, row);
             }
         }
@@ -198,7 +204,7 @@ impl ViewReader {
         let occasion =
             occasion.unwrap_or_else(|| level.map_or_else(|| name.clone(), |level| format!("{name}:{level}")));
         let reached_at = cell("reached_at").and_then(|column| value::instant(column, row));
-        let Some(current) = &mut self.current else {
+        let Some((_, current)) = &mut self.current else {
             return;
         };
         if current.found.iter().any(|found| found.occasion == occasion) {
@@ -213,6 +219,7 @@ impl ViewReader {
         }
         let reached_or_now = reached_at.unwrap_or(self.as_of);
         context.insert("reached_at".to_owned(), Value::String(reached_or_now.to_string()));
+        let value = context.get("value").cloned().unwrap_or_default();
         current.found.push(Found {
             part: self.pass.part,
             milestone: name.clone(),
@@ -221,12 +228,13 @@ impl ViewReader {
             reached_at: reached_or_now,
             dated: reached_at.is_some(),
             context: Value::Object(context),
-            value: Value::Null,
+            value,
+            wanted: true,
         });
     }
 
-    /// Adds the last profile.
+    /// Adds the last subject.
     pub(super) fn finish(&mut self, found: &mut Vec<ProfileFound>) {
-        found.extend(self.current.take());
+        found.extend(self.current.take().map(|(_, profile)| profile));
     }
 }

@@ -45,6 +45,8 @@ pub struct Tally {
     pub repeated_occasions: u64,
     /// Rows of own views whose level is not a positive number: dropped.
     pub invalid_levels: u64,
+    /// Audience rows whose zone is absent or does not exist: the project's is taken.
+    pub unknown_zones: u64,
     /// Levels of an `every` milestone left out because one event crossed very many.
     pub levels_left_out: u64,
 }
@@ -58,6 +60,7 @@ impl Tally {
             ("null_times", self.null_times),
             ("repeated_occasions", self.repeated_occasions),
             ("invalid_levels", self.invalid_levels),
+            ("unknown_zones", self.unknown_zones),
             ("levels_left_out", self.levels_left_out),
         ]
         .into_iter()
@@ -72,6 +75,7 @@ impl Tally {
             null_times: self.null_times + other.null_times,
             repeated_occasions: self.repeated_occasions + other.repeated_occasions,
             invalid_levels: self.invalid_levels + other.invalid_levels,
+            unknown_zones: self.unknown_zones + other.unknown_zones,
             levels_left_out: self.levels_left_out + other.levels_left_out,
         }
     }

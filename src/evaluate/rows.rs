@@ -3,6 +3,7 @@
 use super::columns;
 use super::pruning::can_prune;
 use super::sql::{as_text, literal, name};
+use super::subject::Join;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
 use crate::project::{EventRows, Partition, PartitionOf, Project, Table};
 use crate::warehouse::arrow::datatypes::{DataType, SchemaRef};
@@ -27,12 +28,16 @@ pub(super) struct Rows {
 impl Rows {
     /// The time column as an instant, also where it holds dates.
     pub(super) fn instant(&self) -> String {
-        let column = name(&self.time);
+        self.instant_of(&name(&self.time))
+    }
+
+    /// A column with the type of the time column as an instant.
+    pub(super) fn instant_of(&self, column: &str) -> String {
         match self.schema.field_with_name(&self.time).map(|field| field.data_type().clone()) {
             Ok(DataType::Date32 | DataType::Date64) => {
                 format!("arrow_cast({column}, 'Timestamp(Microsecond, Some(\"UTC\"))')")
             }
-            _ => column,
+            _ => column.to_owned(),
         }
     }
 
@@ -44,6 +49,51 @@ impl Rows {
     /// The relation as SQL reads it.
     pub(super) fn relation_name(&self) -> String {
         name(&self.relation)
+    }
+
+    /// True for the same rows of the same subjects.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        let key = |rows: &Self| {
+            let Self { relation, profile, time, dedup, conditions, .. } = rows;
+            (relation.clone(), profile.clone(), time.clone(), dedup.clone(), conditions.clone())
+        };
+        key(self) == key(other)
+    }
+
+    /// The conditions of rows that count at `as_of`.
+    pub(super) fn visible(&self, join: &Join<'_>) -> Vec<String> {
+        let mut conditions = self.conditions.clone();
+        conditions.push(format!("{} is not null", name(&self.profile)));
+        conditions.push(format!("{} <= $as_of", self.instant()));
+        conditions.extend(self.pruned());
+        conditions.extend(join.restriction(&self.profile_text()));
+        conditions
+    }
+
+    /// Conditions on folders that hold only rows later than `as_of`.
+    fn pruned(&self) -> impl Iterator<Item = String> {
+        let pruned = self.partitions.iter().enumerate().filter(|(_, partition)| is_of_time(partition));
+        pruned.map(|(index, partition)| super::pruning::until(partition, index))
+    }
+
+    /// A query for rows that no subject or no time can be told of.
+    pub(super) fn nulls_sql(&self) -> String {
+        let (profile, time) = (name(&self.profile), name(&self.time));
+        let mut conditions = self.conditions.clone();
+        conditions.push(format!("({profile} is null or {time} is null)"));
+        conditions.extend(self.pruned());
+        format!(
+            "select\n  count(*) filter (where {profile} is null) as null_profile_ids,\n  \
+             count(*) filter (where {profile} is not null) as null_times\nfrom {}\nwhere {}",
+            self.relation_name(),
+            conditions.join("\n  and "),
+        )
+    }
+
+    /// Columns of the qualifying row, for templates.
+    pub(super) fn carried_columns(&self, carried: &[String]) -> String {
+        let column = |column: &String| format!(",\n  {} as {}", name(column), name(&format!("event.{column}")));
+        carried.iter().map(column).collect()
     }
 
     /// Columns that tell apart rows of the same instant: `dedup`, then the others in declared order.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Lease, LedgerError, Owner, RunRequest};
+use super::{Lease, LedgerError, Owner, Recorded, RunRequest};
 use crate::model::DeliveryState;
 
 /// Which deliveries are asked for; every given field must match.
@@ -106,6 +106,26 @@ impl JobStatus {
     }
 }
 
+/// A streak or silence of one profile and level, whatever its first day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnchorStem {
+    /// The profile's id as the warehouse has it.
+    pub profile_id: String,
+    /// What stands before the first day: `daily_writer:30` or `gone_quiet`.
+    pub occasion: String,
+}
+
+/// A delivery about a streak or silence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchored {
+    /// The occasion as stored, with its first day.
+    pub occasion: String,
+    /// When it was reached.
+    pub reached_at: Timestamp,
+    /// What is recorded.
+    pub recorded: Recorded,
+}
+
 /// What people ask a ledger; the run path is [`super::Ledger`].
 #[async_trait]
 pub trait LedgerAdministration: Send + Sync {
@@ -115,6 +135,9 @@ pub trait LedgerAdministration: Send + Sync {
     /// What [`super::Ledger::open`] would say of a job, without taking it: for plans and dry runs. The lease answers
     /// [`super::Ledger::recorded`]; every write with it is refused as fenced.
     async fn look(&self, request: &RunRequest) -> Result<Lease, LedgerError>;
+
+    /// What is recorded about each streak or silence under any first day, in order; rows under the job's aliases count.
+    async fn anchored(&self, lease: &Lease, stems: &[AnchorStem]) -> Result<Vec<Vec<Anchored>>, LedgerError>;
 
     /// Deliveries, the last changed first.
     async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryRow>, LedgerError>;

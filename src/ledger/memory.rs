@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease, Ledger,
+    AnchorStem, Anchored, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease, Ledger,
     LedgerAdministration, LedgerError, Owner, PendingBatch, PendingDelivery, Recorded, RunEnd, RunRequest, RunRow,
     Settlement, transition,
 };
@@ -426,6 +426,25 @@ impl LedgerAdministration for MemoryLedger {
     async fn look(&self, request: &RunRequest) -> Result<Lease, LedgerError> {
         self.check_owner(request)?;
         Ok(self.store().lease(request))
+    }
+
+    async fn anchored(&self, lease: &Lease, stems: &[AnchorStem]) -> Result<Vec<Vec<Anchored>>, LedgerError> {
+        let store = self.store();
+        let answers = stems.iter().map(|stem| {
+            let profile_id = self.identity.stored_profile_id(&stem.profile_id);
+            let prefix = format!("{}@", stem.occasion);
+            let ours = |job: &str| job == lease.job || lease.aliases.iter().any(|alias| alias == job);
+            let rows = store.deliveries.values().map(|entry| &entry.row).filter(|row| {
+                ours(&row.job) && row.profile_id == profile_id && row.occasion.starts_with(&prefix)
+            });
+            rows.map(|row| Anchored {
+                occasion: row.occasion.clone(),
+                reached_at: row.reached_at,
+                recorded: Recorded { state: row.state, attempt: row.attempt },
+            })
+            .collect()
+        });
+        Ok(answers.collect())
     }
 
     async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryRow>, LedgerError> {

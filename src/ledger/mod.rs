@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use crate::model::{DeliveryKey, DeliveryState, Level};
 
-pub use administration::{DeliveryFilter, DeliveryRow, JobStatus, LedgerAdministration, RunRow};
+pub use administration::{AnchorStem, Anchored, DeliveryFilter, DeliveryRow, JobStatus, LedgerAdministration, RunRow};
 pub use family::{CreatePolicy, LedgerStore, Owner, connect, create};
 pub use identity::Identity;
 pub use memory::MemoryLedger;

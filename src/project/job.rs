@@ -99,6 +99,12 @@ pub struct Milestone {
     pub aliases: Vec<String>,
     /// What is measured.
     pub source: MilestoneSource,
+    /// Whom it is measured for: an event column that joins the audience column; `None`: the profile.
+    pub entity: Option<Entity>,
+    /// A SQL predicate over audience columns, `level` and `value`.
+    pub only_if: Option<Located<String>>,
+    /// How late its rows may land: the table's, or of a view the longest of all tables.
+    pub lookback: SignedDuration,
     /// What is mailed.
     pub message: MessageSpec,
 }
@@ -108,6 +114,8 @@ pub struct Milestone {
 pub enum MilestoneSource {
     /// A running measure over events that meets levels.
     Reaches(Box<Reaches>),
+    /// One moment told by a single event.
+    Moment(Box<Moment>),
     /// An own view with `profile_id`, `reached_at` and optional `level`, `occasion`.
     View(Located<String>),
 }
@@ -123,6 +131,31 @@ pub struct Reaches {
     pub levels: Levels,
     /// What is mailed when one run crosses several levels.
     pub send: SendLevels,
+}
+
+/// One moment told by a single event: a nudge, a silence or an anniversary.
+#[derive(Debug)]
+pub struct Moment {
+    /// The rows of that event.
+    pub rows: EventRows,
+    /// Which moment.
+    pub kind: MomentKind,
+}
+
+/// Which moment an event tells.
+#[derive(Clone, Debug)]
+pub enum MomentKind {
+    /// So long after the first row, unless the other event happened at or after it.
+    Without {
+        /// The event that makes it pointless.
+        event: Located<String>,
+        /// How long after the first row.
+        after: SignedDuration,
+    },
+    /// So long after the last row.
+    Inactive(SignedDuration),
+    /// Each year after the first row.
+    Anniversary,
 }
 
 /// The rows of a table or view that count for a profile.
@@ -151,6 +184,21 @@ pub enum Measure {
     Count,
     /// `sum(expression)`: the SQL inside.
     Sum(Located<String>),
+    /// `count(distinct expression)`: the SQL inside.
+    Distinct(Located<String>),
+    /// `max(expression)`: the SQL inside.
+    Max(Located<String>),
+    /// Consecutive days or weeks with at least one row, in the profile's zone.
+    Streak(StreakUnit),
+}
+
+/// What a streak counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreakUnit {
+    /// Local days.
+    Day,
+    /// Local weeks, from the project's first day of the week.
+    Week,
 }
 
 /// The levels of a milestone.
@@ -197,7 +245,7 @@ pub struct Recap {
     pub message: MessageSpec,
 }
 
-/// What a recap measures, when not the profile.
+/// What is measured, when not the profile.
 #[derive(Clone, Debug)]
 pub struct Entity {
     /// The column of the event rows.

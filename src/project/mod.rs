@@ -19,7 +19,7 @@ mod values;
 pub use files::find_root;
 pub use job::{
     Category, Compare, Entity, EventRows, Job, JobKind, Levels, Limits, Measure, MessageSpec, Metric, Milestone,
-    MilestoneSource, OnUnknown, Reaches, Recap, RecapZone, SendLevels,
+    MilestoneSource, Moment, MomentKind, OnUnknown, Reaches, Recap, RecapZone, SendLevels, StreakUnit,
 };
 pub use job_tests::{EarlierDelivery, ExpectedMail, GivenRow, GivenTable, JobTest, RENDER_FAILED, job_tests};
 pub use json_schema::{SchemaKind, json_schema};

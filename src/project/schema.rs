@@ -172,7 +172,7 @@ record! {
         time: String,
         /// The duplicate column, where `from` is a view.
         dedup: String,
-        /// `count(*)` (default) or `sum(column)`.
+        /// `count(*)` (default), `count(distinct x)`, `sum(x)`, `max(x)`, `streak(day)` or `streak(week)`.
         measure: Measure,
         /// One level or ascending levels.
         reaches: Ladder,
@@ -180,6 +180,18 @@ record! {
         every: Level,
         /// `highest` (default) or `each`.
         send: SendLevels,
+        /// A nudge: the event that makes it pointless.
+        without: String,
+        /// A nudge: how long after the first `event`.
+        after: SignedDuration,
+        /// No event for this long.
+        inactive: SignedDuration,
+        /// Each year after the first event of this name.
+        anniversary: String,
+        /// What is measured; the profile by default.
+        entity: EntityChoice,
+        /// A SQL predicate over audience columns, `level` and `value`.
+        only_if: String,
         /// What is mailed; each part defaults to the job's.
         message: MessageFields,
     }

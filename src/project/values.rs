@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::job::{Category, Compare, Levels, Measure, OnUnknown, RecapZone, SendLevels};
+use super::job::{Category, Compare, Levels, Measure, OnUnknown, RecapZone, SendLevels, StreakUnit};
 use super::json_schema::Definitions;
 use super::node::{Content, Node};
 use super::project::{PartitionKind, PartitionOf};
@@ -20,6 +20,9 @@ use crate::model::period::{PeriodKind, WeekStart};
 const MAX_DURATION_HOURS: i64 = 24 * 366 * 100;
 
 const DURATION_HELP: &str = "write a whole number of hours, days or weeks, such as `6 hours` or `3 days`";
+
+const MEASURE_HELP: &str =
+    "write `count(*)`, `count(distinct x)`, `sum(x)`, `max(x)`, `streak(day)` or `streak(week)`";
 
 macro_rules! words {
     ($kind:ty { $($word:literal => $value:expr),* $(,)? }) => {
@@ -195,7 +198,7 @@ impl Read for Measure {
         read_text(node, findings, |text| {
             parse_measure(text, node).ok_or_else(|| {
                 Diagnostic::error("bad-measure", format!("{} is no measure", quoted(text)), &node.place)
-                    .with_help("write `count(*)` or `sum(column)`")
+                    .with_help(MEASURE_HELP)
             })
         })
     }
@@ -208,16 +211,22 @@ impl Read for Measure {
 fn parse_measure(text: &str, node: &Node) -> Option<Measure> {
     let open = text.find('(')?;
     let close = text.rfind(')').filter(|close| *close > open && text[close + 1..].trim().is_empty())?;
-    let inside = &text[open + 1..close];
-    let argument = inside.trim();
-    match text[..open].trim().to_ascii_lowercase().as_str() {
-        "count" if argument == "*" => Some(Measure::Count),
-        "sum" if !argument.is_empty() && !argument.to_ascii_lowercase().starts_with("distinct ") => {
-            let start = open + 1 + (inside.len() - inside.trim_start().len());
-            let exact = node.place.file.text[node.place.span.clone()] == *text;
-            let place = if exact { node.place.within(start..start + argument.len()) } else { node.place.clone() };
-            Some(Measure::Sum(Located::new(argument.to_owned(), place)))
-        }
+    let argument = text[open + 1..close].trim();
+    let located = |expression: &str| {
+        let start = expression.as_ptr() as usize - text.as_ptr() as usize;
+        let exact = node.place.file.text[node.place.span.clone()] == *text;
+        let place = if exact { node.place.within(start..start + expression.len()) } else { node.place.clone() };
+        Located::new(expression.to_owned(), place)
+    };
+    let distinct = argument.get(..9).filter(|word| word.eq_ignore_ascii_case("distinct "));
+    let distinct = distinct.map(|word| argument[word.len()..].trim_start());
+    match (text[..open].trim().to_ascii_lowercase().as_str(), distinct) {
+        ("count", None) if argument == "*" => Some(Measure::Count),
+        ("count", Some(value)) => Some(Measure::Distinct(located(value))),
+        ("sum", None) if !argument.is_empty() => Some(Measure::Sum(located(argument))),
+        ("max", None) if !argument.is_empty() => Some(Measure::Max(located(argument))),
+        ("streak", None) if argument == "day" => Some(Measure::Streak(StreakUnit::Day)),
+        ("streak", None) if argument == "week" => Some(Measure::Streak(StreakUnit::Week)),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{self, Decided, Lookup, Rules};
 use crate::evaluate::{Request, Tally};
-use crate::ledger::{DecisionRecord, Lease, Ledger};
+use crate::ledger::{DecisionRecord, Lease, LedgerStore};
 use crate::model::{Candidate, Decision};
 use crate::warehouse::Warehouse;
 
@@ -53,7 +53,7 @@ pub(super) async fn decide_job(
     prepared: &PreparedJob<'_>,
     warehouse: &Warehouse,
     request: &Request,
-    known_to: (&dyn Ledger, &Lease, &Rules),
+    known_to: (&dyn LedgerStore, &Lease, &Rules),
     candidates_seen: &(dyn Fn(u64) + Sync),
 ) -> Result<DecidedJob, RunError> {
     let mut decided = DecidedJob {
@@ -96,6 +96,8 @@ pub(super) async fn decide_each(
         let chunk = chunk?;
         let lookup = Lookup::new(rules, &chunk);
         let recorded = lookup.merge(ledger.recorded(lease, lookup.keys()).await?);
+        let anchored = ledger.anchored(lease, lookup.stems()).await?;
+        let recorded = lookup.merge_anchored(rules, &chunk, recorded, &anchored);
         let decisions = decide::decide(rules, &chunk, &recorded);
         take(chunk.into_iter().zip(decisions).collect())?;
     }

@@ -4,6 +4,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::evaluate::Standing;
 use crate::model::{Candidate, Message};
 
 use super::tables::evaluation;
@@ -69,6 +70,7 @@ pub async fn preview(options: &WorkspaceOptions, request: &PreviewRequest) -> Re
                 None => format!("{}: nobody in the audience `{}` reached anything yet", job.name, job.audience.value),
             });
         }
+        report.remarks.extend(standings(&workspace, &prepared, request).await?);
         for candidate in candidates {
             match render(&workspace, &prepared, &candidate, request) {
                 Ok(mail) => report.mails.push(mail?),
@@ -101,6 +103,30 @@ async fn candidates(
         }
     }
     Ok(found)
+}
+
+/// How far the named profile has come on each ladder.
+async fn standings(
+    workspace: &Workspace,
+    prepared: &PreparedJob<'_>,
+    request: &PreviewRequest,
+) -> Result<Vec<String>, RunError> {
+    let Some(profile) = &request.profile else {
+        return Ok(Vec::new());
+    };
+    let mut evaluation = evaluation(request.as_of, request.period.clone());
+    evaluation.profiles = Some(vec![profile.clone()]);
+    let standings = prepared.compiled.standings(&workspace.warehouse, &evaluation).await?;
+    let job = &prepared.job.name;
+    let remark = |standing: Standing| {
+        let of = standing.entity_id.map(|entity| format!(" of `{entity}`")).unwrap_or_default();
+        let (name, value, next) = (standing.milestone, standing.value, standing.next);
+        match next.get("level").zip(next.get("remaining")) {
+            Some((level, remaining)) => format!("{job}: {name}{of} is at {value}, {remaining} below the next level {level}"),
+            None => format!("{job}: {name}{of} is at {value}, above its last level"),
+        }
+    };
+    Ok(standings.into_iter().map(remark).collect())
 }
 
 fn render(

@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, Ident, SelectItem, SetExpr, Spanned, Visit, Visitor, visit_expressions,
 };
@@ -26,6 +27,8 @@ pub enum ExpressionRole {
     Predicate,
     /// A number of one row.
     RowNumber,
+    /// Anything of one row that can be told apart.
+    RowValue,
     /// A number, text, boolean or time of many rows.
     Aggregate,
 }
@@ -86,6 +89,13 @@ impl Session {
 
     /// Type and nullability of an expression over the scope's columns.
     pub(super) async fn type_of(&self, tree: &Expr, scope: Scope<'_>) -> Result<(DataType, bool), DataFusionError> {
+        let plan = self.plan_of(tree, scope).await?;
+        let field = plan.schema().field(0);
+        Ok((field.data_type().clone(), field.is_nullable()))
+    }
+
+    /// An expression over the scope's columns as the only column of a plan.
+    pub(super) async fn plan_of(&self, tree: &Expr, scope: Scope<'_>) -> Result<LogicalPlan, DataFusionError> {
         let state = state_with(&self.context.state(), scope)?;
         let mut query = blank_query().map_err(|finding| DataFusionError::Plan(finding.message))?;
         if let SetExpr::Select(select) = query.body.as_mut() {
@@ -98,9 +108,7 @@ impl Session {
             }
         }
         let plan = plan_query(&state, query, &self.parameters).await?;
-        let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
-        let field = plan.schema().field(0);
-        Ok((field.data_type().clone(), field.is_nullable()))
+        state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})
     }
 }
 
@@ -151,6 +159,9 @@ fn wrong_type(expression: &Expression, role: ExpressionRole) -> Option<String> {
         }
         ExpressionRole::RowNumber if !kind.is_numeric() && !kind.is_null() => {
             Some(format!("this is {kind}, not a number"))
+        }
+        ExpressionRole::RowValue if kind.is_nested() => {
+            Some(format!("this is {kind}, whose values cannot be told apart"))
         }
         ExpressionRole::Aggregate if kind.is_nested() || kind.is_null() => {
             Some(format!("this is {kind}; a metric is a number, text, boolean or time"))

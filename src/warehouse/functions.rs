@@ -13,11 +13,14 @@ use crate::model::number::round_significant;
 
 /// Every function milepost adds.
 pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
-    vec![
+    let mut functions = vec![
         Arc::new(ScalarUDF::from(DoubleFunction::new("round_significant", round_significant))),
         Arc::new(ScalarUDF::from(DoubleFunction::new("finite_or_zero", finite_or_zero))),
+        Arc::new(ScalarUDF::from(FiniteOrNull::new())),
         Arc::new(ScalarUDF::from(NormalisedAddress::new())),
-    ]
+    ];
+    functions.extend(super::local_days::functions());
+    functions
 }
 
 fn finite_or_zero(value: f64) -> f64 {
@@ -70,6 +73,39 @@ impl ScalarUDFImpl for DoubleFunction {
         let values = array[0].as_primitive::<Float64Type>();
         let rounded: Float64Array = values.unary(self.apply);
         Ok(ColumnarValue::Array(Arc::new(rounded) as ArrayRef))
+    }
+}
+
+/// A double that is a number, else null.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct FiniteOrNull {
+    signature: Signature,
+}
+
+impl FiniteOrNull {
+    fn new() -> Self {
+        Self { signature: Signature::exact(vec![DataType::Float64], Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for FiniteOrNull {
+    fn name(&self) -> &'static str {
+        "finite_or_null"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Float64)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let array = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let values = array[0].as_primitive::<Float64Type>();
+        let finite: Float64Array = values.unary_opt(|value| value.is_finite().then_some(value));
+        Ok(ColumnarValue::Array(Arc::new(finite) as ArrayRef))
     }
 }
 

@@ -1,7 +1,10 @@
 //! Given rows, expected flags, metrics and candidates.
 
 mod checks;
+mod history;
+mod kinds;
 mod milestones;
+mod oracle;
 mod recaps;
 mod sources;
 pub(crate) mod world;

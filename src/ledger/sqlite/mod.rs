@@ -4,6 +4,7 @@
 //! jobs by itself and a stopped one keeps them. One connection writes, another reads; every write is one immediate
 //! transaction that checks the epoch first and is on disk when it returns.
 
+mod anchors;
 mod claims;
 mod decisions;
 mod failure;
@@ -23,7 +24,7 @@ use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::{
-    Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease, Ledger,
+    AnchorStem, Anchored, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease, Ledger,
     LedgerAdministration, LedgerError, Owner, PendingBatch, Recorded, RunEnd, RunRequest, Settlement,
 };
 use crate::model::{DeliveryKey, DeliveryState};
@@ -135,6 +136,10 @@ impl LedgerAdministration for SqliteLedger {
 
     async fn look(&self, request: &RunRequest) -> Result<Lease, LedgerError> {
         leases::look(self, request).await
+    }
+
+    async fn anchored(&self, lease: &Lease, stems: &[AnchorStem]) -> Result<Vec<Vec<Anchored>>, LedgerError> {
+        anchors::anchored(self, lease, stems).await
     }
 
     async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryRow>, LedgerError> {

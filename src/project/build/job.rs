@@ -13,7 +13,7 @@ use crate::model::period::start_of_day;
 use crate::project::job::{Category, Job, JobKind, Limits};
 use crate::project::names::is_slug;
 use crate::project::node::Node;
-use crate::project::project::{ProviderConfig, Start};
+use crate::project::project::{ProviderConfig, Start, Table};
 use crate::project::read::{Findings, Read, quoted, report_missing};
 use crate::project::schema::{JobFields, LimitsFields};
 use crate::project::values::StartChoice;
@@ -29,6 +29,8 @@ pub(super) struct Setting<'a> {
     pub(super) root: &'a Path,
     /// The project's zone.
     pub(super) timezone: &'a TimeZone,
+    /// Declared tables.
+    pub(super) tables: &'a BTreeMap<String, Table>,
     /// Declared providers.
     pub(super) providers: &'a BTreeMap<String, ProviderConfig>,
 }
@@ -68,7 +70,7 @@ pub(super) fn build(
     for alias in &aliases {
         is_slug("job", alias, findings);
     }
-    let kind = kind(&fields, setting.root, &place, findings);
+    let kind = kind(&fields, setting, &place, findings);
     let provider = provider(&fields, setting.providers, &place, findings);
     // A recap without it may be mailed until the next period is due; that end is the candidate's own.
     let usual = fields.recap.is_none().then_some(MILESTONE_MAIL_WITHIN);
@@ -106,18 +108,18 @@ pub(super) fn build(
     })
 }
 
-fn kind(fields: &JobFields, root: &Path, place: &Place, findings: &mut Findings) -> Option<JobKind> {
+fn kind(fields: &JobFields, setting: &Setting<'_>, place: &Place, findings: &mut Findings) -> Option<JobKind> {
     let inherited = fields.message.as_ref();
     match (&fields.milestones, &fields.recap) {
         (Some(milestones), Some(recap)) => {
             let message = "a job is either milestones or a recap, not both";
             let finding = Diagnostic::error("two-kinds", message, &recap.place);
             findings.push(finding.with_help("move one of them into a job of its own"));
-            milestone::build(milestones, inherited, root, findings)
+            milestone::build(milestones, inherited, setting, findings)
         }
-        (Some(milestones), None) => milestone::build(milestones, inherited, root, findings),
+        (Some(milestones), None) => milestone::build(milestones, inherited, setting, findings),
         (None, Some(recap)) => {
-            let message = message::build(None, inherited, root, place, findings);
+            let message = message::build(None, inherited, setting.root, place, findings);
             let recap = recap::build(recap, message, place, findings)?;
             Some(JobKind::Recap(Box::new(recap)))
         }

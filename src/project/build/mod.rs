@@ -5,6 +5,7 @@ mod job;
 mod ledger;
 mod message;
 mod milestone;
+mod milestone_source;
 mod providers;
 mod recap;
 mod tables;
@@ -58,7 +59,7 @@ pub(super) fn project(
     let ledger = ledger::build(root, fields.ledger.as_ref(), chosen.as_ref(), findings);
     let timezone = fields.timezone.map_or(TimeZone::UTC, |zone| zone.value);
     let defaults = fields.defaults.map(|defaults| defaults.value.0);
-    let setting = job::Setting { root, timezone: &timezone, providers: &providers };
+    let setting = job::Setting { root, timezone: &timezone, tables: &tables, providers: &providers };
     let jobs = build_jobs(jobs, defaults.as_ref(), &setting, findings);
     let unsubscribe = fields.unsubscribe.and_then(|fields| unsubscribe(fields, findings));
     check_leaving(&jobs, unsubscribe.is_some(), &providers, findings);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use milepost::ledger::{DeliveryFilter, LedgerError, Owner, Recorded, RunEnd, RunRequest};
+use milepost::ledger::{AnchorStem, DeliveryFilter, Lease, LedgerError, Owner, Recorded, RunEnd, RunRequest};
 use milepost::model::DeliveryState::{
     Accepted, Baselined, Dispatched, Expired, InvalidAddress, Rejected, RenderFailed, Retryable, Superseded,
     Suppressed, Unknown,
@@ -447,5 +447,46 @@ async fn lists_by_job_state_and_profile_newest_first() {
         let counts = ledger.counts("high_five").await.expect("counts");
         assert_eq!(counts, BTreeMap::from([(Dispatched, 2), (Accepted, 1)]));
         assert_eq!(ledger.counts("no such job").await.expect("counts"), BTreeMap::new());
+    }
+}
+
+#[tokio::test]
+async fn streaks_are_found_under_any_first_day() {
+    for place in Place::every() {
+        let ledger = place.connect().await;
+        let lease = ledger.open(&request("r1")).await.expect("opens");
+        let keys = [
+            key("u1", "days:7@2026-10-02"),
+            key("u1", "days:7@2026-11-02/acct_7"),
+            key("u1", "days:70@2026-10-02"),
+            key("u1", "days:7"),
+            key("u1", "days_2:7@2026-10-02"),
+            key("u2", "days:7@2026-12-01"),
+            key("ann@example.test", "quiet@2026-10-20"),
+        ];
+        dispatch(&*ledger, &lease, "b1", &keys).await.expect("claims");
+        let stem =
+            |profile_id: &str, occasion: &str| AnchorStem { profile_id: profile_id.into(), occasion: occasion.into() };
+        let stems =
+            [stem("u1", "days:7"), stem("u3", "days:7"), stem("ann@example.test", "quiet"), stem("u2", "days:7")];
+        let found = ledger.anchored(&lease, &stems).await.expect("answers");
+        let occasions: Vec<Vec<&str>> =
+            found.iter().map(|rows| rows.iter().map(|row| row.occasion.as_str()).collect()).collect();
+        assert_eq!(
+            occasions,
+            [
+                vec!["days:7@2026-10-02", "days:7@2026-11-02/acct_7"],
+                vec![],
+                vec!["quiet@2026-10-20"],
+                vec!["days:7@2026-12-01"]
+            ]
+        );
+        assert_eq!(
+            (found[0][0].reached_at, found[0][0].recorded.clone()),
+            (at(-10), Recorded { state: Dispatched, attempt: 1 })
+        );
+        assert!(ledger.anchored(&lease, &[]).await.expect("answers").is_empty());
+        let renamed = Lease { job: "other".into(), aliases: vec!["high_five".into()], ..lease };
+        assert_eq!(ledger.anchored(&renamed, &stems[..1]).await.expect("answers")[0].len(), 2, "under an earlier name");
     }
 }

@@ -1,0 +1,99 @@
+//! Streaks and silences carry their first day in the occasion. Late rows or another zone may move that day, so two whose
+//! spans touch, or nearly so, are the same one, and nobody is mailed about it twice.
+
+use std::collections::HashMap;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Decided, Decision, Rules};
+use crate::ledger::{AnchorStem, Anchored};
+use crate::model::Candidate;
+
+/// The parts of an occasion such as `daily_writer:30@2026-10-02/acct_7`.
+struct Occasion<'a> {
+    /// What stands before the day.
+    stem: &'a str,
+    day: Date,
+    /// The entity, with its slash.
+    suffix: &'a str,
+}
+
+impl<'a> Occasion<'a> {
+    fn parse(occasion: &'a str) -> Option<Self> {
+        let (stem, rest) = occasion.split_once('@')?;
+        let (day, suffix) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len()))?;
+        Some(Self { stem, day: day.parse().ok()?, suffix })
+    }
+}
+
+/// From the first day's midnight to the moment of reaching.
+#[derive(Clone, Copy)]
+struct Span {
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl Span {
+    fn new(day: Date, reached_at: Timestamp) -> Self {
+        let first = TimeZone::UTC.to_timestamp(day.into()).unwrap_or(Timestamp::MIN);
+        Self { first: first.min(reached_at), last: first.max(reached_at) }
+    }
+
+    fn is_near(self, other: Self, slack: SignedDuration) -> bool {
+        let gap = self.first.max(other.first).duration_since(self.last.min(other.last));
+        gap <= slack
+    }
+}
+
+/// How near two anchored candidates of a part may be to be the same one.
+fn slack(rules: &Rules, candidate: &Candidate) -> Option<SignedDuration> {
+    rules.parts.get(candidate.part)?.anchor_slack
+}
+
+/// What to ask the ledger about a candidate, also under earlier names of its milestone; nothing for most.
+pub(super) fn stems(rules: &Rules, candidate: &Candidate) -> Vec<AnchorStem> {
+    let (Some(_), Some(occasion)) = (slack(rules, candidate), Occasion::parse(&candidate.key.occasion)) else {
+        return Vec::new();
+    };
+    let part = &rules.parts[candidate.part];
+    let level = occasion.stem.strip_prefix(&part.name).unwrap_or_default();
+    let names = std::iter::once(&part.name).chain(&part.aliases);
+    let stem =
+        |name: &String| AnchorStem { profile_id: candidate.key.profile_id.clone(), occasion: format!("{name}{level}") };
+    names.map(stem).collect()
+}
+
+/// The recorded delivery that makes a candidate known.
+pub(super) fn same<'a>(rules: &Rules, candidate: &Candidate, recorded: &'a [Anchored]) -> Option<&'a Anchored> {
+    let slack = slack(rules, candidate)?;
+    let own = Occasion::parse(&candidate.key.occasion)?;
+    let span = Span::new(own.day, candidate.reached_at);
+    recorded.iter().filter(|row| row.recorded.state.is_known()).find(|row| {
+        Occasion::parse(&row.occasion).is_some_and(|other| {
+            same_entity(own.suffix, other.suffix) && span.is_near(Span::new(other.day, row.reached_at), slack)
+        })
+    })
+}
+
+/// A stored entity that is an address stands there as its hash; one profile has few, so any hash counts as the same.
+fn same_entity(own: &str, stored: &str) -> bool {
+    own == stored || stored.starts_with("/hmac:") && own.contains('@')
+}
+
+/// Of candidates of one chunk that are the same streak or silence, the first that is mailed makes the others known.
+pub(super) fn settle_repeated(rules: &Rules, candidates: &[Candidate], decided: &mut [Decided]) {
+    let mut mailed: HashMap<(&str, &str, &str), Vec<Span>> = HashMap::new();
+    for (candidate, decided) in candidates.iter().zip(decided) {
+        let Some(slack) = slack(rules, candidate).filter(|_| decided.decision == Decision::Mail) else { continue };
+        let Some(occasion) = Occasion::parse(&candidate.key.occasion) else { continue };
+        let span = Span::new(occasion.day, candidate.reached_at);
+        let earlier = mailed.entry((&candidate.key.profile_id, occasion.stem, occasion.suffix)).or_default();
+        if earlier.iter().any(|earlier| earlier.is_near(span, slack)) {
+            *decided = super::counted(Decision::Known, Some("repeated_in_run"));
+        } else {
+            earlier.push(span);
+        }
+    }
+}
