@@ -88,7 +88,7 @@ pub(super) async fn decide_each(
     prepared: &PreparedJob<'_>,
     warehouse: &Warehouse,
     request: &Request,
-    (ledger, lease, rules): (&dyn Ledger, &Lease, &Rules),
+    (ledger, lease, rules): (&dyn LedgerStore, &Lease, &Rules),
     take: Take<'_>,
 ) -> Result<Tally, RunError> {
     let mut stream = prepared.compiled.candidates(warehouse, request).await?;
