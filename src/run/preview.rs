@@ -41,6 +41,8 @@ pub struct PreviewedMail {
     pub profile_id: String,
     /// The occasion.
     pub occasion: String,
+    /// False when `only_if` would skip this mail.
+    pub wanted: bool,
     /// The subject.
     pub subject: String,
     /// The text part.
@@ -163,6 +165,7 @@ fn write(
         job: prepared.job.name.clone(),
         profile_id: candidate.key.profile_id.clone(),
         occasion: candidate.key.occasion.clone(),
+        wanted: candidate.wanted,
         subject: message.subject,
         text: message.text,
         html_file: file.display().to_string(),

@@ -24,7 +24,7 @@ struct Document<'a> {
 
 /// Whose run it is.
 #[derive(Clone, Copy)]
-pub struct Origin<'a> {
+pub(super) struct Origin<'a> {
     /// The project's folder.
     pub root: &'a Path,
     /// The project's name, where it could be read.
@@ -51,7 +51,7 @@ struct Metadata<'a> {
 ///
 /// # Errors
 /// When the folder or file cannot be written.
-pub fn write(origin: Origin<'_>, report: &RunReport) -> Result<PathBuf, RunError> {
+pub(super) fn write(origin: Origin<'_>, report: &RunReport) -> Result<PathBuf, RunError> {
     let document = Document {
         metadata: Metadata {
             run_id: Some(&report.run_id),
@@ -71,7 +71,7 @@ pub fn write(origin: Origin<'_>, report: &RunReport) -> Result<PathBuf, RunError
 ///
 /// # Errors
 /// When the folder or file cannot be written.
-pub fn write_failure(origin: Origin<'_>, error: &RunError, now: Timestamp) -> Result<PathBuf, RunError> {
+pub(super) fn write_failure(origin: Origin<'_>, error: &RunError, now: Timestamp) -> Result<PathBuf, RunError> {
     let exit: Exit = error.exit();
     let document = Document {
         metadata: Metadata::of(origin, now),

@@ -16,7 +16,7 @@ use crate::run::{self, Exit, RunOptions, RunReport};
 
 /// Compute who reached what, and mail them once.
 #[derive(Debug, Args, Default)]
-pub struct Run {
+pub(crate) struct Run {
     /// Only these jobs.
     jobs: Vec<String>,
     /// The logical now: later events are invisible; the machine's clock by default.
@@ -37,7 +37,7 @@ pub struct Run {
     /// Allow up to this many mails where a volume guard would refuse.
     #[arg(long, value_name = "N")]
     confirm: Option<u64>,
-    /// Let as_of be the wall clock too, so that what was current then is mailed now.
+    /// Let `as_of` be the wall clock too, so that what was current then is mailed now.
     #[arg(long, requires = "as_of")]
     replay: bool,
     /// Wait this long for another run of the same job to end, such as 10m.
@@ -65,7 +65,7 @@ impl Run {
         Ok(Self { as_of: Some(as_of), replay: true, ..Self::default() })
     }
 
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         Ok(self.carry_out(context).await?.0)
     }
 
