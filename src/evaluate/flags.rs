@@ -227,7 +227,7 @@ fn latest(found: &[Found]) -> Vec<&Found> {
                 latest.push(found);
             }
             Entry::Occupied(place) if latest[*place.get()].reached_at <= found.reached_at => {
-                latest[*place.get()] = found
+                latest[*place.get()] = found;
             }
             Entry::Occupied(_) => {}
         }

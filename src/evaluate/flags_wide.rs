@@ -33,8 +33,7 @@ impl Pair {
     fn name(&self) -> String {
         match self {
             Self::Level(Listed { milestone, level: Some(level), .. }) => format!("{milestone}_{level}"),
-            Self::Level(Listed { milestone, level: None, .. }) => milestone.clone(),
-            Self::Any { milestone, .. } => milestone.clone(),
+            Self::Level(Listed { milestone, level: None, .. }) | Self::Any { milestone, .. } => milestone.clone(),
         }
     }
 

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::reaches_sql::source_of;
-use super::rows::Rows;
+use super::rows::{Rows, carried_columns};
 use super::sql::{literal, name, table};
 use super::subject::{Join, Zones};
 use crate::warehouse::{Parameter, Parameters};
@@ -155,7 +155,7 @@ impl MomentPass {
              {own} as \"event.own\",\n    row_number() over (partition by {partition}, {own} order by {order}) as \
              \"event.number\"{cancelled}\n  from {relation}{condition}\n) as numbered\n\
              where \"event.own\" and \"event.number\" = 1",
-            carried = self.rows.carried_columns(&self.carried),
+            carried = carried_columns(&self.carried),
             partition = name(&self.rows.profile),
             order = order.join(", "),
             condition = super::sql::indented(condition, 2),

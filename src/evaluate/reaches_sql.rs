@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::reaches::{ReachesPass, TypedMeasure};
-use super::rows::Rows;
+use super::rows::{Rows, carried_columns};
 use super::sql::{name, table};
 use super::subject::{Join, Keep, ZONE_COLUMN};
 use crate::model::Level;
@@ -93,7 +93,7 @@ impl ReachesPass {
              from {relation}{condition}",
             subject = self.rows.profile_text(),
             time = name(&self.rows.time),
-            carried = self.rows.carried_columns(&self.carried),
+            carried = carried_columns(&self.carried),
         );
         let flags = format!(
             "select *, position as \"value\", cast(position as double) as peak, cast(position - 1 as double) as peak_before\n\
@@ -151,7 +151,7 @@ impl ReachesPass {
             time = name(&self.rows.time),
             now = frame("current row"),
             before = frame("1 preceding"),
-            carried = self.rows.carried_columns(&self.carried),
+            carried = carried_columns(&self.carried),
         );
         let flags = format!(
             "select *, cast(highest as double) as peak, cast(coalesce(highest_before, 0) as double) as peak_before\n\
@@ -209,7 +209,7 @@ impl ReachesPass {
              row_number() {of_streak} as length,\n  \"unit.number\" - row_number() {of_streak} + 1 as anchor,\n  \
              \"unit.today\" - \"unit.number\" <= 1 as is_alive{carried}\nfrom active_rows",
             time = name(&self.rows.time),
-            carried = self.rows.carried_columns(&self.carried),
+            carried = carried_columns(&self.carried),
         );
         tables.push(table("length_rows", &lengths));
         let longest = "select *, max(length) over (partition by subject_id) as longest\nfrom length_rows";

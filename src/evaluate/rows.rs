@@ -90,12 +90,6 @@ impl Rows {
         )
     }
 
-    /// Columns of the qualifying row, for templates.
-    pub(super) fn carried_columns(&self, carried: &[String]) -> String {
-        let column = |column: &String| format!(",\n  {} as {}", name(column), name(&format!("event.{column}")));
-        carried.iter().map(column).collect()
-    }
-
     /// Columns that tell apart rows of the same instant: `dedup`, then the others in declared order.
     pub(super) fn tie_breakers(&self) -> Vec<String> {
         self.dedup.iter().cloned().chain(self.plain_columns()).map(|column| name(&column)).collect()
@@ -236,4 +230,10 @@ async fn conditions(rows: &EventRows, schema: &SchemaRef, session: &Session) -> 
 /// Whether a partition's values come from the time of the event.
 pub(super) fn is_of_time(partition: &Partition) -> bool {
     partition.of == Some(PartitionOf::Time)
+}
+
+/// Columns of the qualifying row, for templates.
+pub(super) fn carried_columns(carried: &[String]) -> String {
+    let column = |column: &String| format!(",\n  {} as {}", name(column), name(&format!("event.{column}")));
+    carried.iter().map(column).collect()
 }
