@@ -10,14 +10,15 @@ mod overlay;
 #[expect(clippy::module_inception, reason = "the project is the main value of this layer")]
 mod project;
 mod read;
+mod recap_values;
 mod schema;
 mod secrets;
 mod values;
 
 pub use files::find_root;
 pub use job::{
-    Category, Compare, Entity, EventRows, Job, JobKind, Levels, Limits, Measure, MessageSpec, Metric, Milestone,
-    MilestoneSource, OnUnknown, Reaches, Recap, RecapZone, SendLevels,
+    Breakdown, Category, Compare, Entity, EventRows, Job, JobKind, Levels, Limits, Measure, MessageSpec, Metric,
+    Milestone, MilestoneSource, OnUnknown, Reaches, Recap, RecapZone, SendLevels, TopList, Trend,
 };
 pub use load::{Loaded, load};
 pub use project::{

@@ -97,7 +97,7 @@ pub async fn queries(
 pub(super) fn evaluation(as_of: Option<Timestamp>, period: Option<String>) -> Request {
     Request {
         as_of: as_of.unwrap_or_else(|| Clock::System.now()),
-        period: period.map_or(PeriodChoice::LatestDue, PeriodChoice::Key),
+        period: PeriodChoice::of(period.as_deref()),
         profiles: None,
     }
 }

@@ -13,11 +13,13 @@ use crate::model::number::round_significant;
 
 /// Every function milepost adds.
 pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
-    vec![
+    let mut functions = vec![
         Arc::new(ScalarUDF::from(DoubleFunction::new("round_significant", round_significant))),
         Arc::new(ScalarUDF::from(DoubleFunction::new("finite_or_zero", finite_or_zero))),
         Arc::new(ScalarUDF::from(NormalisedAddress::new())),
-    ]
+    ];
+    functions.extend(super::local_days::functions());
+    functions
 }
 
 fn finite_or_zero(value: f64) -> f64 {

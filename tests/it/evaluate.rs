@@ -2,5 +2,7 @@
 
 mod checks;
 mod milestones;
+mod recap_features;
+mod recap_oracle;
 mod recaps;
 pub(crate) mod world;
