@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// Queries and mails are made of many short-lived pieces on many threads; this allocator is measurably faster at them
+/// and gives memory back between the phases of a run.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     ExitCode::from(milepost::cli::start(std::env::args_os()))
 }

@@ -11,7 +11,7 @@ use super::output::Format;
 /// Milestone and recap emails from the event tables you already have, as code.
 #[derive(Debug, Parser)]
 #[command(name = "milepost", version, arg_required_else_help = true, max_term_width = 110)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Options that every command takes.
     #[command(flatten)]
     pub common: Common,
@@ -23,7 +23,7 @@ pub struct Arguments {
 /// Options that every command takes.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Common options")]
-pub struct Common {
+pub(super) struct Common {
     /// The folder that holds milepost.yml; by default it is searched for upwards from here.
     #[arg(long, global = true, value_name = "DIR")]
     pub project: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub struct Common {
 
 /// Every command: one file per member in `command/`.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Scaffold a project that runs at once.
     Init(command::init::Init),
     /// Run a scaffolded project in a temporary folder and show its mails: no account, no network.
@@ -98,13 +98,13 @@ fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// Reads an instant such as `2026-11-01T06:00:00Z`.
-pub fn parse_instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_instant(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| format!("`{text}` is no instant; write it as 2026-11-01T06:00:00Z"))
 }
 
 /// `[start, end)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Interval {
+pub(super) struct Interval {
     /// The first instant.
     pub start: Timestamp,
     /// The first instant after it.
@@ -112,7 +112,7 @@ pub struct Interval {
 }
 
 /// Reads an interval such as `2026-11-01T06:00:00Z..2026-11-02T06:00:00Z`.
-pub fn parse_interval(text: &str) -> Result<Interval, String> {
+pub(super) fn parse_interval(text: &str) -> Result<Interval, String> {
     let (start, end) = text
         .split_once("..")
         .ok_or_else(|| format!("`{text}` is no interval; write it as 2026-11-01T06:00:00Z..2026-11-02T06:00:00Z"))?;
@@ -124,7 +124,7 @@ pub fn parse_interval(text: &str) -> Result<Interval, String> {
 }
 
 /// Reads a duration such as `10m`, `30s` or `2h`.
-pub fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     text.parse::<jiff::SignedDuration>()
         .ok()
         .and_then(|duration| duration.try_into().ok())
@@ -149,7 +149,7 @@ mod tests {
         for bad in ["", "0", "12XB", "-1MB", "99999999999999GB"] {
             assert!(parse_size(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(parse_duration("10m"), Ok(std::time::Duration::from_secs(600)));
+        assert_eq!(parse_duration("10m"), Ok(std::time::Duration::from_mins(10)));
         assert!(parse_duration("-1s").is_err() && parse_duration("soon").is_err());
         assert!(parse_instant("2026-11-01").is_err());
         let (start, end) = ("2026-11-01T06:00:00Z", "2026-11-02T06:00:00Z");

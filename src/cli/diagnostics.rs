@@ -7,7 +7,7 @@ use crate::model::{Diagnostic, Severity};
 
 /// One diagnostic in `--format json`.
 #[derive(Debug, Serialize)]
-pub struct DiagnosticJson<'a> {
+pub(super) struct DiagnosticJson<'a> {
     severity: Severity,
     code: &'a str,
     message: &'a str,
@@ -34,7 +34,7 @@ impl<'a> From<&'a Diagnostic> for DiagnosticJson<'a> {
 
 /// Every diagnostic with its snippet, separated by empty lines; coloured when `colour` is set.
 #[must_use]
-pub fn render(diagnostics: &[Diagnostic], colour: bool) -> String {
+pub(super) fn render(diagnostics: &[Diagnostic], colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     diagnostics.iter().map(|diagnostic| render_one(diagnostic, &renderer)).collect::<Vec<_>>().join("\n\n")
 }
@@ -62,7 +62,7 @@ fn render_one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
 
 /// How many errors and warnings there are, in words.
 #[must_use]
-pub fn summary(diagnostics: &[Diagnostic]) -> String {
+pub(super) fn summary(diagnostics: &[Diagnostic]) -> String {
     let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
     let words = |number: usize, word: &str| match number {
         1 => format!("1 {word}"),

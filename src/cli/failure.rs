@@ -9,7 +9,7 @@ use crate::run::{Exit, RunError};
 
 /// A command that did not do as asked.
 #[derive(Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     /// Decides the exit code.
     pub exit: Exit,
     /// What went wrong; nothing when the diagnostics say it all.
@@ -30,12 +30,12 @@ struct FailureJson<'a> {
 
 impl Failure {
     /// A failure with words and advice.
-    pub fn new(exit: Exit, message: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
+    pub(super) fn new(exit: Exit, message: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
         Self { exit, message: message.into(), hint: hint.into(), diagnostics: Vec::new() }
     }
 
     /// Writes the failure where it belongs: JSON to standard output when asked for, words to standard error always.
-    pub fn show(&self, output: Output) {
+    pub(super) fn show(&self, output: Output) {
         if output.format == Format::Json {
             let diagnostics = self.diagnostics.iter().map(DiagnosticJson::from).collect();
             let hint = self.hint.as_deref();

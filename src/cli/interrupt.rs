@@ -10,7 +10,7 @@ use crate::run::Exit;
 ///
 /// # Errors
 /// When the system refuses to register a handler.
-pub fn listen() -> std::io::Result<(watch::Receiver<Shutdown>, watch::Receiver<Option<Exit>>)> {
+pub(super) fn listen() -> std::io::Result<(watch::Receiver<Shutdown>, watch::Receiver<Option<Exit>>)> {
     let (ask, asked) = watch::channel(Shutdown::No);
     let (say_why, why) = watch::channel(None);
     let mut interrupts = signal(SignalKind::interrupt())?;

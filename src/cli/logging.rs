@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 use super::output::Format;
 
 /// Starts logging. `verbose` 0 shows warnings, 1 milepost's own information, 2 everything at debug level.
-pub fn start(format: Format, verbose: u8, quiet: bool) {
+pub(super) fn start(format: Format, verbose: u8, quiet: bool) {
     let level = match (quiet, verbose) {
         (true, _) => "error",
         (false, 0) => "warn",

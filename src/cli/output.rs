@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// How a command's result is written to standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// For people.
     #[default]
     Text,
@@ -17,7 +17,7 @@ pub enum Format {
 
 /// Standard output and standard error of one command.
 #[derive(Clone, Copy, Debug)]
-pub struct Output {
+pub(super) struct Output {
     /// How results are written.
     pub format: Format,
     /// No progress and no remarks on standard error.
@@ -26,7 +26,7 @@ pub struct Output {
 
 impl Output {
     /// Writes a result: `text` for people, or `value` as one JSON document.
-    pub fn result(self, text: &str, value: &impl Serialize) {
+    pub(super) fn result(self, text: &str, value: &impl Serialize) {
         match self.format {
             Format::Text => self.data(text),
             Format::Json => {
@@ -38,7 +38,8 @@ impl Output {
     }
 
     /// Writes lines to standard output. A reader that went away (`| head`) is no error.
-    pub fn data(self, text: &str) {
+    #[expect(clippy::unused_self, reason = "nothing is printed without the command's output")]
+    pub(super) fn data(self, text: &str) {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(text.as_bytes());
         if !text.is_empty() && !text.ends_with('\n') {
@@ -48,26 +49,27 @@ impl Output {
     }
 
     /// Writes a remark to standard error, unless quiet.
-    pub fn remark(self, text: &str) {
+    pub(super) fn remark(self, text: &str) {
         if !self.quiet {
             self.complain(text);
         }
     }
 
     /// Writes an error to standard error.
-    pub fn complain(self, text: &str) {
+    #[expect(clippy::unused_self, reason = "nothing is printed without the command's output")]
+    pub(super) fn complain(self, text: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
     }
 
     /// Whether a progress bar may be drawn.
     #[must_use]
-    pub fn shows_progress(self) -> bool {
+    pub(super) fn shows_progress(self) -> bool {
         !self.quiet && std::io::stderr().is_terminal()
     }
 }
 
 /// Whether standard error takes colours.
 #[must_use]
-pub fn errors_take_colour() -> bool {
+pub(super) fn errors_take_colour() -> bool {
     std::io::stderr().is_terminal() && crate::settings::variable("NO_COLOR").is_none()
 }

@@ -5,18 +5,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::run::Progress;
 
 /// One line on standard error that shows how a run goes on.
-pub struct Bar(ProgressBar);
+pub(super) struct Bar(ProgressBar);
 
 impl Bar {
     /// A bar that is drawn only when `visible`.
-    pub fn new(visible: bool) -> Self {
+    pub(super) fn new(visible: bool) -> Self {
         let bar = if visible { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         bar.enable_steady_tick(std::time::Duration::from_millis(120));
         Self(bar)
     }
 
     /// Shows where the run is.
-    pub fn show(&self, progress: &Progress) {
+    pub(super) fn show(&self, progress: &Progress) {
         match progress {
             Progress::Evaluating { job, candidates } => {
                 self.0.set_style(ProgressStyle::default_spinner());
@@ -33,7 +33,7 @@ impl Bar {
     }
 
     /// Removes the line.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.0.finish_and_clear();
     }
 }

@@ -8,7 +8,7 @@ use crate::run::{JobReport, JobStatus, ListedDelivery, RunReport, StatusReport};
 
 /// A run: one block per job, then where to look.
 #[must_use]
-pub fn run(report: &RunReport) -> String {
+pub(super) fn run(report: &RunReport) -> String {
     let mut text = String::new();
     for job in &report.jobs {
         text.push_str(&job_block(job));
@@ -90,7 +90,7 @@ fn grouped(number: u64) -> String {
 
 /// The ledger's rows in columns.
 #[must_use]
-pub fn deliveries(rows: &[ListedDelivery]) -> String {
+pub(super) fn deliveries(rows: &[ListedDelivery]) -> String {
     if rows.is_empty() {
         return "no deliveries".to_owned();
     }
@@ -111,7 +111,7 @@ pub fn deliveries(rows: &[ListedDelivery]) -> String {
 
 /// Jobs, last runs and what needs a person.
 #[must_use]
-pub fn status(report: &StatusReport) -> String {
+pub(super) fn status(report: &StatusReport) -> String {
     let mut lines = vec![["JOB", "LAST RUN", "STATUS", "ACCEPTED", "UNKNOWN", "NEXT PERIOD", "NOW"].map(str::to_owned)];
     lines.extend(report.jobs.iter().map(|job| {
         [

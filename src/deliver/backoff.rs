@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(super) const ATTEMPTS_MAX: u32 = 5;
 
 /// A provider that asks for more than this is left alone for the rest of the run.
-pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
+pub(super) const WAIT_MAX: Duration = Duration::from_mins(1);
 
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(10);

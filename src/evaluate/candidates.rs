@@ -172,12 +172,11 @@ impl Chunks {
                     return Ok(Some(chunk));
                 }
             }
-            match self.source.next(&mut self.tally).await? {
-                Some(groups) => self.pending.extend(groups),
-                None => {
-                    *self.published.lock().unwrap_or_else(PoisonError::into_inner) = self.tally.clone();
-                    return Ok((!chunk.is_empty()).then_some(chunk));
-                }
+            if let Some(groups) = self.source.next(&mut self.tally).await? {
+                self.pending.extend(groups);
+            } else {
+                *self.published.lock().unwrap_or_else(PoisonError::into_inner) = self.tally.clone();
+                return Ok((!chunk.is_empty()).then_some(chunk));
             }
         }
     }

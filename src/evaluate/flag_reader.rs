@@ -41,17 +41,16 @@ impl FlagReader {
 
     /// The next complete profiles, possibly none; `None` when all passes are done.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<ProfileFound>>, EvaluateError> {
-        let mut running = match self.running.take() {
-            Some(running) => running,
-            None => {
-                let Some((pass, session)) = self.waiting.pop_front() else {
-                    return Ok(None);
-                };
-                add_nulls(&session, &pass.nulls_sql(), &mut self.tally).await?;
-                let restricted = self.request.profiles.is_some();
-                let how = (self.request.as_of, self.keep, restricted);
-                pass.start(&self.job.audience, &session, how).await?
-            }
+        let mut running = if let Some(running) = self.running.take() {
+            running
+        } else {
+            let Some((pass, session)) = self.waiting.pop_front() else {
+                return Ok(None);
+            };
+            add_nulls(&session, &pass.nulls_sql(), &mut self.tally).await?;
+            let restricted = self.request.profiles.is_some();
+            let how = (self.request.as_of, self.keep, restricted);
+            pass.start(&self.job.audience, &session, how).await?
         };
         let found = running.next(&mut self.tally).await?;
         if found.is_some() {

@@ -68,12 +68,11 @@ async fn compile_one(
         Pass::Reaches(pass) if pass.shares(&rows, &measure) => Some(pass),
         _ => None,
     });
-    match shared {
-        Some(pass) => pass.ladders.push(ladder),
-        None => {
-            let carried = rows.schema.fields().iter().map(|field| field.name().clone()).collect();
-            passes.push(Pass::Reaches(Box::new(ReachesPass { rows, measure, ladders: vec![ladder], carried })));
-        }
+    if let Some(pass) = shared {
+        pass.ladders.push(ladder);
+    } else {
+        let carried = rows.schema.fields().iter().map(|field| field.name().clone()).collect();
+        passes.push(Pass::Reaches(Box::new(ReachesPass { rows, measure, ladders: vec![ladder], carried })));
     }
     Ok(())
 }

@@ -94,10 +94,10 @@ impl RecapPlan {
         keys.push("\"period.index\"".to_owned());
         let mut columns = keys.clone();
         columns.extend(levels.iter().map(|level| name(&level.column())));
-        columns.extend(numbered(levels.iter().map(Level::column), "#level"));
+        columns.push(numbered(levels.iter().map(Level::column), "#level"));
         let value_columns = (1..=values.len()).map(|index| format!("#distinct.{index}"));
         if !values.is_empty() {
-            columns.extend(numbered(value_columns, "#distinct"));
+            columns.push(numbered(value_columns, "#distinct"));
             columns.extend((1..=values.len()).map(|index| format!("\"#distinct.{index}\"")));
         }
         columns.extend(self.aggregated_columns(levels));
@@ -208,10 +208,10 @@ fn kept(column: &str) -> String {
 }
 
 /// Which of the columns a row is grouped by: its number from 1, or 0 for none of them.
-fn numbered(columns: impl Iterator<Item = String>, alias: &str) -> Option<String> {
+fn numbered(columns: impl Iterator<Item = String>, alias: &str) -> String {
     let cases: String = columns
         .enumerate()
         .map(|(index, column)| format!(" when grouping({}) = 0 then {}", name(&column), index + 1))
         .collect();
-    Some(if cases.is_empty() { format!("0 as \"{alias}\"") } else { format!("case{cases} else 0 end as \"{alias}\"") })
+    if cases.is_empty() { format!("0 as \"{alias}\"") } else { format!("case{cases} else 0 end as \"{alias}\"") }
 }

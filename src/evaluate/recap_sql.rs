@@ -242,10 +242,10 @@ impl RecapPlan {
         let partitions = self.rows.partitions.iter().enumerate();
         let condition = partitions.map(|(index, partition)| {
             let period = pruning::overlaps(partition, index, "period");
-            match self.windows.last_year {
-                true => format!("({period} or {})", pruning::overlaps(partition, index, "last_year")),
-                false => period,
+            if !self.windows.last_year {
+                return period;
             }
+            format!("({period} or {})", pruning::overlaps(partition, index, "last_year"))
         });
         condition.collect()
     }

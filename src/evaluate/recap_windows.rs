@@ -147,7 +147,8 @@ impl RecapPlan {
         let (start, end) = range.unwrap_or((as_of, as_of));
         let first =
             slot.periods.iter().filter_map(|period| windows.starts(period).last().copied()).min().unwrap_or(start);
-        let years_before = slot.periods.iter().filter_map(Period::last_year).map(|period| (period.start(), period.end()));
+        let years_before =
+            slot.periods.iter().filter_map(Period::last_year).map(|period| (period.start(), period.end()));
         let last_year = hull(years_before);
         let (year_start, year_end) = last_year.unwrap_or((start, start));
         let mut parameters = Parameters::default()
@@ -188,7 +189,7 @@ impl RecapPlan {
             ("#end".to_owned(), instants(periods.iter().map(Period::end))),
             (
                 "#has_last_year".to_owned(),
-                Arc::new(BooleanArray::from_iter(before.iter().map(|period| Some(period.is_some())))),
+                Arc::new(before.iter().map(|period| Some(period.is_some())).collect::<BooleanArray>()),
             ),
         ];
         let range = |pick: fn(&Period) -> Timestamp| {

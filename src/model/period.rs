@@ -451,7 +451,8 @@ mod tests {
                             let offset = zone.to_offset(Timestamp::from_second(second).expect("in range")).seconds();
                             (second + i64::from(offset)).div_euclid(DAY)
                         };
-                        assert_eq!((at(bound.as_second() - 1), at(bound.as_second())), (day - 1, day), "{what}");
+                        // Kiritimati left out a whole day, 31 December 1994.
+                        assert!(at(bound.as_second() - 1) < day && at(bound.as_second()) >= day, "{what}");
                     }
                     assert_eq!(period.next().map(|next| next.start()), Some(period.end()), "{what}");
                     assert_eq!(Period::parse(&key, kind, week_start, &zone), Some(period), "{what}");

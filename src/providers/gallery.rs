@@ -145,10 +145,10 @@ fn shortened(subject: &str) -> String {
 fn index(headings: &[Heading], mails: usize) -> String {
     let mut list = String::new();
     for heading in headings {
-        let _ = write!(
+        let _ = writeln!(
             list,
             "<li><a class=\"mail\" href=\"pages/{id}.html\" target=\"mail\"><b>{subject}</b><span>{to}</span></a>\
-             <small><time>{date}</time> <a href=\"{id}.eml\" download>.eml</a></small></li>\n",
+             <small><time>{date}</time> <a href=\"{id}.eml\" download>.eml</a></small></li>",
             id = escaped(&heading.delivery_id),
             subject = escaped(&heading.subject),
             to = escaped(&heading.to),

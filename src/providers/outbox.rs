@@ -22,7 +22,7 @@ use crate::project::ProviderConfig;
 pub(super) const MEMBER: Member = Member { kind: "outbox", check, connect };
 
 /// Files are kept until somebody deletes them: a delivery id is honoured for as long as that.
-const ALWAYS: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const ALWAYS: Duration = Duration::from_hours(876_000);
 
 struct Outbox {
     folder: PathBuf,

@@ -23,7 +23,7 @@ use crate::settings::Secret;
 /// The family's entry.
 pub(super) const MEMBER: Member = Member { kind: "resend", check, connect };
 
-const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+const IDEMPOTENCY_WINDOW: Duration = Duration::from_hours(24);
 
 const CODES: &[(&str, Meaning)] = &[
     ("rate_limit_exceeded", Meaning::Throttled),

@@ -207,7 +207,7 @@ fn parse_rate(text: &str) -> Option<Option<f64>> {
         _ => return None,
     };
     let rate = number.trim().parse::<f64>().ok()? / seconds;
-    (rate.is_finite() && rate >= 0.001 && rate <= 1_000_000.0).then_some(Some(rate))
+    (rate.is_finite() && (0.001..=1_000_000.0).contains(&rate)).then_some(Some(rate))
 }
 
 fn listed(names: &[&str]) -> String {

@@ -115,11 +115,9 @@ impl RunError {
             Self::Refused { .. } | Self::Guard { .. } => Exit::Refused,
             Self::Interrupted => Exit::Interrupted,
             Self::Deliver(DeliverError::Fenced { .. }) => Exit::Fenced,
-            Self::Deliver(DeliverError::Ledger(error)) => ledger_exit(error),
-            Self::Deliver(DeliverError::Source(_)) => Exit::Failed,
+            Self::Deliver(DeliverError::Source(_)) | Self::File { .. } => Exit::Failed,
             Self::Evaluate(error) => evaluate_exit(error),
-            Self::File { .. } => Exit::Failed,
-            Self::Ledger(error) => ledger_exit(error),
+            Self::Ledger(error) | Self::Deliver(DeliverError::Ledger(error)) => ledger_exit(error),
             Self::Provider(ProviderError::Settings { .. } | ProviderError::Secret { .. }) => Exit::Invalid,
             Self::Provider(ProviderError::Unavailable { .. }) => Exit::Unavailable,
         }

@@ -181,9 +181,11 @@ impl<'a> Mailing<'a> {
                 .get_or_insert(format!("{} deliveries can be tried again", summary.retryable + summary.render_failed));
         }
         report.exit = Exit::of_all(exits);
-        if report.exit == Exit::Interrupted {
-            report.status = JobStatus::Interrupted;
-        }
+        report.status = match &summary.stopped {
+            None => JobStatus::Completed,
+            Some(Stopped::Interrupted | Stopped::Aborted) => JobStatus::Interrupted,
+            Some(_) => JobStatus::Failed,
+        };
         Ok(())
     }
 }

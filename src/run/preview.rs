@@ -40,6 +40,8 @@ pub struct PreviewedMail {
     pub profile_id: String,
     /// The occasion.
     pub occasion: String,
+    /// False when `only_if` would skip this mail.
+    pub wanted: bool,
     /// The subject.
     pub subject: String,
     /// The text part.
@@ -83,7 +85,7 @@ async fn candidates(
     prepared: &PreparedJob<'_>,
     request: &PreviewRequest,
 ) -> Result<Vec<Candidate>, RunError> {
-    let mut evaluation = evaluation(request.as_of, request.period.clone());
+    let mut evaluation = evaluation(request.as_of, request.period.as_deref());
     evaluation.profiles = request.profile.clone().map(|profile| vec![profile]);
     let mut stream = prepared.compiled.candidates(&workspace.warehouse, &evaluation).await?;
     let mut found: Vec<Candidate> = Vec::new();
@@ -137,6 +139,7 @@ fn write(
         job: prepared.job.name.clone(),
         profile_id: candidate.key.profile_id.clone(),
         occasion: candidate.key.occasion.clone(),
+        wanted: candidate.wanted,
         subject: message.subject,
         text: message.text,
         html_file: file.display().to_string(),

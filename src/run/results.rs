@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{RunError, RunReport};
+use super::{Exit, RunError, RunReport};
 
 /// The version of the document's shape.
 const SCHEMA_VERSION: u32 = 1;
@@ -16,7 +17,22 @@ struct Document<'a> {
     args: &'a serde_json::Value,
     elapsed_seconds: f64,
     exit_code: u8,
+    /// Why no job ran.
+    message: Option<String>,
     results: &'a [super::JobReport],
+}
+
+/// Whose run it is.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    /// The project's folder.
+    pub root: &'a Path,
+    /// The project's name, where it could be read.
+    pub project: Option<&'a str>,
+    /// The environment.
+    pub environment: Option<&'a str>,
+    /// The command's arguments.
+    pub arguments: &'a serde_json::Value,
 }
 
 #[derive(Serialize)]
@@ -25,45 +41,71 @@ struct Metadata<'a> {
     schema_version: u32,
     milepost_version: &'static str,
     generated_at: String,
-    project: &'a str,
+    project: Option<&'a str>,
     environment: Option<&'a str>,
-    run_id: &'a str,
-    as_of: String,
+    run_id: Option<&'a str>,
+    as_of: Option<String>,
 }
 
-/// Writes the document below the project's root and returns its path.
+/// Writes what a run did below the project's root and returns the file.
 ///
 /// # Errors
 /// When the folder or file cannot be written.
-pub fn write(
-    root: &Path,
-    project: &str,
-    environment: Option<&str>,
-    args: &serde_json::Value,
-    report: &RunReport,
-) -> Result<PathBuf, RunError> {
+pub(super) fn write(origin: Origin<'_>, report: &RunReport) -> Result<PathBuf, RunError> {
     let document = Document {
         metadata: Metadata {
+            run_id: Some(&report.run_id),
+            as_of: Some(report.as_of.to_string()),
+            ..Metadata::of(origin, report.finished_at)
+        },
+        args: origin.arguments,
+        elapsed_seconds: report.finished_at.duration_since(report.started_at).as_secs_f64(),
+        exit_code: report.exit().code(),
+        message: None,
+        results: &report.jobs,
+    };
+    write_document(origin.root, &document)
+}
+
+/// Writes that a run ended before any of its jobs began.
+///
+/// # Errors
+/// When the folder or file cannot be written.
+pub(super) fn write_failure(origin: Origin<'_>, error: &RunError, now: Timestamp) -> Result<PathBuf, RunError> {
+    let exit: Exit = error.exit();
+    let document = Document {
+        metadata: Metadata::of(origin, now),
+        args: origin.arguments,
+        elapsed_seconds: 0.0,
+        exit_code: exit.code(),
+        message: Some(error.in_words()),
+        results: &[],
+    };
+    write_document(origin.root, &document)
+}
+
+impl<'a> Metadata<'a> {
+    fn of(origin: Origin<'a>, now: Timestamp) -> Self {
+        Self {
             schema: "milepost-run-results",
             schema_version: SCHEMA_VERSION,
             milepost_version: env!("CARGO_PKG_VERSION"),
-            generated_at: report.finished_at.to_string(),
-            project,
-            environment,
-            run_id: &report.run_id,
-            as_of: report.as_of.to_string(),
-        },
-        args,
-        elapsed_seconds: report.finished_at.duration_since(report.started_at).as_secs_f64(),
-        exit_code: report.exit().code(),
-        results: &report.jobs,
-    };
+            generated_at: now.to_string(),
+            project: origin.project,
+            environment: origin.environment,
+            run_id: None,
+            as_of: None,
+        }
+    }
+}
+
+fn write_document(root: &Path, document: &Document<'_>) -> Result<PathBuf, RunError> {
     let folder = root.join("target/milepost");
     let path = folder.join("run_results.json");
     let failed = |source| RunError::File { path: path.display().to_string(), action: "written", source };
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
-    serde_json::to_writer_pretty(&mut file, &document).map_err(|error| failed(error.into()))?;
+    serde_json::to_writer_pretty(&mut file, document).map_err(|error| failed(error.into()))?;
     file.flush().map_err(failed)?;
     file.persist(&path).map_err(|error| failed(error.error))?;
     Ok(path)

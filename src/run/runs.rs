@@ -77,6 +77,24 @@ pub async fn run(
     shutdown: watch::Receiver<Shutdown>,
     progress: Report,
 ) -> Result<RunReport, RunError> {
+    let root = options.root()?;
+    let ended = carry_out(options, request, shutdown, progress).await;
+    let environment = options.environment.as_deref();
+    let origin = |project| results::Origin { root: &root, project, environment, arguments: &request.arguments };
+    match &ended {
+        Ok((project, report)) => results::write(origin(Some(project.as_str())), report)?,
+        Err(error) => results::write_failure(origin(None), error, Clock::System.now())?,
+    };
+    Ok(ended?.1)
+}
+
+/// The run without its artifact: the project's name and the report.
+async fn carry_out(
+    options: &WorkspaceOptions,
+    request: &RunOptions,
+    shutdown: watch::Receiver<Shutdown>,
+    progress: Report,
+) -> Result<(String, RunReport), RunError> {
     let workspace = Workspace::open(options).await?;
     let jobs = workspace.jobs(&request.jobs)?;
     refuse_contradictions(request, &jobs)?;
@@ -106,10 +124,7 @@ pub async fn run(
         open: Vec::new(),
     };
     report.open = finish_providers(&providers, &mut report.jobs).await;
-    let project = &workspace.project;
-    let environment = project.environment.as_deref();
-    results::write(&project.root, &project.name, environment, &request.arguments, &report)?;
-    Ok(report)
+    Ok((workspace.project.name.clone(), report))
 }
 
 /// Providers by their name in the project, each with a label such as `local/outbox`.

@@ -12,7 +12,7 @@ use tempfile::SpooledTempFile;
 const MEMORY_BYTES_MAX: usize = 16 << 20;
 
 /// A queue that is written to its end, then read from its start.
-pub struct Spool {
+pub(super) struct Spool {
     file: BufWriter<SpooledTempFile>,
     count: u64,
 }
@@ -28,7 +28,7 @@ impl Spool {
     ///
     /// # Errors
     /// When the disk is full.
-    pub fn push(&mut self, entry: &impl Serialize) -> std::io::Result<()> {
+    pub(super) fn push(&mut self, entry: &impl Serialize) -> std::io::Result<()> {
         serde_json::to_writer(&mut self.file, entry)?;
         self.file.write_all(b"\n")?;
         self.count += 1;
@@ -37,7 +37,7 @@ impl Spool {
 
     /// How many entries there are.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.count
     }
 
@@ -45,7 +45,7 @@ impl Spool {
     ///
     /// # Errors
     /// When the file cannot be written out or read.
-    pub fn into_entries<T: DeserializeOwned>(self) -> std::io::Result<impl Iterator<Item = std::io::Result<T>>> {
+    pub(super) fn into_entries<T: DeserializeOwned>(self) -> std::io::Result<impl Iterator<Item = std::io::Result<T>>> {
         let mut file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.seek(SeekFrom::Start(0))?;
         let mut reader = BufReader::with_capacity(1 << 16, file);

@@ -151,6 +151,6 @@ impl Workspace {
 
 /// Whether any finding is an error.
 #[must_use]
-pub fn has_errors(findings: &[Diagnostic]) -> bool {
+pub(super) fn has_errors(findings: &[Diagnostic]) -> bool {
     findings.iter().any(|finding| finding.severity == Severity::Error)
 }

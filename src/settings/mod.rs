@@ -15,14 +15,12 @@ pub fn variable(name: &str) -> Option<String> {
 ///
 /// # Errors
 /// When it was removed or may not be read.
-#[expect(clippy::disallowed_methods, reason = "this is the one door to the environment")]
 pub fn current_folder() -> std::io::Result<std::path::PathBuf> {
     std::env::current_dir()
 }
 
 /// Every variable of the environment whose name starts with `prefix`, in order of name; those that are not text are left out.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the one door to the environment")]
 pub fn variables_with_prefix(prefix: &str) -> Vec<(String, String)> {
     let mut found: Vec<_> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -5,12 +5,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use object_store::ObjectStore;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
+use object_store::{ObjectStore, RetryConfig};
 use url::Url;
 
 use crate::settings;
+
+/// A request that fails is made again this often,
+const RETRIES: usize = 4;
+/// and for no longer than this: an orchestrator is better at waiting.
+const RETRY_FOR: Duration = Duration::from_secs(20);
 
 /// Why a location cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -63,24 +72,19 @@ pub fn open(location: &str) -> Result<Opened, StorageError> {
     }
     let unsupported = || StorageError::Unsupported { location: location.to_owned() };
     let mut base = Url::parse(base).map_err(|_| unsupported())?;
-    let prefix = match base.scheme() {
-        "s3" | "s3a" => "AWS_",
-        "gs" => "GOOGLE_",
-        "az" | "abfs" | "abfss" => "AZURE_",
-        _ => return Err(unsupported()),
-    };
     if base.host_str().is_none_or(str::is_empty) {
         return Err(unsupported());
     }
-    let (store, _) = object_store::parse_url_opts(&base, store_options(prefix))
-        .map_err(|error| StorageError::Settings { location: location.to_owned(), reason: error.to_string() })?;
+    let store = remote_store(&base).ok_or_else(unsupported)?;
+    let store =
+        store.map_err(|error| StorageError::Settings { location: location.to_owned(), reason: error.to_string() })?;
     let mut root = base.clone();
     root.set_path("/");
     let last = base.path().rsplit('/').next().unwrap_or_default();
     if !last.is_empty() && !last.contains('.') {
         base.set_path(&format!("{}/", base.path()));
     }
-    Ok(Opened { store: Arc::from(store), root, base, glob: glob.map(str::to_owned) })
+    Ok(Opened { store, root, base, glob: glob.map(str::to_owned) })
 }
 
 fn open_local(location: &str, base: &str, glob: Option<&str>) -> Result<Opened, StorageError> {
@@ -95,6 +99,30 @@ fn open_local(location: &str, base: &str, glob: Option<&str>) -> Result<Opened, 
         base: base.map_err(|()| unsupported())?,
         glob: glob.map(str::to_owned),
     })
+}
+
+/// The store of a URL, set up from the environment; `None` for an unknown scheme.
+fn remote_store(url: &Url) -> Option<Result<Arc<dyn ObjectStore>, object_store::Error>> {
+    let retry = RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_FOR, ..RetryConfig::default() };
+    macro_rules! built {
+        ($builder:ty, $prefix:literal) => {{
+            let builder = <$builder>::new().with_url(url.as_str()).with_retry(retry);
+            let builder = store_options($prefix).into_iter().fold(builder, |builder, (name, value)| {
+                // Variables that are no settings of the store are somebody else's.
+                match name.to_ascii_lowercase().parse() {
+                    Ok(setting) => builder.with_config(setting, value),
+                    Err(_) => builder,
+                }
+            });
+            Some(builder.build().map(|store| Arc::new(store) as Arc<dyn ObjectStore>))
+        }};
+    }
+    match url.scheme() {
+        "s3" | "s3a" => built!(AmazonS3Builder, "AWS_"),
+        "gs" => built!(GoogleCloudStorageBuilder, "GOOGLE_"),
+        "az" | "abfs" | "abfss" => built!(MicrosoftAzureBuilder, "AZURE_"),
+        _ => None,
+    }
 }
 
 /// True when a store's answer means that nothing lies there, rather than that it cannot be reached.

@@ -56,6 +56,11 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
     settings.execution.listing_table_ignore_subdirectory = false;
     settings.execution.skip_partial_aggregation_probe_ratio_threshold = 0.4;
     settings.execution.skip_partial_aggregation_probe_rows_threshold = 20_000;
+    settings.execution.sort_spill_reservation_bytes = spill_reservation_bytes(options);
+    // A view of a string is accounted with the whole buffer it points into, so sorts of views run out of memory that
+    // nobody uses.
+    settings.execution.parquet.schema_force_view_types = false;
+    settings.sql_parser.map_string_types_to_utf8view = false;
     settings.execution.parquet.pushdown_filters = true;
     settings.execution.parquet.reorder_filters = true;
     // A hash join keeps one side in memory and cannot spill; a sort-merge join can.
@@ -71,6 +76,13 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
         let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
     }
     state
+}
+
+/// What each sort keeps back for merging what it has spilled. A query holds several sorts per thread, and what all of
+/// them keep back must leave room for rows.
+fn spill_reservation_bytes(options: &WarehouseOptions) -> usize {
+    let limit = options.memory_limit_bytes.unwrap_or_else(default_memory_limit_bytes);
+    usize::try_from(limit / 256).unwrap_or(usize::MAX).clamp(64 * 1024, 10 * 1024 * 1024)
 }
 
 /// The same session with an empty catalog of its own; clones of a state share theirs.

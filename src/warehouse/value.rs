@@ -28,7 +28,7 @@ pub fn json(array: &dyn Array, row: usize) -> Value {
         DataType::Timestamp(..) => {
             instant(array, row).map_or(Value::Null, |instant| Value::String(instant.to_string()))
         }
-        DataType::Date64 => instant(array, row).map_or(Value::Null, |instant| day_text(instant)),
+        DataType::Date64 => instant(array, row).map_or(Value::Null, day_text),
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
             Value::Object(

@@ -235,6 +235,19 @@ fn usage_errors_say_what_next() {
 }
 
 #[test]
+fn results_are_written_also_when_no_job_began() {
+    let project = starter();
+    let file = project.path().join("milepost.yml");
+    let text = fs::read_to_string(&file).expect("readable");
+    fs::write(&file, format!("{text}\nno_such_key: 1\n")).expect("writable");
+    milepost(project.path(), &["run"]).expect(2);
+    let results = fs::read_to_string(project.path().join("target/milepost/run_results.json")).expect("written");
+    let results: Value = serde_json::from_str(&results).expect("JSON");
+    assert_eq!(results["exit_code"], 2);
+    assert!(results["message"].as_str().is_some_and(|message| message.contains("no_such_key")), "{results}");
+}
+
+#[test]
 fn a_broken_project_is_named_in_full() {
     let folder = repository().join("tests/it/fixtures/broken");
     let report = milepost(&folder, &["check", "--format", "json"]).expect(2).json();

@@ -5,4 +5,5 @@ mod milestones;
 mod recap_features;
 mod recap_oracle;
 mod recaps;
+mod sources;
 pub(crate) mod world;

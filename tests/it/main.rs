@@ -1,5 +1,14 @@
 //! Evidence that the whole behaves: one binary, cases as data.
 
+#![allow(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test may fail loudly, wait for a server, and say what it could not look at"
+)]
+
 mod cli;
 mod delivery;
 mod evaluate;

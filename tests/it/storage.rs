@@ -24,7 +24,7 @@ impl S3 {
         let s3 = Self { server, endpoint: format!("http://127.0.0.1:{port}") };
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(60), "the S3 mock does not answer");
+            assert!(started.elapsed() < Duration::from_mins(1), "the S3 mock does not answer");
             std::thread::yield_now();
         }
         Some(s3)

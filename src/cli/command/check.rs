@@ -12,7 +12,7 @@ use crate::run::{self, Exit};
 
 /// Find everything that can be known to be wrong before a run.
 #[derive(Debug, Args)]
-pub struct Check {
+pub(crate) struct Check {
     /// Only these jobs (and whatever they need).
     jobs: Vec<String>,
     /// Warnings are errors.
@@ -28,7 +28,7 @@ struct CheckJson<'a> {
 }
 
 impl Check {
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         let report = run::check(&context.workspace, &self.jobs).await?;
         let exit = report.exit(self.strict);
         let shown: Vec<_> = report

@@ -11,7 +11,7 @@ use crate::run::{self, Exit};
 
 /// Show the SQL a job becomes, with its parameters.
 #[derive(Debug, Args)]
-pub struct Compile {
+pub(crate) struct Compile {
     /// The job.
     job: String,
     /// The logical now; the machine's clock by default.
@@ -29,7 +29,7 @@ struct QueryJson {
 }
 
 impl Compile {
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         let queries = run::queries(&context.workspace, &self.job, self.as_of, self.period).await?;
         let text = queries.iter().map(|query| format!("-- {}\n{}\n", query.title, query.sql.trim_end()));
         let text = text.collect::<Vec<_>>().join("\n");

@@ -10,7 +10,7 @@ use crate::run::{self, Exit};
 
 /// The ledger's deliveries.
 #[derive(Debug, Args)]
-pub struct Deliveries {
+pub(crate) struct Deliveries {
     #[command(subcommand)]
     command: DeliveriesCommand,
 }
@@ -46,7 +46,7 @@ fn parse_state(text: &str) -> Result<DeliveryState, String> {
 }
 
 impl Deliveries {
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         let DeliveriesCommand::List(list) = self.command;
         let filter =
             run::DeliveryQuery { job: list.job, state: list.state, profile_id: list.profile, limit: list.limit };

@@ -9,14 +9,14 @@ use crate::run::{self, Exit, WorkspaceOptions};
 
 /// Run a scaffolded project in a temporary folder and show its mails: no account, no network, no server.
 #[derive(Debug, Args)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Do not open the gallery in a browser.
     #[arg(long)]
     no_open: bool,
 }
 
 impl Demo {
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         let folder = run::demo_folder()?;
         run::scaffold(&folder)?;
         context.output.remark(&format!("a project with sample events: {}\n", folder.display()));

@@ -13,7 +13,7 @@ use crate::run::{self, Exit, TableKind, TableRequest};
 
 /// Milestone flags of a job: one row per profile, milestone and level reached.
 #[derive(Debug, Args)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// The job.
     job: String,
     /// The logical now; the machine's clock by default.
@@ -31,7 +31,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         let kind = TableKind::Flags { all: self.all, wide: self.wide };
         let request = TableRequest { job: self.job, as_of: self.as_of, period: None, kind, output: self.output };
         show(context, request).await

@@ -11,7 +11,7 @@ use crate::run::{self, Exit};
 
 /// Scaffold a project that runs at once: sample events, two jobs, templates.
 #[derive(Debug, Args)]
-pub struct Init {
+pub(crate) struct Init {
     /// The folder to write into; it may hold no file of the same name.
     #[arg(default_value = ".")]
     folder: PathBuf,
@@ -24,7 +24,7 @@ struct InitJson {
 }
 
 impl Init {
-    pub fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) fn execute(self, context: &Context) -> Result<Exit, Failure> {
         let folder = context.workspace.start.join(&self.folder);
         let files = run::scaffold(&folder)?;
         let shown = self.folder.display();

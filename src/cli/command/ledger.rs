@@ -9,7 +9,7 @@ use crate::run::{self, Exit};
 
 /// The ledger: the database of deliveries.
 #[derive(Debug, Args)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     #[command(subcommand)]
     command: LedgerCommand,
 }
@@ -26,7 +26,7 @@ struct CreatedJson {
 }
 
 impl Ledger {
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         match self.command {
             LedgerCommand::Create => {
                 let created = run::create_ledger(&context.workspace).await?;

@@ -12,7 +12,7 @@ use crate::run::{Exit, TableKind, TableRequest};
 
 /// The metric matrix of a recap: one row per entity.
 #[derive(Debug, Args)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// The job.
     job: String,
     /// The period's key, such as 2026-W46; the latest that is due by default.
@@ -27,7 +27,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         let (job, as_of, period, output) = (self.job, self.as_of, self.period, self.output);
         super::flags::show(context, TableRequest { job, as_of, period, kind: TableKind::Metrics, output }).await
     }

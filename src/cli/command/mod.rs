@@ -1,13 +1,13 @@
 //! One file per command; the list is `Command` in `arguments.rs`.
 
-pub mod check;
-pub mod compile;
-pub mod deliveries;
-pub mod demo;
-pub mod flags;
-pub mod init;
-pub mod ledger;
-pub mod metrics;
-pub mod preview;
-pub mod run;
-pub mod status;
+pub(super) mod check;
+pub(super) mod compile;
+pub(super) mod deliveries;
+pub(super) mod demo;
+pub(super) mod flags;
+pub(super) mod init;
+pub(super) mod ledger;
+pub(super) mod metrics;
+pub(super) mod preview;
+pub(super) mod run;
+pub(super) mod status;

@@ -10,7 +10,7 @@ use crate::run::{self, Exit};
 
 /// Render the mails one person would get, whatever the ledger says; nothing is recorded.
 #[derive(Debug, Args)]
-pub struct Preview {
+pub(crate) struct Preview {
     /// Only this job.
     job: Option<String>,
     /// The profile; by default the first one with something to show.
@@ -25,7 +25,7 @@ pub struct Preview {
 }
 
 impl Preview {
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         let request =
             run::PreviewRequest { job: self.job, profile: self.profile, as_of: self.as_of, period: self.period };
         let report = run::preview(&context.workspace, &request).await?;
@@ -33,8 +33,9 @@ impl Preview {
             .mails
             .iter()
             .map(|mail| {
+                let skipped = if mail.wanted { "" } else { " \u{b7} a run would skip it: only_if is false" };
                 format!(
-                    "{} \u{b7} {} \u{b7} {}\nSubject: {}\nHTML:    {}\n\n{}\n",
+                    "{} \u{b7} {} \u{b7} {}{skipped}\nSubject: {}\nHTML:    {}\n\n{}\n",
                     mail.job, mail.profile_id, mail.occasion, mail.subject, mail.html_file, mail.text
                 )
             })

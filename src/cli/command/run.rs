@@ -16,7 +16,7 @@ use crate::run::{self, Exit, RunOptions, RunReport};
 
 /// Compute who reached what, and mail them once.
 #[derive(Debug, Args, Default)]
-pub struct Run {
+pub(crate) struct Run {
     /// Only these jobs.
     jobs: Vec<String>,
     /// The logical now: later events are invisible; the machine's clock by default.
@@ -25,7 +25,7 @@ pub struct Run {
     /// The period of a recap, such as 2026-W46; the latest that is due by default.
     #[arg(long, value_name = "KEY")]
     period: Option<String>,
-    /// The orchestrator's interval START..END: as_of is END, and recaps have the periods that fell due in it.
+    /// The orchestrator's interval `START..END`: `as_of` is END, and recaps have the periods that fell due in it.
     #[arg(long, value_name = "START..END", value_parser = parse_interval, conflicts_with_all = ["as_of", "period"])]
     interval: Option<Interval>,
     /// Decide everything, record and mail nothing.
@@ -40,7 +40,7 @@ pub struct Run {
     /// Allow up to this many mails where a volume guard would refuse.
     #[arg(long, value_name = "N")]
     confirm: Option<u64>,
-    /// Let as_of be the wall clock too, so that what was current then is mailed now.
+    /// Let `as_of` be the wall clock too, so that what was current then is mailed now.
     #[arg(long, requires = "as_of")]
     replay: bool,
     /// Wait this long for another run of the same job to end, such as 10m.
@@ -69,7 +69,7 @@ impl Run {
         Ok(Self { as_of: Some(as_of), replay: true, ..Self::default() })
     }
 
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         Ok(self.carry_out(context).await?.0)
     }
 

@@ -9,10 +9,10 @@ use crate::run::{self, Exit};
 
 /// Jobs, last runs, unknown outcomes, next periods.
 #[derive(Debug, Args)]
-pub struct Status {}
+pub(crate) struct Status {}
 
 impl Status {
-    pub async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
         let report = run::status(&context.workspace).await?;
         context.output.result(&report_text::status(&report), &report);
         Ok(Exit::Done)

@@ -61,7 +61,7 @@ async fn without_keys_a_lost_answer_stays_unknown() {
         let requests = fake.requests();
         let again = house.run(&account, wording("Well done")).await.whole(candidates(RECIPIENTS)).await;
         assert_eq!(fake.requests(), requests, "{fault}: unknown is held, not sent again");
-        assert_eq!(again.unknown as usize, unknown, "{fault}: and still counted");
+        assert_eq!(again.unknown, unknown as u64, "{fault}: and still counted");
     }
 }
 

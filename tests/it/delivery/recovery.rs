@@ -67,7 +67,7 @@ async fn other_bytes_or_no_key_are_held() {
         assert_promises(&house, &fake, RECIPIENTS as usize, "held").await;
         let states = house.states().await;
         assert_eq!(count(&states, DeliveryState::Unknown), in_doubt, "keyed: {keyed}");
-        assert_eq!(summary.unknown as usize, in_doubt, "keyed: {keyed}");
+        assert_eq!(summary.unknown, in_doubt as u64, "keyed: {keyed}");
         assert_eq!(summary.reasons.get("held").copied(), Some(in_doubt as u64));
     }
 }
@@ -84,7 +84,7 @@ async fn a_replay_that_meets_a_throttle_proves_nothing_and_stays_unknown() {
     let run = house.run(&throttled, wording("Well done")).await;
     let pending = run.recover().await;
     let summary = run.session.replay(pending, candidates(RECIPIENTS)).await.expect("replayed");
-    assert_eq!((summary.unknown as usize, summary.retryable, summary.accepted), (before, 0, 0), "{summary:?}");
+    assert_eq!((summary.unknown, summary.retryable, summary.accepted), (before as u64, 0, 0), "{summary:?}");
     assert_eq!(count(&house.states().await, DeliveryState::Unknown), before);
 }
 
@@ -102,7 +102,7 @@ async fn candidates_that_are_gone_stay_unknown_and_harm_nobody() {
         .filter(|candidate| candidate.key.profile_id != pending[0].deliveries[0].key.profile_id)
         .collect();
     let summary = run.session.replay(pending, known).await.expect("replayed");
-    assert_eq!((summary.accepted as usize, summary.unknown), (all - 1, 1));
+    assert_eq!((summary.accepted, summary.unknown), (all as u64 - 1, 1));
     assert_eq!(fake.requests(), requests + all as u64 - 1);
 }
 

@@ -190,7 +190,7 @@ async fn a_restricted_request_gives_the_same_candidate() {
             let profiles = Some(vec![candidate.key.profile_id.clone()]);
             let request = Request { profiles, ..at("2026-11-02T00:00:00Z") };
             let (one, tally) = world.candidates("digest", &request).await;
-            assert_eq!(one, [candidate.clone()], "{zone}");
+            assert_eq!(one, std::slice::from_ref(candidate), "{zone}");
             assert_eq!(tally.not_in_audience, 0);
         }
     }
