@@ -129,6 +129,7 @@ impl ReachesPass {
         let (profile, time) = (name(&self.rows.profile), name(&self.rows.time));
         let mut conditions = self.rows.conditions.clone();
         conditions.push(format!("({profile} is null or {time} is null)"));
+        conditions.extend(self.pruned());
         format!(
             "select\n  count(*) filter (where {profile} is null) as null_profile_ids,\n  \
              count(*) filter (where {profile} is not null) as null_times\nfrom {}\nwhere {}",
@@ -151,12 +152,17 @@ impl ReachesPass {
         let mut conditions = rows.conditions.clone();
         conditions.push(format!("{} is not null", name(&rows.profile)));
         conditions.push(format!("{} <= $as_of", rows.instant()));
-        let pruned = rows.partitions.iter().enumerate().filter(|(_, partition)| is_of_time(partition));
-        conditions.extend(pruned.map(|(index, partition)| super::pruning::until(partition, index)));
+        conditions.extend(self.pruned());
         if restricted {
             conditions.push(format!("{} in (${PROFILES})", rows.profile_text()));
         }
         conditions
+    }
+
+    /// Folders that hold only what happens after `as_of` need not be opened.
+    fn pruned(&self) -> impl Iterator<Item = String> {
+        let pruned = self.rows.partitions.iter().enumerate().filter(|(_, partition)| is_of_time(partition));
+        pruned.map(|(index, partition)| super::pruning::until(partition, index))
     }
 
     /// Columns whose values show in the result.
