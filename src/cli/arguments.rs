@@ -108,6 +108,27 @@ pub(super) fn parse_instant(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| format!("`{text}` is no instant; write it as 2026-11-01T06:00:00Z"))
 }
 
+/// `[start, end)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Interval {
+    /// The first instant.
+    pub start: Timestamp,
+    /// The first instant after it.
+    pub end: Timestamp,
+}
+
+/// Reads an interval such as `2026-11-01T06:00:00Z..2026-11-02T06:00:00Z`.
+pub(super) fn parse_interval(text: &str) -> Result<Interval, String> {
+    let (start, end) = text
+        .split_once("..")
+        .ok_or_else(|| format!("`{text}` is no interval; write it as 2026-11-01T06:00:00Z..2026-11-02T06:00:00Z"))?;
+    let interval = Interval { start: parse_instant(start)?, end: parse_instant(end)? };
+    if interval.end < interval.start {
+        return Err(format!("the interval `{text}` ends before it starts"));
+    }
+    Ok(interval)
+}
+
 /// Reads a duration such as `10m`, `30s` or `2h`.
 pub(super) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     text.parse::<jiff::SignedDuration>()
@@ -137,5 +158,11 @@ mod tests {
         assert_eq!(parse_duration("10m"), Ok(std::time::Duration::from_mins(10)));
         assert!(parse_duration("-1s").is_err() && parse_duration("soon").is_err());
         assert!(parse_instant("2026-11-01").is_err());
+        let (start, end) = ("2026-11-01T06:00:00Z", "2026-11-02T06:00:00Z");
+        assert!(parse_interval(&format!("{start}..{end}")).is_ok_and(|interval| interval.start < interval.end));
+        assert!(parse_interval(&format!("{start}..{start}")).is_ok(), "an interval without width is the latest due");
+        for bad in [format!("{end}..{start}"), start.to_owned(), format!("{start}.."), String::new()] {
+            assert!(parse_interval(&bad).is_err(), "{bad:?}");
+        }
     }
 }

@@ -11,13 +11,14 @@ use futures::{Stream, StreamExt, stream};
 use super::error::EvaluateError;
 use super::flag_reader::{FlagReader, add_nulls};
 use super::found::ProfileFound;
+use super::period::Slot;
 use super::recap::RecapPlan;
 use super::recap_reader::RecapReader;
 use super::request::{Request, Tally};
 use super::subject::Keep;
 use super::{CompiledJob, Plan, parameters};
-use crate::model::{Candidate, Period};
-use crate::warehouse::{RowStream, Warehouse, WarehouseError};
+use crate::model::Candidate;
+use crate::warehouse::{RowStream, Session, Warehouse, WarehouseError};
 
 /// A chunk is closed once it holds this many candidates; it is longer only by the ladder that closed it.
 const CHUNK: usize = 2_000;
@@ -57,15 +58,7 @@ pub(super) async fn start(
             job.check_audience(&session, request.profiles.is_some(), &mut tally).await?;
             Source::Flags(FlagReader::new(job, passes, warehouse, request, Keep::Flags).await?)
         }
-        Plan::Recap(plan) => {
-            let period = plan.calendar.choose(request)?;
-            let session = warehouse.bind(&parameters(request).and(&plan.parameters(&period, request.as_of))).await?;
-            job.check_audience(&session, request.profiles.is_some(), &mut tally).await?;
-            add_nulls(&session, &plan.nulls_sql(), &mut tally).await?;
-            let sql = plan.candidates_sql(&job.audience, request.profiles.is_some());
-            let rows = session.stream(&plan.title(), &sql).await?;
-            Source::Matrix(Box::new(Matrix { plan: plan.as_ref().clone(), period, rows, reader: None }))
-        }
+        Plan::Recap(plan) => Source::Matrix(Box::new(Matrix::start(job, plan, warehouse, request, &mut tally).await?)),
     };
     let published = Arc::new(Mutex::new(tally.clone()));
     let chunks = Chunks { source, pending: VecDeque::new(), tally, published: Arc::clone(&published) };
@@ -102,29 +95,52 @@ impl Source {
     }
 }
 
-/// A recap's rows.
+/// A recap's rows, one slot of periods after the other.
 struct Matrix {
     plan: RecapPlan,
-    period: Period,
-    rows: RowStream,
+    slots: VecDeque<(Slot, RowStream)>,
     reader: Option<RecapReader>,
 }
 
 impl Matrix {
-    async fn next(&mut self, tally: &mut Tally) -> Result<Option<Vec<Vec<Candidate>>>, EvaluateError> {
-        let Some(batch) = self.rows.next().await else {
-            tally.not_in_audience += self.reader.take().map_or(0, |reader| reader.not_in_audience);
-            return Ok(None);
-        };
-        let batch = batch?;
-        if self.reader.is_none() {
-            self.reader = RecapReader::new(&self.plan, &self.period, &batch.schema());
+    async fn start(
+        job: &CompiledJob,
+        plan: &RecapPlan,
+        warehouse: &Warehouse,
+        request: &Request,
+        tally: &mut Tally,
+    ) -> Result<Self, EvaluateError> {
+        let sql = plan.candidates_sql(&job.audience, request.profiles.is_some());
+        let mut slots = VecDeque::new();
+        for slot in plan.slots(&job.audience, warehouse, request, tally).await? {
+            let session = plan.session(warehouse, request, &slot).await?;
+            if slots.is_empty() {
+                check_audience(job, &session, request, tally).await?;
+                add_nulls(&session, &plan.nulls_sql(), tally).await?;
+            }
+            slots.push_back((slot, session.stream(&plan.title(), &sql).await?));
         }
-        let Some(reader) = &mut self.reader else {
-            let reason = "a column of the result is missing".to_owned();
-            return Err(WarehouseError::Query { what: self.plan.title(), reason }.into());
-        };
-        Ok(Some(reader.read(&batch).into_iter().map(|candidate| vec![candidate]).collect()))
+        Ok(Self { plan: plan.clone(), slots, reader: None })
+    }
+
+    async fn next(&mut self, tally: &mut Tally) -> Result<Option<Vec<Vec<Candidate>>>, EvaluateError> {
+        while let Some((slot, rows)) = self.slots.front_mut() {
+            let Some(batch) = rows.next().await else {
+                tally.not_in_audience += self.reader.take().map_or(0, |reader| reader.not_in_audience);
+                self.slots.pop_front();
+                continue;
+            };
+            let batch = batch?;
+            if self.reader.is_none() {
+                self.reader = RecapReader::new(&self.plan, slot, &batch.schema());
+            }
+            let Some(reader) = &mut self.reader else {
+                let reason = "a column of the result is missing".to_owned();
+                return Err(WarehouseError::Query { what: self.plan.title(), reason }.into());
+            };
+            return Ok(Some(reader.read(&batch).into_iter().map(|candidate| vec![candidate]).collect()));
+        }
+        Ok(None)
     }
 }
 

@@ -24,8 +24,14 @@ mod pruning;
 mod reaches;
 mod reaches_sql;
 mod recap;
+mod recap_assembly;
+mod recap_cells;
+mod recap_levels;
 mod recap_reader;
+mod recap_shape;
+mod recap_slots;
 mod recap_sql;
+mod recap_windows;
 mod request;
 mod rows;
 mod sql;
@@ -43,7 +49,7 @@ pub use request::{PeriodChoice, Query, Request, Tally};
 pub use standings::Standing;
 
 use crate::model::diagnostic::Diagnostic;
-use crate::model::{Period, Shape};
+use crate::model::Shape;
 use crate::project::{Job, JobKind, Project};
 use crate::warehouse::{AS_OF, Parameter, Parameters, Session, TableRows, Warehouse};
 use audience::Audience;
@@ -94,7 +100,7 @@ pub async fn compile(project: &Project, job: &Job, warehouse: &Warehouse) -> Res
     };
     let mut findings = Vec::new();
     if let (Ok(audience), Some(recap)) = (&audience, job.recap()) {
-        findings.extend(recap::check_audience(recap, audience, &job.audience.value));
+        findings.extend(recap::check_audience(recap, audience, &job.audience));
     }
     if let (Ok(audience), Ok(Plan::Milestones(passes))) = (&audience, &plan) {
         findings.extend(milestones::check_audience(passes, audience, &job.audience));
@@ -173,11 +179,13 @@ impl CompiledJob {
                 }
             }
             Plan::Recap(recap) => {
-                let Some(period) = recap.calendar.any() else {
+                let Some(slot) = recap.calendar.any() else {
                     return Ok(());
                 };
-                let session = warehouse.bind(&base.and(&recap.parameters(&period, long_ago))).await?;
+                let request = Request { as_of: long_ago, period: PeriodChoice::LatestDue, profiles: None };
+                let session = recap.session(warehouse, &request, &slot).await?;
                 session.schema(&recap.title(), &recap.candidates_sql(&self.audience, false)).await?;
+                session.schema(&recap.title(), &recap.metrics_sql(&self.audience, false)).await?;
             }
         }
         Ok(())
@@ -210,7 +218,7 @@ impl CompiledJob {
                 Ok(passes.iter().map(|pass| Query { title: pass.title(), sql: sql(pass) }).collect())
             }
             Plan::Recap(recap) => {
-                recap.calendar.choose(request)?;
+                recap.calendar.described(request)?;
                 Ok(vec![Query { title: recap.title(), sql: recap.candidates_sql(&self.audience, restricted) }])
             }
         }
@@ -249,14 +257,15 @@ impl CompiledJob {
 }
 
 impl CompiledJob {
-    /// The period of a recap under a request; `None` for milestones.
+    /// The period of a recap under a request, in words that ask for it again: its key, or the interval of several;
+    /// `None` for milestones and for the latest due of each profile's zone.
     ///
     /// # Errors
     /// When the key is none of this job's, or its period is not due.
-    pub fn period(&self, request: &Request) -> Result<Option<Period>, EvaluateError> {
+    pub fn period(&self, request: &Request) -> Result<Option<String>, EvaluateError> {
         match &self.plan {
             Plan::Milestones(_) => Ok(None),
-            Plan::Recap(recap) => recap.calendar.choose(request).map(Some),
+            Plan::Recap(recap) => recap.calendar.described(request),
         }
     }
 
@@ -268,10 +277,12 @@ impl CompiledJob {
         let Plan::Recap(recap) = &self.plan else {
             return Err(EvaluateError::WrongKind { job: self.name.clone(), is: "milestones", asked: "metrics" });
         };
-        let period = recap.calendar.choose(request)?;
-        let key = Parameter::Scalar(serde_json::Value::String(period.key()));
-        let bound = parameters(request).and(&recap.parameters(&period, request.as_of)).with("milepost_period_key", key);
-        let session = warehouse.bind(&bound).await?;
+        let slots = recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await?;
+        let Some(slot) = slots.last() else {
+            let key = request.period.text().unwrap_or_default();
+            return Err(EvaluateError::UnknownPeriod { key, kind: recap.calendar.kind().name(), example: "2026-11".into() });
+        };
+        let session = recap.session(warehouse, request, slot).await?;
         let sql = recap.metrics_sql(&self.audience, request.profiles.is_some());
         let schema = session.schema(&recap.title(), &sql).await?;
         Ok(TableRows { schema, rows: session.stream(&recap.title(), &sql).await? })

@@ -17,9 +17,11 @@ pub(super) fn until(partition: &Partition, index: usize) -> String {
     compared(partition, "<=", &format!("milepost_until_{index}"))
 }
 
-/// The condition that a partition ends no earlier than the first instant of interest.
-pub(super) fn from(partition: &Partition, index: usize) -> String {
-    compared(partition, ">=", &format!("milepost_from_{index}"))
+/// The condition that a partition overlaps a named range of instants; its bounds come from [`range_parameters`].
+pub(super) fn overlaps(partition: &Partition, index: usize, range: &str) -> String {
+    let from = compared(partition, ">=", &format!("milepost_{range}_from_{index}"));
+    let until = compared(partition, "<=", &format!("milepost_{range}_until_{index}"));
+    format!("({from} and {until})")
 }
 
 /// True when a partition's values can be compared with instants.
@@ -34,23 +36,39 @@ fn compared(partition: &Partition, operator: &str, parameter: &str) -> String {
     }
 }
 
-/// The values behind [`from`] and [`until`] for rows that happened in `[first, last]` and landed at most `lookback` later.
+/// The values behind [`until`] for rows that happened at or before `last` and landed at most `lookback` later.
 pub(super) fn parameters(
     partitions: &[Partition],
-    (first, last): (Option<Timestamp>, Timestamp),
+    (_, last): (Option<Timestamp>, Timestamp),
+    lookback: SignedDuration,
+) -> Parameters {
+    let bound = partitions.iter().enumerate().map(|(index, partition)| {
+        (format!("milepost_until_{index}"), value(partition, latest(partition, last, lookback)))
+    });
+    bound.fold(Parameters::default(), |parameters, (name, value)| parameters.with(name, value))
+}
+
+/// The values behind [`overlaps`] for rows that happened in `[first, last]` and landed at most `lookback` later.
+pub(super) fn range_parameters(
+    partitions: &[Partition],
+    range: &str,
+    (first, last): (Timestamp, Timestamp),
     lookback: SignedDuration,
 ) -> Parameters {
     let mut parameters = Parameters::default();
     for (index, partition) in partitions.iter().enumerate() {
-        let is_of_time = is_of_time(partition);
-        let last = if is_of_time { last } else { last.saturating_add(lookback).unwrap_or(Timestamp::MAX) };
-        parameters = parameters.with(format!("milepost_until_{index}"), value(partition, last));
-        if let Some(first) = first {
-            let first = if is_of_time { first } else { first.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN) };
-            parameters = parameters.with(format!("milepost_from_{index}"), value(partition, first));
-        }
+        let early =
+            if is_of_time(partition) { first } else { first.saturating_sub(CLOCK_SKEW).unwrap_or(Timestamp::MIN) };
+        let late = latest(partition, last, lookback);
+        parameters = parameters
+            .with(format!("milepost_{range}_from_{index}"), value(partition, early))
+            .with(format!("milepost_{range}_until_{index}"), value(partition, late));
     }
     parameters
+}
+
+fn latest(partition: &Partition, last: Timestamp, lookback: SignedDuration) -> Timestamp {
+    if is_of_time(partition) { last } else { last.saturating_add(lookback).unwrap_or(Timestamp::MAX) }
 }
 
 fn value(partition: &Partition, instant: Timestamp) -> Parameter {

@@ -1,33 +1,28 @@
-//! Recaps: one row per entity with every metric of a period and of the period before.
-
-use jiff::{SignedDuration, Timestamp};
+//! Recaps: one row per entity with every metric of a period and of the periods it is compared with.
 
 use super::audience::Audience;
+use super::columns;
 use super::period::Calendar;
+use super::recap_windows::Windows;
 use super::rows::{self, Rows};
-use super::{columns, pruning};
-use crate::model::Period;
 use crate::model::diagnostic::{Diagnostic, Located};
-use crate::model::shape::{ScalarKind, Shape};
-use crate::project::{Compare, Entity, Job, Project, Recap};
+use crate::project::{Breakdown, Entity, Job, Metric, Project, Recap, RecapZone};
 use crate::warehouse::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::warehouse::{
     Aggregate, ExpressionRole, PERIOD_END, PERIOD_START, Parameter, Parameters, Scope, Session, Warehouse, not_a_time,
-    value,
 };
-
-/// The first instant that any period of the matrix holds.
-pub(super) const FIRST: &str = "milepost_first";
 
 /// A compiled recap.
 #[derive(Clone, Debug)]
 pub(super) struct RecapPlan {
     pub(super) rows: Rows,
     pub(super) calendar: Calendar,
-    /// The audience column before which the previous period is null.
+    /// The audience column before which earlier periods are null.
     pub(super) since: Option<String>,
-    pub(super) compares: bool,
+    pub(super) windows: Windows,
     pub(super) metrics: Vec<MetricPlan>,
+    pub(super) by: Option<BreakdownPlan>,
+    pub(super) top: Vec<TopPlan>,
     /// The predicate over metrics.
     pub(super) only_if: Option<String>,
     /// Whether `mail_within` decides expiry instead of the next period.
@@ -41,6 +36,27 @@ pub(super) struct MetricPlan {
     pub(super) label: String,
     pub(super) format: Option<String>,
     pub(super) aggregate: Aggregate,
+    pub(super) trend: bool,
+    pub(super) rank: bool,
+    pub(super) goal: Option<f64>,
+}
+
+/// The second dimension.
+#[derive(Clone, Debug)]
+pub(super) struct BreakdownPlan {
+    pub(super) column: String,
+    /// Positions of metrics; the first orders.
+    pub(super) metrics: Vec<usize>,
+    pub(super) top: u16,
+}
+
+/// A list of the greatest values of a column.
+#[derive(Clone, Debug)]
+pub(super) struct TopPlan {
+    pub(super) name: String,
+    pub(super) column: String,
+    pub(super) aggregate: Aggregate,
+    pub(super) limit: u16,
 }
 
 impl MetricPlan {
@@ -48,9 +64,55 @@ impl MetricPlan {
         format!("{}_previous", self.name)
     }
 
-    pub(super) fn is_double(&self) -> bool {
-        matches!(self.aggregate.data_type, DataType::Float16 | DataType::Float32 | DataType::Float64)
+    pub(super) fn average(&self) -> String {
+        format!("{}_average", self.name)
     }
+
+    pub(super) fn last_year(&self) -> String {
+        format!("{}_last_year", self.name)
+    }
+
+    pub(super) fn rank_column(&self) -> String {
+        format!("{}_rank", self.name)
+    }
+
+    pub(super) fn percentile(&self) -> String {
+        format!("{}_percentile", self.name)
+    }
+
+    /// The column of the cohort's size.
+    pub(super) fn cohort(&self) -> String {
+        format!("{}.of", self.name)
+    }
+
+    pub(super) fn is_number(&self) -> bool {
+        self.aggregate.data_type.is_numeric()
+    }
+
+    /// The comparisons that are columns beside the metric, with their types.
+    pub(super) fn comparisons(&self, windows: &Windows) -> Vec<(String, DataType)> {
+        let own = &self.aggregate.data_type;
+        let mut columns = Vec::new();
+        if windows.previous {
+            columns.push((self.previous(), own.clone()));
+        }
+        if windows.average.is_some() {
+            columns.push((self.average(), DataType::Float64));
+        }
+        if windows.last_year {
+            columns.push((self.last_year(), own.clone()));
+        }
+        if self.rank {
+            columns.push((self.rank_column(), DataType::Int64));
+            columns.push((self.percentile(), DataType::Float64));
+        }
+        columns
+    }
+}
+
+/// True for a metric whose last digits depend on the order of its rows.
+pub(super) fn is_double(aggregate: &Aggregate) -> bool {
+    matches!(aggregate.data_type, DataType::Float16 | DataType::Float32 | DataType::Float64)
 }
 
 /// The entity of a recap, where it is not the profile: an entity that is the `profile:` column is the profile.
@@ -78,56 +140,147 @@ pub(super) async fn compile(
     let rows = rows::resolve(project, &event_rows, &job.place, (warehouse, session)).await?;
     let scope = Scope { relation: &rows.relation, columns: &rows.schema };
     let mut findings = Vec::new();
+    let windows = Windows::new(&recap.compare, recap.period, recap.zone == RecapZone::Profile);
     let mut metrics: Vec<MetricPlan> = Vec::new();
     for metric in &recap.metrics {
-        let name = &metric.name.value;
-        match session.aggregate(name, &metric.sql, scope).await {
-            Ok(aggregate) => metrics.push(MetricPlan {
-                name: name.clone(),
-                label: metric.label.clone(),
-                format: metric.format.clone(),
-                aggregate,
-            }),
+        match session.aggregate(&metric.name.value, &metric.sql, scope).await {
+            Ok(aggregate) => {
+                findings.extend(wants_number(metric, &aggregate));
+                metrics.push(metric_plan(metric, aggregate));
+            }
             Err(more) => findings.extend(more),
         }
     }
-    findings.extend(clashing_names(recap));
+    findings.extend(clashing_names(recap, &metrics, &windows));
+    findings.extend(ambiguous_rank(recap));
+    let top = top_plans(recap, scope, session).await.map_err(|more| findings.extend(more)).unwrap_or_default();
+    let by =
+        recap.by.as_ref().and_then(|by| breakdown_plan(by, &metrics, scope).map_err(|more| findings.extend(more)).ok());
     if !findings.is_empty() {
         return Err(findings);
     }
-    let compares = recap.compare.contains(&Compare::Previous);
-    let only_if = check_only_if(recap.only_if.as_ref(), &metrics, compares, session).await?;
+    let only_if = check_only_if(recap.only_if.as_ref(), &metrics, &windows, session).await?;
     Ok(RecapPlan {
         rows,
         calendar: Calendar::new(project, recap),
         since: recap.since.as_ref().map(|since| since.value.clone()),
-        compares,
+        windows,
         metrics,
+        by,
+        top,
         only_if,
         has_deadline: job.mail_within.is_some(),
     })
 }
 
-/// Findings about the audience columns a recap names.
-pub(super) fn check_audience(recap: &Recap, audience: &Audience, relation: &str) -> Vec<Diagnostic> {
-    let Some(since) = &recap.since else {
+fn metric_plan(metric: &Metric, aggregate: Aggregate) -> MetricPlan {
+    MetricPlan {
+        name: metric.name.value.clone(),
+        label: metric.label.clone(),
+        format: metric.format.clone(),
+        aggregate,
+        trend: metric.trend.is_some(),
+        rank: metric.rank.is_some(),
+        goal: metric.goal.as_ref().map(|goal| goal.value.get()),
+    }
+}
+
+/// Findings where a metric that is no number is asked for what only numbers have.
+fn wants_number(metric: &Metric, aggregate: &Aggregate) -> Vec<Diagnostic> {
+    if aggregate.data_type.is_numeric() {
         return Vec::new();
-    };
-    let missing = columns::missing(since, relation, audience.schema());
-    missing.into_iter().chain(not_a_time(since, audience.schema())).collect()
+    }
+    let asked = [
+        ("trend", metric.trend.as_ref().map(|trend| &trend.place)),
+        ("rank", metric.rank.as_ref()),
+        ("goal", metric.goal.as_ref().map(|goal| &goal.place)),
+    ];
+    let findings = asked.into_iter().filter_map(|(what, place)| {
+        let message = format!("`{what}` needs a number, and `{}` is {}", metric.name.value, aggregate.data_type);
+        Some(Diagnostic::error("wrong-type", message, place?))
+    });
+    findings.collect()
+}
+
+/// An entity measured in the zones of several recipients has no one rank.
+fn ambiguous_rank(recap: &Recap) -> Vec<Diagnostic> {
+    if recap.zone != RecapZone::Profile || entity(recap).is_none() {
+        return Vec::new();
+    }
+    let ranked = recap.metrics.iter().filter_map(|metric| metric.rank.as_ref());
+    let message = "an entity measured in each recipient's zone has no one rank";
+    let help = "use `zone: project`, or measure the profile";
+    ranked.map(|place| Diagnostic::error("ambiguous-rank", message, place).with_help(help)).collect()
+}
+
+async fn top_plans(recap: &Recap, scope: Scope<'_>, session: &Session) -> Result<Vec<TopPlan>, Vec<Diagnostic>> {
+    let (mut plans, mut findings) = (Vec::new(), Vec::new());
+    for list in &recap.top {
+        findings.extend(columns::missing(&list.column, scope.relation, scope.columns));
+        match session.aggregate(&format!("#top.{}", list.name.value), &list.sql, scope).await {
+            Ok(aggregate) if aggregate.data_type.is_numeric() => plans.push(TopPlan {
+                name: list.name.value.clone(),
+                column: list.column.value.clone(),
+                aggregate,
+                limit: list.limit,
+            }),
+            Ok(aggregate) => {
+                let message = format!("a top list is ordered by a number, and this is {}", aggregate.data_type);
+                findings.push(Diagnostic::error("wrong-type", message, &list.sql.place));
+            }
+            Err(more) => findings.extend(more),
+        }
+    }
+    if findings.is_empty() { Ok(plans) } else { Err(findings) }
+}
+
+fn breakdown_plan(by: &Breakdown, metrics: &[MetricPlan], scope: Scope<'_>) -> Result<BreakdownPlan, Vec<Diagnostic>> {
+    let mut findings: Vec<Diagnostic> =
+        columns::missing(&by.column, scope.relation, scope.columns).into_iter().collect();
+    let known = |name: &Located<String>| metrics.iter().position(|metric| metric.name == name.value);
+    let mut positions: Vec<usize> = Vec::new();
+    for position in by.metrics.iter().filter_map(known) {
+        if !positions.contains(&position) {
+            positions.push(position);
+        }
+    }
+    let first = by.metrics.first().zip(positions.first().and_then(|position| metrics.get(*position)));
+    if let Some((name, metric)) = first
+        && !metric.is_number()
+    {
+        let message = format!("rows are ordered by the first metric, and `{}` is no number", name.value);
+        findings.push(Diagnostic::error("wrong-type", message, &name.place).with_help("name a number first"));
+    }
+    let plan = BreakdownPlan { column: by.column.value.clone(), metrics: positions, top: by.top };
+    if findings.is_empty() { Ok(plan) } else { Err(findings) }
+}
+
+/// Findings about the audience columns a recap names.
+pub(super) fn check_audience(recap: &Recap, audience: &Audience, relation: &Located<String>) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    if let Some(since) = &recap.since {
+        let missing = columns::missing(since, &relation.value, audience.schema());
+        findings.extend(missing.into_iter().chain(not_a_time(since, audience.schema())));
+    }
+    if recap.zone == RecapZone::Profile && audience.schema().field_with_name("timezone").is_err() {
+        let message = format!("`zone: profile` needs a column `timezone`, and `{}` has none", relation.value);
+        findings.push(
+            Diagnostic::error("missing-zone", message, &relation.place)
+                .with_help("add a column `timezone` with IANA names such as Europe/Paris, or use `zone: project`"),
+        );
+    }
+    findings
 }
 
 /// Metrics whose name is that of another's comparison.
-fn clashing_names(recap: &Recap) -> Vec<Diagnostic> {
-    let names: Vec<&Located<String>> = recap.metrics.iter().map(|metric| &metric.name).collect();
-    let clashes = names.iter().filter(|name| {
-        name.value.strip_suffix("_previous").is_some_and(|other| names.iter().any(|name| name.value == other))
-    });
+fn clashing_names(recap: &Recap, metrics: &[MetricPlan], windows: &Windows) -> Vec<Diagnostic> {
+    let comparisons = metrics.iter().flat_map(|metric| metric.comparisons(windows));
+    let taken: Vec<String> = comparisons.map(|(column, _)| column).collect();
+    let clashes = recap.metrics.iter().map(|metric| &metric.name).filter(|name| taken.contains(&name.value));
     clashes
         .map(|name| {
             let message = format!("the name `{}` is that of another metric's comparison", name.value);
-            Diagnostic::error("name-taken", message, &name.place)
-                .with_help("choose a name that does not end in `_previous`")
+            Diagnostic::error("name-taken", message, &name.place).with_help("choose another name for this metric")
         })
         .collect()
 }
@@ -135,7 +288,7 @@ fn clashing_names(recap: &Recap) -> Vec<Diagnostic> {
 async fn check_only_if(
     only_if: Option<&Located<String>>,
     metrics: &[MetricPlan],
-    compares: bool,
+    windows: &Windows,
     session: &Session,
 ) -> Result<Option<String>, Vec<Diagnostic>> {
     let Some(only_if) = only_if else {
@@ -144,9 +297,7 @@ async fn check_only_if(
     let mut fields = Vec::new();
     for metric in metrics {
         fields.push(Field::new(&metric.name, metric.aggregate.data_type.clone(), true));
-        if compares {
-            fields.push(Field::new(metric.previous(), metric.aggregate.data_type.clone(), true));
-        }
+        fields.extend(metric.comparisons(windows).into_iter().map(|(column, kind)| Field::new(column, kind, true)));
     }
     let columns: SchemaRef = std::sync::Arc::new(Schema::new(fields));
     let scope = Scope { relation: "metrics", columns: &columns };
@@ -155,82 +306,11 @@ async fn check_only_if(
 
 /// The parameters of views and metrics under inspection.
 pub(super) fn trial_parameters(calendar: &Calendar) -> Parameters {
-    calendar.any().map(|period| period_parameters(&period)).unwrap_or_default()
-}
-
-fn period_parameters(period: &Period) -> Parameters {
-    Parameters::default()
-        .with(PERIOD_START, Parameter::Instant(period.start()))
-        .with(PERIOD_END, Parameter::Instant(period.end()))
-}
-
-impl RecapPlan {
-    /// The first instant that any period of the matrix holds.
-    fn first(&self, period: &Period) -> Timestamp {
-        let previous = period.previous().filter(|_| self.compares);
-        previous.map_or_else(|| period.start(), |previous| previous.start())
-    }
-
-    /// Everything that is bound for a period.
-    pub(super) fn parameters(&self, period: &Period, as_of: Timestamp) -> Parameters {
-        let first = self.first(period);
-        // The end is no part of the period: at midnight, the next day's folder is not needed.
-        let last = period.end().saturating_sub(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MIN).min(as_of);
-        period_parameters(period).with(FIRST, Parameter::Instant(first)).and(&pruning::parameters(
-            &self.rows.partitions,
-            (Some(first), last),
-            self.rows.lookback,
-        ))
-    }
-
-    /// What templates may see beside `profile`.
-    pub(super) fn shapes(&self) -> Vec<(&'static str, Shape)> {
-        let text = || Shape::scalar(ScalarKind::Text);
-        let time = || Shape::scalar(ScalarKind::Time);
-        let period = Shape::object([
-            ("key", text()),
-            ("start", time()),
-            ("end", time()),
-            ("label", text()),
-            ("days", Shape::scalar(ScalarKind::Number)),
-        ]);
-        let metrics =
-            Shape::object(self.metrics.iter().map(|metric| (metric.name.as_str(), self.metric_shape(metric, false))));
-        let row = self.metrics.iter().map(|metric| self.metric_shape(metric, true)).reduce(merged);
-        vec![("period", period), ("metrics", metrics), ("matrix", Shape::List(Box::new(row.unwrap_or(Shape::Any))))]
-    }
-
-    fn metric_shape(&self, metric: &MetricPlan, is_named: bool) -> Shape {
-        let aggregate = &metric.aggregate;
-        let current = value::shape(&aggregate.data_type, aggregate.nullable);
-        let previous_nullable = aggregate.nullable || self.since.is_some();
-        let mut fields = vec![("label", Shape::scalar(ScalarKind::Text)), ("value", current)];
-        if self.compares {
-            fields.push(("previous", value::shape(&aggregate.data_type, previous_nullable)));
-            fields.push(("change", Shape::Scalar { kind: ScalarKind::Number, nullable: previous_nullable }));
-            fields.push(("change_percent", Shape::nullable(ScalarKind::Number)));
-        }
-        fields.push(("format", Shape::Scalar { kind: ScalarKind::Text, nullable: metric.format.is_none() }));
-        if is_named {
-            fields.push(("name", Shape::scalar(ScalarKind::Text)));
-        }
-        Shape::object(fields)
-    }
-}
-
-/// The shape of a list's items: a field is nullable where it may be null in any, and unknown where kinds differ.
-fn merged(left: Shape, right: Shape) -> Shape {
-    match (left, right) {
-        (Shape::Object(left), Shape::Object(mut right)) => {
-            let fields = left.into_iter().map(|(name, shape)| match right.remove(&name) {
-                Some(other) => (name, merged(shape, other)),
-                None => (name, shape),
-            });
-            Shape::object(fields)
-        }
-        (Shape::Scalar { kind, nullable }, Shape::Scalar { kind: other, nullable: or }) if kind == other => {
-            Shape::Scalar { kind, nullable: nullable || or }
-        }
-        _ => Shape::Any,
-    }
+    let period = calendar.any().and_then(|slot| slot.periods.into_iter().next());
+    let bound = period.map(|period| {
+        Parameters::default()
+            .with(PERIOD_START, Parameter::Instant(period.start()))
+            .with(PERIOD_END, Parameter::Instant(period.end()))
+    });
+    bound.unwrap_or_default()
 }

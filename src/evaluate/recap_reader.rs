@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::audience::AudienceReader;
-use super::recap::RecapPlan;
+use super::period::Slot;
+use super::recap::{MetricPlan, RecapPlan};
+use super::recap_cells::{self as cells, CellValues};
 use crate::model::{Candidate, DeliveryKey, Period};
 use crate::warehouse::arrow::array::RecordBatch;
 use crate::warehouse::arrow::datatypes::SchemaRef;
@@ -13,39 +15,68 @@ use crate::warehouse::value;
 /// Reads the rows of a recap.
 pub(super) struct RecapReader {
     plan: RecapPlan,
-    key: String,
-    period: Value,
-    reached_at: Timestamp,
-    expires_at: Option<Timestamp>,
+    schema: SchemaRef,
+    periods: Vec<PeriodFacts>,
     audience: AudienceReader,
-    entity: Option<usize>,
     active: usize,
     wanted: usize,
-    metrics: Vec<(usize, Option<usize>)>,
     /// Active entities without an audience row.
     pub(super) not_in_audience: u64,
 }
 
+/// What is the same for every row of a period.
+struct PeriodFacts {
+    key: String,
+    context: Value,
+    reached_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    first_day: i64,
+    days: usize,
+}
+
+/// One row of the matrix.
+pub(super) struct MatrixRow<'a> {
+    schema: &'a SchemaRef,
+    batch: &'a RecordBatch,
+    row: usize,
+}
+
+impl MatrixRow<'_> {
+    /// A column's value; null where there is no such column.
+    pub(super) fn json(&self, column: &str) -> Value {
+        let index = self.schema.index_of(column);
+        index.map_or(Value::Null, |index| value::json(self.batch.column(index), self.row))
+    }
+
+    /// A column's list of objects; empty where there is none.
+    pub(super) fn list(&self, column: &str) -> Vec<Map<String, Value>> {
+        let Value::Array(entries) = self.json(column) else { return Vec::new() };
+        let objects = entries.into_iter().filter_map(|entry| match entry {
+            Value::Object(fields) => Some(fields),
+            _ => None,
+        });
+        objects.collect()
+    }
+}
+
 impl RecapReader {
     /// Finds the columns; `None` when the query does not have them.
-    pub(super) fn new(plan: &RecapPlan, period: &Period, schema: &SchemaRef) -> Option<Self> {
-        let column = |name: &str| schema.index_of(name).ok();
-        let metrics = plan.metrics.iter().map(|metric| {
-            let previous = if plan.compares { Some(column(&metric.previous())?) } else { None };
-            Some((column(&metric.name)?, previous))
-        });
-        let next = period.next().filter(|_| !plan.has_deadline);
+    pub(super) fn new(plan: &RecapPlan, slot: &Slot, schema: &SchemaRef) -> Option<Self> {
+        let facts = |period: &Period| PeriodFacts {
+            key: period.key(),
+            context: period_context(period),
+            reached_at: plan.calendar.due(period),
+            expires_at: period.next().filter(|_| !plan.has_deadline).map(|next| plan.calendar.due(&next)),
+            first_day: i64::from((period.first_day() - jiff::civil::date(1970, 1, 1)).get_days()),
+            days: usize::try_from(period.days()).unwrap_or(0),
+        };
         Some(Self {
             plan: plan.clone(),
-            key: period.key(),
-            period: period_context(period),
-            reached_at: plan.calendar.due(period),
-            expires_at: next.map(|next| plan.calendar.due(&next)),
+            schema: SchemaRef::clone(schema),
+            periods: slot.periods.iter().map(facts).collect(),
             audience: AudienceReader::new(schema)?,
-            entity: column("entity_id"),
-            active: column("entity.active")?,
-            wanted: column("wanted")?,
-            metrics: metrics.collect::<Option<Vec<_>>>()?,
+            active: schema.index_of("entity.active").ok()?,
+            wanted: schema.index_of("wanted").ok()?,
             not_in_audience: 0,
         })
     }
@@ -61,50 +92,87 @@ impl RecapReader {
             return None;
         };
         let audience = self.audience.row(batch, row)?;
-        let entity = self.entity.and_then(|column| value::text(batch.column(column), row));
-        let occasion = entity.map_or_else(|| self.key.clone(), |entity| format!("{}/{entity}", self.key));
-        let (metrics, matrix) = self.matrix(batch, row);
-        let mut context = Map::with_capacity(4);
+        let matrix_row = MatrixRow { schema: &self.schema, batch, row };
+        let calendar = matrix_row.json("calendar.id").as_u64().and_then(|index| usize::try_from(index).ok());
+        let period = self.periods.get(calendar.unwrap_or(0))?;
+        let entity = self.schema.index_of("entity_id").ok().and_then(|column| value::text(batch.column(column), row));
+        let occasion = entity.map_or_else(|| period.key.clone(), |entity| format!("{}/{entity}", period.key));
+        let mut context = self.context(&matrix_row, period);
         context.insert("profile".to_owned(), Value::Object(audience.profile));
-        context.insert("period".to_owned(), self.period.clone());
-        context.insert("metrics".to_owned(), Value::Object(metrics));
-        context.insert("matrix".to_owned(), Value::Array(matrix));
         Some(Candidate {
             key: DeliveryKey { profile_id, occasion },
             address: audience.address,
             part: 0,
             milestone: None,
             level: None,
-            reached_at: self.reached_at,
+            reached_at: period.reached_at,
             dated: true,
             wanted: value::truth(batch.column(self.wanted), row),
             suppressed: audience.suppressed,
-            expires_at: self.expires_at,
+            expires_at: period.expires_at,
             context,
         })
     }
 
-    fn matrix(&self, batch: &RecordBatch, row: usize) -> (Map<String, Value>, Vec<Value>) {
+    fn context(&self, row: &MatrixRow<'_>, period: &PeriodFacts) -> Map<String, Value> {
+        let mut context = Map::with_capacity(6);
+        let (metrics, matrix) = self.matrix(row, period);
+        context.insert("period".to_owned(), period.context.clone());
+        context.insert("metrics".to_owned(), Value::Object(metrics));
+        context.insert("matrix".to_owned(), Value::Array(matrix));
+        if let Some(by) = &self.plan.by {
+            context.insert("rows".to_owned(), Value::Array(cells::rows(&self.plan, by, row)));
+        }
+        if !self.plan.top.is_empty() {
+            let lists = self.plan.top.iter().map(|list| (list.name.clone(), Value::Array(cells::top_list(list, row))));
+            context.insert("top".to_owned(), Value::Object(lists.collect()));
+        }
+        context
+    }
+
+    fn matrix(&self, row: &MatrixRow<'_>, period: &PeriodFacts) -> (Map<String, Value>, Vec<Value>) {
+        let days = row.list("#days");
         let mut metrics = Map::new();
         let mut matrix = Vec::new();
-        for (metric, (current, previous)) in self.plan.metrics.iter().zip(&self.metrics) {
-            let mut cell = Map::new();
-            cell.insert("label".to_owned(), Value::String(metric.label.clone()));
-            let current = value::json(batch.column(*current), row);
-            cell.insert("value".to_owned(), current.clone());
-            if let Some(previous) = previous {
-                let previous = value::json(batch.column(*previous), row);
-                let (change, percent) = change(&current, &previous);
-                cell.insert("previous".to_owned(), previous);
-                cell.insert("change".to_owned(), change);
-                cell.insert("change_percent".to_owned(), percent);
+        for metric in &self.plan.metrics {
+            let mut cell = cells::cell(&self.plan, metric, CellValues::of(metric, row));
+            extras(metric, row, &mut cell);
+            if metric.trend {
+                let trend = cells::trend(metric, &days, period.first_day, period.days);
+                cell.insert("trend".to_owned(), Value::Array(trend));
             }
-            cell.insert("format".to_owned(), metric.format.clone().map_or(Value::Null, Value::String));
             metrics.insert(metric.name.clone(), Value::Object(cell.clone()));
             cell.insert("name".to_owned(), Value::String(metric.name.clone()));
             matrix.push(Value::Object(cell));
         }
+        complete(&mut matrix);
         (metrics, matrix)
+    }
+}
+
+/// Rank and goal, where they are asked for.
+fn extras(metric: &MetricPlan, row: &MatrixRow<'_>, cell: &mut Map<String, Value>) {
+    if metric.rank {
+        cell.insert("rank".to_owned(), row.json(&metric.rank_column()));
+        cell.insert("percentile".to_owned(), row.json(&metric.percentile()));
+        cell.insert("of".to_owned(), row.json(&metric.cohort()));
+    }
+    if let Some(goal) = metric.goal {
+        let share = cell.get("value").and_then(Value::as_f64).map(|value| (value / goal).clamp(0.0, 1.0));
+        cell.insert("goal".to_owned(), cells::number(goal));
+        cell.insert("progress".to_owned(), share.map_or(Value::Null, cells::number));
+    }
+}
+
+/// Gives every entry of a list the fields of the others, null or an empty trend.
+fn complete(entries: &mut [Value]) {
+    let names: std::collections::BTreeSet<String> =
+        entries.iter().filter_map(Value::as_object).flat_map(|fields| fields.keys().cloned()).collect();
+    for fields in entries.iter_mut().filter_map(Value::as_object_mut) {
+        for name in &names {
+            let missing = if name == "trend" { Value::Array(Vec::new()) } else { Value::Null };
+            fields.entry(name.clone()).or_insert(missing);
+        }
     }
 }
 
@@ -116,35 +184,4 @@ fn period_context(period: &Period) -> Value {
         "label": period.label(),
         "days": period.days(),
     })
-}
-
-/// The difference, and the difference in per cent of the previous value; null where there is nothing to compare.
-fn change(current: &Value, previous: &Value) -> (Value, Value) {
-    let number = |number: f64| value::rounded(number).map_or(Value::Null, Value::Number);
-    let (Some(now), Some(before)) = (current.as_f64(), previous.as_f64()) else {
-        return (Value::Null, Value::Null);
-    };
-    let exact = current.as_i64().zip(previous.as_i64()).and_then(|(now, before)| now.checked_sub(before));
-    let change = exact.map_or_else(|| number(now - before), Value::from);
-    let percent = if before == 0.0 { Value::Null } else { number((now - before) / before.abs() * 100.0) };
-    (change, percent)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn changes_are_null_where_there_is_nothing_to_compare() {
-        for (current, previous, expected, percent) in [
-            (json!(3), json!(2), json!(1), json!(50)),
-            (json!(3), json!(0), json!(3), Value::Null),
-            (json!(3), Value::Null, Value::Null, Value::Null),
-            (json!(0.3), json!(0.1), json!(0.2), json!(200)),
-            (json!(-1), json!(-2), json!(1), json!(50)),
-            (json!("b"), json!("a"), Value::Null, Value::Null),
-        ] {
-            assert_eq!(change(&current, &previous), (expected, percent), "{current} against {previous}");
-        }
-    }
 }

@@ -1,13 +1,23 @@
-//! The queries of a recap.
+//! The queries of a recap: the rows of every period in one scan, measured at every level at once.
+//!
+//! A common table expression that is named twice is read twice, so each stage names the one before it exactly once.
 
 use super::audience::Audience;
 use super::pruning;
-use super::recap::{FIRST, MetricPlan, RecapPlan};
-use super::sql::{PROFILES, name, table, with};
-use crate::warehouse::{AggregateKind, PERIOD_END, PERIOD_START};
+use super::recap::RecapPlan;
+use super::recap_levels::Level;
+use super::recap_windows::{Bound, CALENDARS, FIRST, ZONES};
+use super::sql::{PROFILES, indented, name, table, with};
+use crate::warehouse::{LocalUnit, PERIOD_END};
 
-/// What every level of the matrix is grouped by.
-const KEYS: &str = "\"entity.id\", \"period.index\"";
+/// What a query of a recap is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Candidates with everything their mails show.
+    Candidates,
+    /// The matrix as a table.
+    Table,
+}
 
 impl RecapPlan {
     /// A short description for titles and errors.
@@ -16,19 +26,33 @@ impl RecapPlan {
         format!("metrics {}", names.join(", "))
     }
 
+    /// What each row of the matrix is identified by.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let calendar = self.calendar.per_profile.then(|| "\"calendar.id\"".to_owned());
+        ["\"entity.id\"".to_owned()].into_iter().chain(calendar).collect()
+    }
+
     /// Audience rows with their metrics, and active entities without audience rows, by profile and entity.
     pub(super) fn candidates_sql(&self, audience: &Audience, restricted: bool) -> String {
-        let mut tables = audience.tables(restricted);
-        tables.extend(self.matrix_tables(audience, restricted));
-        let key = audience_key(audience);
+        let mut tables = self.audience_tables(audience, restricted);
+        tables.extend(self.matrix_tables(audience, restricted, Output::Candidates));
+        let rows = self.audience_rows();
         // A restricted request asks nothing about others.
         let join = if restricted { "left join" } else { "full join" };
         let since = self.since.as_ref().map(|since| name(&format!("profile.{since}")));
-        let joined = format!(
-            "select\n  audience_rows.*,\n  coalesce(\"entity.active\", false) as \"entity.active\"{}\n\
-             from audience_rows\n{join} matrix_rows on matrix_rows.\"entity.id\" = audience_rows.{key}",
+        let mut joined = format!(
+            "select\n  {rows}.*,\n  coalesce(\"entity.active\", false) as \"entity.active\"{}{}\n\
+             from {rows}\n{join} matrix_rows on {}",
             self.filled_columns(since.as_deref()),
+            self.list_columns(since.as_deref()),
+            self.matched(audience_key(audience), "matrix_rows", rows),
         );
+        if self.calendar.per_profile {
+            joined += &format!("\nleft join {CALENDARS} on \"#calendar.id\" = {rows}.\"calendar.id\"");
+        }
+        if restricted {
+            joined += &format!("\nwhere audience_id in (${PROFILES})");
+        }
         tables.push(table("joined_rows", &joined));
         let wanted = match &self.only_if {
             Some(only_if) => format!("coalesce(({only_if}), false)"),
@@ -38,24 +62,50 @@ impl RecapPlan {
         with(&tables, &format!("select *, {wanted} as wanted\nfrom joined_rows\norder by {order}"))
     }
 
-    /// One row per entity that is active or in the audience.
+    /// One row per entity that is active or in the audience, and one for each of its values of the breakdown.
     pub(super) fn metrics_sql(&self, audience: &Audience, restricted: bool) -> String {
-        let mut tables = audience.tables(restricted);
-        tables.extend(self.matrix_tables(audience, restricted));
-        let since = self.since.as_ref().map(|since| format!(", min({}) as since", name(&format!("profile.{since}"))));
+        let mut tables = self.audience_tables(audience, restricted);
+        tables.extend(self.matrix_tables(audience, restricted, Output::Table));
+        let since =
+            self.since.as_ref().map(|since| format!(",\n  min({}) as since", name(&format!("profile.{since}"))));
+        let calendar = if self.calendar.per_profile { ",\n  \"calendar.id\"" } else { "" };
+        let only = if restricted { format!("\nwhere audience_id in (${PROFILES})") } else { String::new() };
         let entities = format!(
-            "select {} as id{}\nfrom audience_rows\ngroup by 1",
+            "select\n  {} as id{calendar}{}\nfrom {}{only}\ngroup by {}",
             audience_key(audience),
             since.clone().unwrap_or_default(),
+            self.audience_rows(),
+            if self.calendar.per_profile { "1, 2" } else { "1" },
         );
         tables.push(table("entity_rows", &entities));
-        let query = format!(
-            "select\n  coalesce(entity_rows.id, matrix_rows.\"entity.id\") as entity_id,\n  \
-             $milepost_period_key as period_key{}\nfrom entity_rows\nfull join matrix_rows on \
-             matrix_rows.\"entity.id\" = entity_rows.id\norder by entity_id",
-            self.filled_columns(since.map(|_| "entity_rows.since").filter(|_| self.since.is_some())),
+        let by = if self.by.is_some() { ",\n  matrix_rows.\"#by\" as by_value" } else { "" };
+        let join = if restricted { "left join" } else { "full join" };
+        let mut query = format!(
+            "select\n  coalesce(entity_rows.id, matrix_rows.\"entity.id\") as entity_id,\n  {} as period_key{by}{}\n\
+             from entity_rows\n{join} matrix_rows on {}",
+            self.windows.bound(Bound::Key),
+            self.filled_columns(since.map(|_| "entity_rows.since")),
+            self.matched("id", "matrix_rows", "entity_rows"),
         );
+        if self.calendar.per_profile {
+            query += &format!(
+                "\nleft join {CALENDARS} on \"#calendar.id\" = coalesce(entity_rows.\"calendar.id\", matrix_rows.\"calendar.id\")"
+            );
+        }
+        query += "\norder by entity_id, period_key";
+        if self.by.is_some() {
+            query += ", by_value nulls first";
+        }
         with(&tables, &query)
+    }
+
+    fn matched(&self, key: &str, left: &str, right: &str) -> String {
+        let calendar = if self.calendar.per_profile {
+            format!("\n  and {left}.\"calendar.id\" = {right}.\"calendar.id\"")
+        } else {
+            String::new()
+        };
+        format!("{left}.\"entity.id\" = {right}.{key}{calendar}")
     }
 
     /// A query for rows that no entity or no time can be told of.
@@ -63,7 +113,7 @@ impl RecapPlan {
         let (entity, time, instant) = (name(&self.rows.profile), name(&self.rows.time), self.rows.instant());
         let mut conditions = self.rows.conditions.clone();
         conditions.push(format!("({entity} is null or {time} is null)"));
-        conditions.extend(self.pruned());
+        conditions.extend(self.partition_conditions());
         format!(
             "select\n  count(*) filter (where {entity} is null and {instant} >= ${FIRST} and {instant} < ${PERIOD_END}) \
              as null_ids,\n  count(*) filter (where {time} is null) as null_times\nfrom {}\nwhere {}",
@@ -72,167 +122,142 @@ impl RecapPlan {
         )
     }
 
-    /// Every metric with its value over no rows filled in, and its comparison.
-    fn filled_columns(&self, since: Option<&str>) -> String {
-        let mut columns = String::new();
-        for metric in &self.metrics {
-            columns += &format!(",\n  {} as {}", filled(metric, &metric.name), name(&metric.name));
-            if self.compares {
-                let previous = filled(metric, &metric.previous());
-                let previous = match since {
-                    Some(since) => format!("case when {since} <= ${FIRST} then {previous} end"),
-                    None => previous,
-                };
-                columns += &format!(",\n  {previous} as {}", name(&metric.previous()));
-            }
-        }
-        columns
+    /// The zones of the audience, each with its number of rows.
+    pub(super) fn zones_sql(audience: &Audience, restricted: bool) -> String {
+        let zone = "coalesce(cast(\"profile.timezone\" as varchar), '')";
+        with(
+            &audience.tables(restricted),
+            &format!("select {zone} as zone, count(*) as rows\nfrom audience_rows\ngroup by {zone}"),
+        )
     }
 
-    /// The tables that end in `matrix_rows`: `entity.id`, `entity.active`, and each metric with its comparison.
-    fn matrix_tables(&self, audience: &Audience, restricted: bool) -> Vec<String> {
-        let mut tables = vec![table("event_rows", &self.event_rows(audience, restricted))];
-        tables.extend(self.measured_tables());
-        let mut columns =
-            vec!["\"entity.id\"".to_owned(), "bool_or(\"period.index\" = 0) as \"entity.active\"".to_owned()];
-        for metric in &self.metrics {
-            columns.push(pivoted(metric, 0, &metric.name));
-            if self.compares {
-                columns.push(pivoted(metric, 1, &metric.previous()));
-            }
+    /// The relation of audience rows that have a period.
+    fn audience_rows(&self) -> &'static str {
+        if self.calendar.per_profile { "due_rows" } else { "audience_rows" }
+    }
+
+    /// A rank is among everybody, so a restricted request still reads everybody.
+    fn reads_restricted(&self, restricted: bool) -> bool {
+        restricted && !self.has_rank()
+    }
+
+    fn audience_tables(&self, audience: &Audience, restricted: bool) -> Vec<String> {
+        let mut tables = audience.tables(self.reads_restricted(restricted));
+        if self.calendar.per_profile {
+            let zoned = format!(
+                "select audience_rows.*, \"#calendar\" as \"calendar.id\"\nfrom audience_rows\ninner join {ZONES} on \
+                 \"#zone.text\" = coalesce(cast(\"profile.timezone\" as varchar), '')"
+            );
+            tables.push(table("zoned_rows", &zoned));
+            tables.push(table("due_rows", "select * from zoned_rows where \"calendar.id\" >= 0"));
+            let key = audience_key(audience);
+            let calendars =
+                format!("select distinct {key} as \"#entity\", \"calendar.id\" as \"#calendar\"\nfrom zoned_rows");
+            tables.push(table("entity_calendars", &calendars));
         }
-        let matrix = format!("select\n  {}\nfrom measured_rows\ngroup by \"entity.id\"", columns.join(",\n  "));
-        tables.push(table("matrix_rows", &matrix));
+        tables
+    }
+
+    /// The tables that end in `matrix_rows`: `entity.id`, `entity.active`, each metric and each of its earlier values.
+    fn matrix_tables(&self, audience: &Audience, restricted: bool, output: Output) -> Vec<String> {
+        let levels = self.levels(output);
+        let mut tables = vec![table("event_rows", &self.event_rows(audience, restricted))];
+        tables.push(table("keyed_rows", &self.keyed_rows(&levels)));
+        tables.extend(self.measured_tables(&levels));
+        tables.extend(self.assembled_tables(&levels, output));
         tables
     }
 
     /// The rows of all periods, each with its entity and period.
     fn event_rows(&self, audience: &Audience, restricted: bool) -> String {
         let rows = &self.rows;
-        let instant = rows.instant();
         let mut conditions = rows.conditions.clone();
         conditions.push(format!("{} is not null", name(&rows.profile)));
-        conditions.push(format!("{instant} >= ${FIRST}"));
-        conditions.push(format!("{instant} < ${PERIOD_END}"));
-        conditions.push(format!("{instant} <= $as_of"));
-        conditions.extend(self.pruned());
-        if restricted && audience.entity.is_some() {
+        conditions.push(self.instant_condition());
+        conditions.push(format!("{} <= $as_of", rows.instant()));
+        conditions.extend(self.partition_conditions());
+        if self.reads_restricted(restricted) && audience.entity.is_some() {
             conditions.push(format!("{} in (select entity_id from audience_rows)", rows.profile_text()));
-        } else if restricted {
+        } else if self.reads_restricted(restricted) {
             conditions.push(format!("{} in (${PROFILES})", rows.profile_text()));
         }
-        let is_measured = |column: &String| self.metrics.iter().any(|metric| metric.aggregate.columns.contains(column));
-        let measured: Vec<String> = rows.plain_columns().filter(is_measured).collect();
-        let source = match rows.deduplicated(&conditions, &measured) {
-            Some(query) => format!("(\n  {}\n) as once", super::sql::indented(&query, 2)),
+        let is_read = |column: &String| self.reads(column);
+        let read: Vec<String> = rows.plain_columns().filter(is_read).collect();
+        let source = match rows.deduplicated(&conditions, &read) {
+            Some(query) => format!("(\n  {}\n) as once", indented(&query, 2)),
             None => format!("{}\nwhere {}", rows.relation_name(), conditions.join("\n  and ")),
         };
-        let index = format!("case when {instant} >= ${PERIOD_START} then 0 else 1 end");
-        format!("select *,\n  {} as \"entity.id\",\n  {index} as \"period.index\"\nfrom {source}", rows.profile_text())
+        let index = self.windows.index(&rows.instant());
+        let identified = format!("select *,\n  {} as \"entity.id\"", rows.profile_text());
+        if !self.calendar.per_profile {
+            return format!("{identified},\n  {index} as \"period.index\"\nfrom {source}");
+        }
+        format!(
+            "select identified.*, \"#calendar.id\" as \"calendar.id\", \"#zone\",\n  {index} as \"period.index\"\nfrom (\n  \
+             {}\n) as identified\nleft join entity_calendars on \"#entity\" = identified.\"entity.id\"\ninner join {CALENDARS} \
+             on \"#calendar.id\" = coalesce(\"#calendar\", $milepost_fallback)",
+            indented(&format!("{identified}\nfrom {source}"), 2),
+        )
     }
 
-    /// Folders outside the periods need not be opened.
-    fn pruned(&self) -> impl Iterator<Item = String> {
-        let partitions = self.rows.partitions.iter().enumerate();
-        partitions.flat_map(|(index, partition)| [pruning::from(partition, index), pruning::until(partition, index)])
-    }
-
-    /// The tables that end in `measured_rows`: one row per entity and period.
-    fn measured_tables(&self) -> Vec<String> {
-        let parts: Vec<_> = self.metrics.iter().flat_map(|metric| &metric.aggregate.parts).collect();
-        let mut plain: Vec<String> = self
-            .metrics
-            .iter()
-            .filter(|metric| metric.aggregate.parts.is_empty())
-            .map(|metric| format!("{} as {}", metric.aggregate.sql, name(&metric.name)))
-            .collect();
-        let mut distinct: Vec<(&str, Vec<(&str, Option<&str>)>)> = Vec::new();
-        for part in &parts {
-            match &part.kind {
-                AggregateKind::Plain { sql } => plain.push(format!("{sql} as {}", name(&part.column))),
-                AggregateKind::Distinct { value, filter } => {
-                    let counted = (part.column.as_str(), filter.as_deref());
-                    match distinct.iter_mut().find(|(known, _)| known == value) {
-                        Some((_, columns)) => columns.push(counted),
-                        None => distinct.push((value, vec![counted])),
-                    }
+    /// The rows of periods with the columns that levels are grouped by.
+    fn keyed_rows(&self, levels: &[Level<'_>]) -> String {
+        let mut columns = vec!["*".to_owned()];
+        for level in levels {
+            let value = match level {
+                Level::Day(_) => format!(
+                    "case when \"period.index\" = 0 then {}(arrow_cast({}, 'Timestamp(Microsecond, Some(\"UTC\"))'), {zone}, \
+                     {zone}) end",
+                    LocalUnit::Day.function(),
+                    self.rows.instant(),
+                    zone = self.windows.bound(Bound::Zone),
+                ),
+                Level::Row(by, _) => format!("cast({} as varchar)", name(&by.column)),
+                Level::Top(list) => {
+                    format!("case when \"period.index\" = 0 then cast({} as varchar) end", name(&list.column))
                 }
-            }
+            };
+            columns.push(format!("{value} as {}", name(&level.column())));
+        }
+        for (index, value) in self.distinct_values(levels).iter().enumerate() {
+            columns.push(format!("{value} as \"#distinct.{}\"", index + 1));
         }
         // Snippets may name their relation, as in `events.event`.
         let relation = self.rows.relation_name();
-        let columns = [vec![KEYS.to_owned()], plain].concat().join(",\n  ");
-        let grouped = format!("select\n  {columns}\nfrom event_rows as {relation}\ngroup by {KEYS}");
-        if distinct.is_empty() {
-            return vec![table("measured_rows", &grouped)];
-        }
-        let mut tables = vec![table("plain_rows", &grouped)];
-        let mut joins = String::new();
-        for (index, (value, columns)) in distinct.iter().enumerate() {
-            let alias = format!("distinct_rows_{}", index + 1);
-            tables.push(table(&alias, &distinct_query(&relation, value, columns)));
-            joins += &format!(
-                "\nleft join {alias} on {alias}.\"entity.id\" = plain_rows.\"entity.id\" \
-                 and {alias}.\"period.index\" = plain_rows.\"period.index\""
-            );
-        }
-        tables.push(table("measured_rows", &self.split_query(&joins)));
-        tables
+        format!("select {}\nfrom event_rows as {relation}\nwhere \"period.index\" is not null", columns.join(",\n  "))
     }
 
-    /// Metrics over the columns of their parts.
-    fn split_query(&self, joins: &str) -> String {
-        let mut columns = vec![
-            "plain_rows.\"entity.id\" as \"entity.id\"".to_owned(),
-            "plain_rows.\"period.index\" as \"period.index\"".to_owned(),
-        ];
-        for metric in &self.metrics {
-            let name = name(&metric.name);
-            columns.push(if metric.aggregate.parts.is_empty() {
-                name
-            } else {
-                format!("{} as {name}", metric.aggregate.sql)
-            });
+    /// The range of instants that any period holds.
+    fn instant_condition(&self) -> String {
+        let instant = self.rows.instant();
+        let period = format!("({instant} >= ${FIRST} and {instant} < ${PERIOD_END})");
+        if !self.windows.last_year {
+            return period;
         }
-        format!("select\n  {}\nfrom plain_rows{joins}", columns.join(",\n  "))
+        format!("({period}\n    or ({instant} >= $milepost_last_year_start and {instant} < $milepost_last_year_end))")
+    }
+
+    /// One condition per partition, true where it overlaps any period.
+    fn partition_conditions(&self) -> Vec<String> {
+        let partitions = self.rows.partitions.iter().enumerate();
+        let condition = partitions.map(|(index, partition)| {
+            let period = pruning::overlaps(partition, index, "period");
+            if !self.windows.last_year {
+                return period;
+            }
+            format!("({period} or {})", pruning::overlaps(partition, index, "last_year"))
+        });
+        condition.collect()
+    }
+
+    /// Whether a metric, a breakdown or a top list reads a column of the rows.
+    fn reads(&self, column: &String) -> bool {
+        self.metrics.iter().any(|metric| metric.aggregate.columns.contains(column))
+            || self.by.as_ref().is_some_and(|by| by.column == *column)
+            || self.top.iter().any(|list| list.column == *column || list.aggregate.columns.contains(column))
     }
 }
 
 fn audience_key(audience: &Audience) -> &'static str {
     if audience.entity.is_some() { "entity_id" } else { "audience_id" }
-}
-
-/// Distinct values counted in two levels: first one row per value, then their number.
-fn distinct_query(relation: &str, value: &str, columns: &[(&str, Option<&str>)]) -> String {
-    let mut kept = String::new();
-    let mut counted = Vec::new();
-    for (column, filter) in columns {
-        match filter {
-            Some(filter) => {
-                let flag = name(&format!("{column}.kept"));
-                kept += &format!(", bool_or({filter}) as {flag}");
-                counted.push(format!("count(*) filter (where {flag}) as {}", name(column)));
-            }
-            None => counted.push(format!("count(*) as {}", name(column))),
-        }
-    }
-    format!(
-        "select\n  {KEYS},\n  {}\nfrom (\n  select {KEYS}, {value} as \"distinct.value\"{kept}\n  from event_rows as {relation}\n  \
-         where ({value}) is not null\n  group by {KEYS}, \"distinct.value\"\n) as value_rows\ngroup by {KEYS}",
-        counted.join(",\n  "),
-    )
-}
-
-fn pivoted(metric: &MetricPlan, index: u8, column: &str) -> String {
-    let value = format!("max({}) filter (where \"period.index\" = {index})", name(&metric.name));
-    let value = if metric.is_double() { format!("round_significant({value})") } else { value };
-    format!("{value} as {}", name(column))
-}
-
-fn filled(metric: &MetricPlan, column: &str) -> String {
-    let column = name(column);
-    match metric.aggregate.empty.as_str() {
-        "null" => column,
-        empty => format!("coalesce({column}, {empty})"),
-    }
 }

@@ -21,6 +21,36 @@ pub enum PeriodChoice {
     LatestDue,
     /// The one with this key.
     Key(String),
+    /// Those whose due instant lies in `[start, end)`; an interval without width is the latest due one.
+    Interval {
+        /// The first instant.
+        start: Timestamp,
+        /// The first instant after it: `as_of`.
+        end: Timestamp,
+    },
+}
+
+impl PeriodChoice {
+    /// Reads `2026-W46` or `2026-11-01T06:00:00Z..2026-11-02T06:00:00Z`; nothing is the latest due.
+    #[must_use]
+    pub fn of(text: Option<&str>) -> Self {
+        let Some(text) = text else { return Self::LatestDue };
+        let bounds = text.split_once("..").and_then(|(start, end)| Some((start.parse().ok()?, end.parse().ok()?)));
+        match bounds {
+            Some((start, end)) => Self::Interval { start, end },
+            None => Self::Key(text.to_owned()),
+        }
+    }
+
+    /// What [`of`](Self::of) reads back; `None` for the latest due.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Self::LatestDue => None,
+            Self::Key(key) => Some(key.clone()),
+            Self::Interval { start, end } => Some(format!("{start}..{end}")),
+        }
+    }
 }
 
 /// One query of a compiled job, as `milepost compile` shows it.
@@ -49,6 +79,10 @@ pub struct Tally {
     pub unknown_zones: u64,
     /// Levels of an `every` milestone left out because one event crossed very many.
     pub levels_left_out: u64,
+    /// Audience rows without a known zone: the project's counts.
+    pub unknown_zones: u64,
+    /// Audience rows in whose zone the period asked for is not due yet.
+    pub not_yet_due: u64,
 }
 
 impl Tally {
@@ -62,6 +96,8 @@ impl Tally {
             ("invalid_levels", self.invalid_levels),
             ("unknown_zones", self.unknown_zones),
             ("levels_left_out", self.levels_left_out),
+            ("unknown_zones", self.unknown_zones),
+            ("not_yet_due", self.not_yet_due),
         ]
         .into_iter()
     }
@@ -77,6 +113,8 @@ impl Tally {
             invalid_levels: self.invalid_levels + other.invalid_levels,
             unknown_zones: self.unknown_zones + other.unknown_zones,
             levels_left_out: self.levels_left_out + other.levels_left_out,
+            unknown_zones: self.unknown_zones + other.unknown_zones,
+            not_yet_due: self.not_yet_due + other.not_yet_due,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::civil::{Date, Weekday, date};
+use jiff::civil::{Date, ISOWeekDate, Weekday, date};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
@@ -174,6 +174,19 @@ impl Period {
         Some(Self { first_day: self.end_day()?, ..self.clone() })
     }
 
+    /// The same period a year before: the ISO week of that number, the day of that date; `None` where that year has
+    /// none (week 53, 29 February) and at the edge of the calendar.
+    #[must_use]
+    pub fn last_year(&self) -> Option<Self> {
+        let day = self.first_day;
+        let first_day = match (self.kind, self.week_start) {
+            (PeriodKind::Week, WeekStart::Monday) => week_of_last_year(day)?,
+            (PeriodKind::Week, WeekStart::Sunday) => week_of_last_year(day.tomorrow().ok()?)?.yesterday().ok()?,
+            _ => Date::new(day.year().checked_sub(1)?, day.month(), day.day()).ok()?,
+        };
+        Some(Self { first_day, ..self.clone() })
+    }
+
     fn end_day(&self) -> Option<Date> {
         let span = match self.kind {
             PeriodKind::Day => 1.day(),
@@ -214,13 +227,19 @@ fn first_day_of(day: Date, kind: PeriodKind, week_start: WeekStart) -> Option<Da
     }
 }
 
+/// The Monday of the week with the same number a year before.
+fn week_of_last_year(monday: Date) -> Option<Date> {
+    let week = monday.iso_week_date();
+    Some(ISOWeekDate::new(week.year().checked_sub(1)?, week.week(), Weekday::Monday).ok()?.date())
+}
+
 fn parse_week(key: &str, week_start: WeekStart) -> Option<Date> {
     let separator = match week_start {
         WeekStart::Monday => "-W",
         WeekStart::Sunday => "-S",
     };
     let (year, week) = key.split_once(separator)?;
-    let monday = jiff::civil::ISOWeekDate::new(year.parse().ok()?, week.parse().ok()?, Weekday::Monday).ok()?.date();
+    let monday = ISOWeekDate::new(year.parse().ok()?, week.parse().ok()?, Weekday::Monday).ok()?.date();
     match week_start {
         WeekStart::Monday => Some(monday),
         WeekStart::Sunday => monday.yesterday().ok(),
@@ -314,5 +333,131 @@ mod tests {
             Period::parse("2026-Q4", PeriodKind::Quarter, WeekStart::Monday, &utc).map(|quarter| quarter.days()),
             Some(92)
         );
+    }
+
+    #[test]
+    fn a_year_before_is_the_same_week_or_date() {
+        let utc = TimeZone::UTC;
+        for (kind, week_start, key, expected) in [
+            (PeriodKind::Week, WeekStart::Monday, "2026-W46", Some("2025-W46")),
+            (PeriodKind::Week, WeekStart::Monday, "2026-W53", None),
+            (PeriodKind::Week, WeekStart::Monday, "2027-W01", Some("2026-W01")),
+            (PeriodKind::Week, WeekStart::Sunday, "2026-S46", Some("2025-S46")),
+            (PeriodKind::Week, WeekStart::Sunday, "2026-S53", None),
+            (PeriodKind::Day, WeekStart::Monday, "2028-02-29", None),
+            (PeriodKind::Day, WeekStart::Monday, "2029-03-01", Some("2028-03-01")),
+            (PeriodKind::Month, WeekStart::Monday, "2026-01", Some("2025-01")),
+            (PeriodKind::Quarter, WeekStart::Monday, "2026-Q1", Some("2025-Q1")),
+            (PeriodKind::Year, WeekStart::Monday, "2026", Some("2025")),
+        ] {
+            let period = Period::parse(key, kind, week_start, &utc).expect("a period");
+            assert_eq!(period.last_year().map(|before| before.key()).as_deref(), expected, "{key}");
+        }
+    }
+
+    /// Days since 1970 of a civil date, and back: the usual arithmetic of eras, independent of any calendar library.
+    fn day_number(year: i64, month: i64, day: i64) -> i64 {
+        let year = if month <= 2 { year - 1 } else { year };
+        let era = year.div_euclid(400);
+        let year_of_era = year - era * 400;
+        let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+        era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+    }
+
+    fn civil(number: i64) -> (i64, i64, i64) {
+        let number = number + 719_468;
+        let era = number.div_euclid(146_097);
+        let of_era = number - era * 146_097;
+        let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year + year / 4 - year / 100);
+        let shifted = (5 * of_year + 2) / 153;
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        (year + era * 400 + i64::from(month <= 2), month, of_year - (153 * shifted + 2) / 5 + 1)
+    }
+
+    /// The first day, the first day after and the key of the period that holds a local day.
+    fn expected(day: i64, kind: PeriodKind, week_start: WeekStart) -> (i64, i64, String) {
+        let (year, month, of_month) = civil(day);
+        let months = |first: i64, count: i64| {
+            let next = first - 1 + count;
+            (day_number(year, first, 1), day_number(year + next / 12, next % 12 + 1, 1))
+        };
+        match kind {
+            PeriodKind::Day => (day, day + 1, format!("{year:04}-{month:02}-{of_month:02}")),
+            PeriodKind::Month => {
+                let (first, end) = months(month, 1);
+                (first, end, format!("{year:04}-{month:02}"))
+            }
+            PeriodKind::Quarter => {
+                let quarter = (month - 1) / 3;
+                let (first, end) = months(quarter * 3 + 1, 3);
+                (first, end, format!("{year:04}-Q{}", quarter + 1))
+            }
+            PeriodKind::Year => (day_number(year, 1, 1), day_number(year + 1, 1, 1), format!("{year:04}")),
+            PeriodKind::Week => {
+                // 1 January 1970 was a Thursday.
+                let (letter, shift) = if week_start == WeekStart::Monday { ('W', 3) } else { ('S', 4) };
+                let first = day - (day + shift).rem_euclid(7);
+                let thursday = first + shift;
+                let week_year = civil(thursday).0;
+                let week = (thursday - day_number(week_year, 1, 1)) / 7 + 1;
+                (first, first + 7, format!("{week_year:04}-{letter}{week:02}"))
+            }
+        }
+    }
+
+    #[test]
+    fn ten_thousand_random_instants_agree_with_civil_arithmetic() {
+        const DAY: i64 = 86_400;
+        let zones = [
+            "UTC",
+            "Europe/Paris",
+            "America/New_York",
+            "America/Sao_Paulo",
+            "Pacific/Kiritimati",
+            "Etc/GMT+12",
+            "Asia/Kathmandu",
+            "Australia/Lord_Howe",
+            "Africa/Casablanca",
+            "America/St_Johns",
+        ];
+        let mut state: u64 = 20_261_121;
+        let mut random = |limit: i64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            i64::try_from(state >> 20).expect("44 bits").rem_euclid(limit)
+        };
+        for round in 0..10_000 {
+            let name = zones[usize::try_from(random(10)).expect("small")];
+            let zone = zone(name);
+            // 1990 to 2049, half of them within an hour of a local midnight.
+            let mut second = random(60 * 365 * DAY) + 20 * 365 * DAY;
+            if round % 2 == 0 {
+                let offset = i64::from(zone.to_offset(Timestamp::from_second(second).expect("in range")).seconds());
+                second = (second + offset).div_euclid(DAY) * DAY - offset + random(7_200) - 3_600;
+            }
+            let instant = Timestamp::from_second(second).expect("in range");
+            let offset = i64::from(zone.to_offset(instant).seconds());
+            let local_day = (second + offset).div_euclid(DAY);
+            for kind in PeriodKind::ALL {
+                for week_start in [WeekStart::Monday, WeekStart::Sunday] {
+                    let period = Period::containing(instant, kind, week_start, &zone).expect("in range");
+                    let (first, end, key) = expected(local_day, kind, week_start);
+                    let what = format!("{instant} {name} {key}");
+                    assert_eq!(period.key(), key, "{what}");
+                    assert_eq!(i64::from(period.days()), end - first, "{what}");
+                    assert!(period.start() <= instant && instant < period.end(), "{what}");
+                    for (bound, day) in [(period.start(), first), (period.end(), end)] {
+                        let at = |second: i64| {
+                            let offset = zone.to_offset(Timestamp::from_second(second).expect("in range")).seconds();
+                            (second + i64::from(offset)).div_euclid(DAY)
+                        };
+                        // Kiritimati left out a whole day, 31 December 1994.
+                        assert!(at(bound.as_second() - 1) < day && at(bound.as_second()) >= day, "{what}");
+                    }
+                    assert_eq!(period.next().map(|next| next.start()), Some(period.end()), "{what}");
+                    assert_eq!(Period::parse(&key, kind, week_start, &zone), Some(period), "{what}");
+                }
+            }
+        }
     }
 }

@@ -241,6 +241,10 @@ pub struct Recap {
     pub only_if: Option<Located<String>>,
     /// The metrics in declared order; never empty.
     pub metrics: Vec<Metric>,
+    /// The second dimension.
+    pub by: Option<Breakdown>,
+    /// The top lists in declared order.
+    pub top: Vec<TopList>,
     /// What is mailed.
     pub message: MessageSpec,
 }
@@ -260,6 +264,8 @@ pub enum RecapZone {
     /// The project's.
     #[default]
     Project,
+    /// The recipient's, in the audience column `timezone`.
+    Profile,
 }
 
 /// An earlier period to compare with.
@@ -267,6 +273,10 @@ pub enum RecapZone {
 pub enum Compare {
     /// The period before.
     Previous,
+    /// The same period a year before.
+    LastYear,
+    /// The average of this many periods before; at least 1.
+    Average(u16),
 }
 
 /// One metric of a recap.
@@ -280,6 +290,43 @@ pub struct Metric {
     pub sql: Located<String>,
     /// A number format such as `0.0`.
     pub format: Option<String>,
+    /// Whether it is told for each day of the period.
+    pub trend: Option<Located<Trend>>,
+    /// Where rank and percentile among all active entities are asked for.
+    pub rank: Option<Place>,
+    /// What is aimed at.
+    pub goal: Option<Located<Level>>,
+}
+
+/// The steps of a trend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trend {
+    /// Local days of the period's zone.
+    Day,
+}
+
+/// The second dimension of a recap.
+#[derive(Clone, Debug)]
+pub struct Breakdown {
+    /// The column of the rows.
+    pub column: Located<String>,
+    /// Names of metrics; the first one orders. Never empty.
+    pub metrics: Vec<Located<String>>,
+    /// How many values have a row of their own.
+    pub top: u16,
+}
+
+/// A list of the greatest values of a column.
+#[derive(Clone, Debug)]
+pub struct TopList {
+    /// The name in templates.
+    pub name: Located<String>,
+    /// The column of the rows.
+    pub column: Located<String>,
+    /// A SQL aggregate over the rows.
+    pub sql: Located<String>,
+    /// The most entries.
+    pub limit: u16,
 }
 
 /// What is mailed.

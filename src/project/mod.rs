@@ -12,14 +12,16 @@ mod overlay;
 #[expect(clippy::module_inception, reason = "the project is the main value of this layer")]
 mod project;
 mod read;
+mod recap_values;
 mod schema;
 mod secrets;
 mod values;
 
 pub use files::find_root;
 pub use job::{
-    Category, Compare, Entity, EventRows, Job, JobKind, Levels, Limits, Measure, MessageSpec, Metric, Milestone,
-    MilestoneSource, Moment, MomentKind, OnUnknown, Reaches, Recap, RecapZone, SendLevels, StreakUnit,
+    Breakdown, Category, Compare, Entity, EventRows, Job, JobKind, Levels, Limits, Measure, MessageSpec, Metric,
+    Milestone, MilestoneSource, Moment, MomentKind, OnUnknown, Reaches, Recap, RecapZone, SendLevels, StreakUnit,
+    TopList, Trend,
 };
 pub use job_tests::{EarlierDelivery, ExpectedMail, GivenRow, GivenTable, JobTest, RENDER_FAILED, job_tests};
 pub use json_schema::{SchemaKind, json_schema};

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::job::{Category, Compare, Measure, OnUnknown, RecapZone, SendLevels};
+use super::job::{Category, Compare, Measure, OnUnknown, RecapZone, SendLevels, Trend};
 use super::overlay::{Defaults, Environments};
 use super::project::{PartitionKind, PartitionOf};
 use super::read::{Named, Scalar, record};
@@ -202,7 +202,7 @@ record! {
     RecapFields {
         /// `day`, `week`, `month`, `quarter` or `year`.
         period: PeriodKind,
-        /// `project` (default).
+        /// `project` (default) or `profile`.
         zone: RecapZone,
         /// The wait after the end for late events; none by default.
         settle: SignedDuration,
@@ -221,11 +221,39 @@ record! {
         /// The audience column before which comparison periods are null.
         since: String,
         /// Earlier periods to compare with.
-        compare: Vec<Compare>,
+        compare: Vec<Located<Compare>>,
         /// A SQL predicate over the metrics.
         only_if: String,
         /// The metrics in order.
         metrics: Named<Located<MetricFields>>,
+        /// A second dimension of the matrix.
+        by: BreakdownFields,
+        /// Lists of the greatest values of a column.
+        top: Named<Located<TopListFields>>,
+    }
+}
+
+record! {
+    /// The second dimension of a recap.
+    BreakdownFields {
+        /// The column of the rows.
+        column: String,
+        /// Metrics of the recap; the first orders.
+        metrics: Vec<Located<String>>,
+        /// How many values have a row of their own; 10 by default. The others share the last row.
+        top: u64,
+    }
+}
+
+record! {
+    /// A list of the greatest values of a column.
+    TopListFields {
+        /// The column of the rows.
+        column: String,
+        /// A SQL aggregate over the rows.
+        sql: String,
+        /// The most entries; 5 by default.
+        limit: u64,
     }
 }
 
@@ -248,6 +276,12 @@ record! {
         sql: String,
         /// A number format such as `0.0`.
         format: String,
+        /// `day`: one value for each day of the period.
+        trend: Trend,
+        /// `true`: rank and percentile among all active entities.
+        rank: bool,
+        /// A number above 0 that is aimed at.
+        goal: Level,
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::job::{Category, Compare, Levels, Measure, OnUnknown, RecapZone, SendLevels, StreakUnit};
+use super::job::{Category, Levels, Measure, OnUnknown, RecapZone, SendLevels, StreakUnit, Trend};
 use super::json_schema::Definitions;
 use super::node::{Content, Node};
 use super::project::{PartitionKind, PartitionOf};
@@ -46,8 +46,8 @@ words!(PartitionOf { "received" => Self::Received, "time" => Self::Time });
 words!(Category { "marketing" => Self::Marketing, "transactional" => Self::Transactional });
 words!(OnUnknown { "hold" => Self::Hold, "resend" => Self::Resend, "assume_accepted" => Self::AssumeAccepted });
 words!(SendLevels { "highest" => Self::Highest, "each" => Self::Each });
-words!(RecapZone { "project" => Self::Project });
-words!(Compare { "previous" => Self::Previous });
+words!(RecapZone { "project" => Self::Project, "profile" => Self::Profile });
+words!(Trend { "day" => Self::Day });
 words!(PeriodKind {
     "day" => Self::Day, "week" => Self::Week, "month" => Self::Month, "quarter" => Self::Quarter, "year" => Self::Year,
 });

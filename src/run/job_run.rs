@@ -70,13 +70,16 @@ impl JobRun<'_> {
         let options = self.context.options;
         Request {
             as_of: self.context.as_of,
-            period: options.period.clone().map_or(PeriodChoice::LatestDue, PeriodChoice::Key),
+            period: match options.interval {
+                Some((start, end)) => PeriodChoice::Interval { start, end },
+                None => PeriodChoice::of(options.period.as_deref()),
+            },
             profiles: options.only.clone().map(|profile| vec![profile]),
         }
     }
 
     pub(super) fn period_key(&self) -> Option<String> {
-        self.prepared.compiled.period(&self.request()).ok().flatten().map(|period| period.key())
+        self.prepared.compiled.period(&self.request()).ok().flatten()
     }
 
     /// True when the run looks at everybody, so that its end may close the job's first run.

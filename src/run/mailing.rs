@@ -129,7 +129,7 @@ impl<'a> Mailing<'a> {
             let readable = profiles.iter().all(|profile| !profile.starts_with("hmac:"));
             let request = Request {
                 as_of,
-                period: period.map_or(PeriodChoice::LatestDue, PeriodChoice::Key),
+                period: PeriodChoice::of(period.as_deref()),
                 profiles: readable.then(|| profiles.into_iter().map(str::to_owned).collect()),
             };
             let warehouse = &self.run.context.workspace.warehouse;

@@ -87,7 +87,7 @@ async fn candidates(
     prepared: &PreparedJob<'_>,
     request: &PreviewRequest,
 ) -> Result<Vec<Candidate>, RunError> {
-    let mut evaluation = evaluation(request.as_of, request.period.clone());
+    let mut evaluation = evaluation(request.as_of, request.period.as_deref());
     evaluation.profiles = request.profile.clone().map(|profile| vec![profile]);
     let mut stream = prepared.compiled.candidates(&workspace.warehouse, &evaluation).await?;
     let mut found: Vec<Candidate> = Vec::new();

@@ -25,6 +25,8 @@ pub struct RunOptions {
     pub as_of: Option<Timestamp>,
     /// The recap's period key; the latest due when absent.
     pub period: Option<String>,
+    /// `[start, end)`: recaps have the periods that fell due in it.
+    pub interval: Option<(Timestamp, Timestamp)>,
     /// Decide everything, record and mail nothing.
     pub dry_run: bool,
     /// Only this profile.

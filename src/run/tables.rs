@@ -54,7 +54,7 @@ pub async fn table(options: &WorkspaceOptions, request: &TableRequest, json: boo
             hint: format!("`milepost {wants} {}`", job.name),
         });
     }
-    let evaluation = evaluation(request.as_of, request.period.clone());
+    let evaluation = evaluation(request.as_of, request.period.as_deref());
     let rows = match request.kind {
         TableKind::Flags { all, wide } => {
             let columns = if wide {
@@ -90,14 +90,10 @@ pub async fn queries(
     let workspace = Workspace::open(options).await?;
     let job = workspace.jobs(&[job.to_owned()])?[0];
     let prepared = workspace.prepare_valid(job).await?;
-    Ok(prepared.compiled.queries(&evaluation(as_of, period))?)
+    Ok(prepared.compiled.queries(&evaluation(as_of, period.as_deref()))?)
 }
 
 /// An evaluation for everybody.
-pub(super) fn evaluation(as_of: Option<Timestamp>, period: Option<String>) -> Request {
-    Request {
-        as_of: as_of.unwrap_or_else(|| Clock::System.now()),
-        period: period.map_or(PeriodChoice::LatestDue, PeriodChoice::Key),
-        profiles: None,
-    }
+pub(super) fn evaluation(as_of: Option<Timestamp>, period: Option<&str>) -> Request {
+    Request { as_of: as_of.unwrap_or_else(|| Clock::System.now()), period: PeriodChoice::of(period), profiles: None }
 }

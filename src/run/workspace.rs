@@ -121,7 +121,7 @@ impl Workspace {
             Ok(compiled) => compiled,
             Err(mut findings) => {
                 // Without columns nothing is known of the variables, but syntax, filters and files still are.
-                let names = ["profile", "milestone", "period", "metrics", "matrix"];
+                let names = ["profile", "milestone", "period", "metrics", "matrix", "rows", "top"];
                 let anything = vec![Shape::object(names.map(|name| (name, Shape::Any))); job.messages().len()];
                 add_later(&mut findings, Composer::new(&self.project, job, &anything).1);
                 return Err(findings);

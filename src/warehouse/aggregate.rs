@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Value, VisitMut,
-    VisitorMut,
+    BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    UnaryOperator, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -35,6 +35,8 @@ pub struct Aggregate {
     pub data_type: DataType,
     /// Whether it may be null.
     pub nullable: bool,
+    /// Whether its value over some rows and over the others add up to its value over all: counts and sums.
+    pub additive: bool,
     /// The columns it reads.
     pub columns: BTreeSet<String>,
 }
@@ -84,6 +86,7 @@ impl Session {
         let empty = self.empty_value(rewritten(&expression, &mut NoRows { state: &state })).await;
         let mut splitter = Splitter { state: &state, name, parts: Vec::new() };
         let columns = expression.columns.clone();
+        let expression_tree = expression.tree.clone();
         let split = rewritten(&Expression { tree: summed.clone(), ..expression }, &mut splitter);
         let counts_distinct = splitter.parts.iter().any(|part| matches!(part.kind, AggregateKind::Distinct { .. }));
         let (tree, parts) = if counts_distinct { (split, splitter.parts) } else { (summed, Vec::new()) };
@@ -93,7 +96,8 @@ impl Session {
             let help = "use plain text literals, without doubled quotes in them";
             return Err(vec![Diagnostic::error("sql-does-not-plan", message, &snippet.place).with_help(help)]);
         }
-        Ok(Aggregate { sql: tree.to_string(), parts, empty, data_type, nullable, columns })
+        let additive = is_additive(&expression_tree);
+        Ok(Aggregate { sql: tree.to_string(), parts, empty, data_type, nullable, additive, columns })
     }
 
     /// The value of an expression without columns, as a literal; null where it has none, as in a division by zero.
@@ -127,6 +131,35 @@ fn rewritten<V: VisitorMut>(expression: &Expression, visitor: &mut V) -> Expr {
 fn reads_back(text: &str) -> bool {
     let parse = |text: &str| Parser::new(&GenericDialect {}).try_with_sql(text)?.parse_expr();
     parse(text).is_ok_and(|tree| parse(&format!("({tree})")).is_ok_and(|again| again == Expr::Nested(Box::new(tree))))
+}
+
+/// Sums and counts, added, and multiplied or divided by numbers.
+fn is_additive(tree: &Expr) -> bool {
+    match tree {
+        Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => is_additive(inner),
+        Expr::Function(function) => {
+            let counts = ["count", "sum"].contains(&name_of(function).as_str()) && function.over.is_none();
+            counts && matches!(&function.args, FunctionArguments::List(list) if list.duplicate_treatment.is_none())
+        }
+        Expr::BinaryOp { left, op, right } => match op {
+            BinaryOperator::Plus | BinaryOperator::Minus => is_additive(left) && is_additive(right),
+            BinaryOperator::Multiply => {
+                (is_additive(left) && is_number(right)) || (is_number(left) && is_additive(right))
+            }
+            // Whole numbers divide with a remainder, which does not add up.
+            BinaryOperator::Divide => is_additive(left) && is_fraction(right),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn is_number(tree: &Expr) -> bool {
+    matches!(tree, Expr::Value(value) if matches!(value.value, Value::Number(..)))
+}
+
+fn is_fraction(tree: &Expr) -> bool {
+    matches!(tree, Expr::Value(value) if matches!(&value.value, Value::Number(digits, _) if digits.contains('.')))
 }
 
 fn zero() -> Expr {

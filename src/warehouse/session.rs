@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, TableReference};
-use datafusion::datasource::ViewTable;
+use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -86,6 +86,17 @@ impl Session {
         let located = Located::new(sql.to_owned(), Place::new(&source, 0..sql.len()));
         let query = parse_query(&located).map_err(|finding| DataFusionError::Plan(finding.message))?;
         plan_query(&self.context.state(), query, &self.parameters).await
+    }
+
+    /// Adds a small table of milepost's own, such as the calendar of a recap, for queries of this session.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn add_table(&self, name: &str, rows: RecordBatch) -> Result<(), WarehouseError> {
+        let failed = |error: DataFusionError| WarehouseError::from_engine(&format!("table `{name}`"), &error);
+        let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(failed)?;
+        self.context.register_table(TableReference::bare(name), std::sync::Arc::new(table)).map_err(failed)?;
+        Ok(())
     }
 
     /// Type-checks a relation, which planning alone does not.

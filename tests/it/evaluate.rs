@@ -5,6 +5,8 @@ mod history;
 mod kinds;
 mod milestones;
 mod oracle;
+mod recap_features;
+mod recap_oracle;
 mod recaps;
 mod sources;
 pub(crate) mod world;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::cli::arguments::{parse_duration, parse_instant};
+use crate::cli::arguments::{Interval, parse_duration, parse_instant, parse_interval};
 use crate::cli::failure::Failure;
 use crate::cli::progress::Bar;
 use crate::cli::{interrupt, report_text};
@@ -25,6 +25,9 @@ pub(crate) struct Run {
     /// The period of a recap, such as 2026-W46; the latest that is due by default.
     #[arg(long, value_name = "KEY")]
     period: Option<String>,
+    /// The orchestrator's interval `START..END`: `as_of` is END, and recaps have the periods that fell due in it.
+    #[arg(long, value_name = "START..END", value_parser = parse_interval, conflicts_with_all = ["as_of", "period"])]
+    interval: Option<Interval>,
     /// Decide everything, record and mail nothing.
     #[arg(long)]
     dry_run: bool,
@@ -51,6 +54,7 @@ struct ArgumentsJson<'a> {
     jobs: &'a [String],
     as_of: Option<Timestamp>,
     period: Option<&'a str>,
+    interval: Option<Interval>,
     dry_run: bool,
     only: bool,
     limit: Option<u64>,
@@ -91,6 +95,7 @@ impl Run {
             jobs: &self.jobs,
             as_of: self.as_of,
             period: self.period.as_deref(),
+            interval: self.interval,
             dry_run: self.dry_run,
             only: self.only.is_some(),
             limit: self.limit,
@@ -101,8 +106,9 @@ impl Run {
             .map_err(|error| Failure::new(Exit::Failed, format!("the arguments cannot be recorded: {error}"), None))?;
         Ok(RunOptions {
             jobs: self.jobs.clone(),
-            as_of: self.as_of,
+            as_of: self.as_of.or(self.interval.map(|interval| interval.end)),
             period: self.period.clone(),
+            interval: self.interval.map(|interval| (interval.start, interval.end)),
             dry_run: self.dry_run,
             only: self.only.clone(),
             limit: self.limit,

@@ -3,11 +3,11 @@
 use jiff::SignedDuration;
 
 use super::milestone::DEFAULT_ROWS;
-use crate::model::diagnostic::{Diagnostic, Located, Place};
-use crate::project::job::{Entity, EventRows, MessageSpec, Metric, Recap};
+use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
+use crate::project::job::{Breakdown, Compare, Entity, EventRows, MessageSpec, Metric, Recap, TopList};
 use crate::project::names::is_identifier;
 use crate::project::read::{Findings, Named, report_missing};
-use crate::project::schema::{MetricFields, RecapFields};
+use crate::project::schema::{BreakdownFields, MetricFields, RecapFields, TopListFields};
 
 /// Builds the recap; `None` when it has no period, no message or no metric.
 pub(super) fn build(
@@ -30,8 +30,9 @@ pub(super) fn build(
         time: fields.time,
         dedup: fields.dedup,
     };
-    let mut compare = fields.compare.map(|compare| compare.value).unwrap_or_default();
-    compare.dedup();
+    let compare = build_compare(fields.compare.map(|compare| compare.value).unwrap_or_default(), findings);
+    let by = fields.by.and_then(|by| build_breakdown(by, &metrics, findings));
+    let top = fields.top.map(|lists| build_top_lists(lists.value, findings)).unwrap_or_default();
     Some(Recap {
         period: fields.period?.value,
         zone: fields.zone.map(|zone| zone.value).unwrap_or_default(),
@@ -42,6 +43,8 @@ pub(super) fn build(
         compare,
         only_if: fields.only_if,
         metrics: Some(metrics).filter(|metrics| !metrics.is_empty())?,
+        by,
+        top,
         message: message?,
     })
 }
@@ -59,9 +62,83 @@ fn build_metrics(written: Located<Named<Located<MetricFields>>>, findings: &mut 
         report_missing(&fields.value.given, "sql", help, &name.place, findings);
         let Some(sql) = fields.value.sql.filter(|_| named) else { continue };
         let label = fields.value.label.map_or_else(|| label_of(&name.value), |label| label.value);
-        metrics.push(Metric { name, label, sql, format: fields.value.format.map(|format| format.value) });
+        metrics.push(Metric {
+            name,
+            label,
+            sql,
+            format: fields.value.format.map(|format| format.value),
+            trend: fields.value.trend,
+            rank: fields.value.rank.filter(|rank| rank.value).map(|rank| rank.place),
+            goal: fields.value.goal,
+        });
     }
     metrics
+}
+
+/// Comparisons without repeats; one average at most.
+fn build_compare(written: Vec<Located<Compare>>, findings: &mut Findings) -> Vec<Compare> {
+    let mut kept: Vec<Compare> = Vec::new();
+    for compare in written {
+        let same_kind = |known: &&Compare| std::mem::discriminant(*known) == std::mem::discriminant(&compare.value);
+        match kept.iter().find(same_kind) {
+            Some(known) if *known != compare.value => {
+                let message = "a recap has one average";
+                findings.push(
+                    Diagnostic::error("duplicate-average", message, &compare.place).with_help("keep one of them"),
+                );
+            }
+            Some(_) => {}
+            None => kept.push(compare.value),
+        }
+    }
+    kept
+}
+
+fn build_breakdown(written: Located<BreakdownFields>, known: &[Metric], findings: &mut Findings) -> Option<Breakdown> {
+    let Located { value: fields, place } = written;
+    report_missing(&fields.given, "column", "name the column: `column: workspace`", &place, findings);
+    report_missing(&fields.given, "metrics", "name metrics of the recap: `metrics: [logins]`", &place, findings);
+    let top = entry_count(fields.top, 10, findings);
+    let metrics = fields.metrics?;
+    if metrics.value.is_empty() {
+        let finding = Diagnostic::error("empty-list", "a breakdown needs a metric", &metrics.place);
+        findings.push(finding.with_help("name metrics of the recap: `metrics: [logins]`"));
+        return None;
+    }
+    for metric in &metrics.value {
+        if !known.iter().any(|known| known.name.value == metric.value) {
+            let message = format!("the recap has no metric `{}`", metric.value);
+            let help = did_you_mean(&metric.value, known.iter().map(|known| known.name.value.as_str()));
+            findings.push(Diagnostic::error("unknown-metric", message, &metric.place).with_optional_help(help));
+        }
+    }
+    Some(Breakdown { column: fields.column?, metrics: metrics.value, top })
+}
+
+fn build_top_lists(written: Named<Located<TopListFields>>, findings: &mut Findings) -> Vec<TopList> {
+    let mut lists = Vec::new();
+    for (name, fields) in written.0 {
+        let named = is_identifier("top list", &name, findings);
+        let Located { value: fields, place } = fields;
+        report_missing(&fields.given, "column", "name the column: `column: user_id`", &place, findings);
+        report_missing(&fields.given, "sql", "say what orders it: `sql: \"count(*)\"`", &place, findings);
+        let limit = entry_count(fields.limit, 5, findings);
+        let (Some(column), Some(sql), true) = (fields.column, fields.sql, named) else { continue };
+        lists.push(TopList { name, column, sql, limit });
+    }
+    lists
+}
+
+/// How many entries a list shows.
+fn entry_count(written: Option<Located<u64>>, default: u16, findings: &mut Findings) -> u16 {
+    const MOST: u16 = 100;
+    let Some(written) = written else { return default };
+    let count = u16::try_from(written.value).ok().filter(|count| (1..=MOST).contains(count));
+    count.unwrap_or_else(|| {
+        let message = format!("a list has 1 to {MOST} entries");
+        findings.push(Diagnostic::error("bad-count", message, &written.place));
+        default
+    })
 }
 
 /// The name with spaces and a capital letter.

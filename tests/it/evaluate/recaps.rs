@@ -134,7 +134,7 @@ async fn the_period_is_the_latest_due_or_the_one_asked_for() {
     let job = world.compile("digest").await;
     for (as_of, expected) in [("2026-11-01T05:00:00Z", "2026-10"), ("2026-11-01T04:59:59Z", "2026-09")] {
         let period = job.period(&at(as_of)).expect("a period").expect("a recap");
-        assert_eq!(period.key(), expected, "as of {as_of}");
+        assert_eq!(period, expected, "as of {as_of}");
     }
     let early = world.refusal("digest", &at_period(AS_OF, "2026-11")).await;
     assert_eq!(

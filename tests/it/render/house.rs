@@ -210,7 +210,12 @@ fn recap(message: MessageSpec) -> Recap {
             label: "Logins".into(),
             sql: located("count(*)"),
             format: None,
+            trend: None,
+            rank: None,
+            goal: None,
         }],
+        by: None,
+        top: Vec::new(),
         message,
     }
 }
