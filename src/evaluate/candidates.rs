@@ -18,7 +18,7 @@ use super::request::{Request, Tally};
 use super::subject::Keep;
 use super::{CompiledJob, Plan, parameters};
 use crate::model::Candidate;
-use crate::warehouse::{RowStream, Session, Warehouse, WarehouseError};
+use crate::warehouse::{RowStream, Warehouse, WarehouseError};
 
 /// A chunk is closed once it holds this many candidates; it is longer only by the ladder that closed it.
 const CHUNK: usize = 2_000;
@@ -115,7 +115,7 @@ impl Matrix {
         for slot in plan.slots(&job.audience, warehouse, request, tally).await? {
             let session = plan.session(warehouse, request, &slot).await?;
             if slots.is_empty() {
-                check_audience(job, &session, request, tally).await?;
+                job.check_audience(&session, request.profiles.is_some(), tally).await?;
                 add_nulls(&session, &plan.nulls_sql(), tally).await?;
             }
             slots.push_back((slot, session.stream(&plan.title(), &sql).await?));

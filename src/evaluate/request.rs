@@ -79,8 +79,6 @@ pub struct Tally {
     pub unknown_zones: u64,
     /// Levels of an `every` milestone left out because one event crossed very many.
     pub levels_left_out: u64,
-    /// Audience rows without a known zone: the project's counts.
-    pub unknown_zones: u64,
     /// Audience rows in whose zone the period asked for is not due yet.
     pub not_yet_due: u64,
 }
@@ -96,7 +94,6 @@ impl Tally {
             ("invalid_levels", self.invalid_levels),
             ("unknown_zones", self.unknown_zones),
             ("levels_left_out", self.levels_left_out),
-            ("unknown_zones", self.unknown_zones),
             ("not_yet_due", self.not_yet_due),
         ]
         .into_iter()
@@ -113,7 +110,6 @@ impl Tally {
             invalid_levels: self.invalid_levels + other.invalid_levels,
             unknown_zones: self.unknown_zones + other.unknown_zones,
             levels_left_out: self.levels_left_out + other.levels_left_out,
-            unknown_zones: self.unknown_zones + other.unknown_zones,
             not_yet_due: self.not_yet_due + other.not_yet_due,
         }
     }

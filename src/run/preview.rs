@@ -114,7 +114,7 @@ async fn standings(
     let Some(profile) = &request.profile else {
         return Ok(Vec::new());
     };
-    let mut evaluation = evaluation(request.as_of, request.period.clone());
+    let mut evaluation = evaluation(request.as_of, request.period.as_deref());
     evaluation.profiles = Some(vec![profile.clone()]);
     let standings = prepared.compiled.standings(&workspace.warehouse, &evaluation).await?;
     let job = &prepared.job.name;
