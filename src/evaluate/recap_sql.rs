@@ -63,6 +63,7 @@ impl RecapPlan {
         let (entity, time, instant) = (name(&self.rows.profile), name(&self.rows.time), self.rows.instant());
         let mut conditions = self.rows.conditions.clone();
         conditions.push(format!("({entity} is null or {time} is null)"));
+        conditions.extend(self.pruned());
         format!(
             "select\n  count(*) filter (where {entity} is null and {instant} >= ${FIRST} and {instant} < ${PERIOD_END}) \
              as null_ids,\n  count(*) filter (where {time} is null) as null_times\nfrom {}\nwhere {}",
@@ -114,10 +115,7 @@ impl RecapPlan {
         conditions.push(format!("{instant} >= ${FIRST}"));
         conditions.push(format!("{instant} < ${PERIOD_END}"));
         conditions.push(format!("{instant} <= $as_of"));
-        for (index, partition) in rows.partitions.iter().enumerate() {
-            conditions.push(pruning::from(partition, index));
-            conditions.push(pruning::until(partition, index));
-        }
+        conditions.extend(self.pruned());
         if restricted && audience.entity.is_some() {
             conditions.push(format!("{} in (select entity_id from audience_rows)", rows.profile_text()));
         } else if restricted {
@@ -131,6 +129,12 @@ impl RecapPlan {
         };
         let index = format!("case when {instant} >= ${PERIOD_START} then 0 else 1 end");
         format!("select *,\n  {} as \"entity.id\",\n  {index} as \"period.index\"\nfrom {source}", rows.profile_text())
+    }
+
+    /// Folders outside the periods need not be opened.
+    fn pruned(&self) -> impl Iterator<Item = String> {
+        let partitions = self.rows.partitions.iter().enumerate();
+        partitions.flat_map(|(index, partition)| [pruning::from(partition, index), pruning::until(partition, index)])
     }
 
     /// The tables that end in `measured_rows`: one row per entity and period.

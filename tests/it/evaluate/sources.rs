@@ -40,7 +40,7 @@ async fn folders_outside_the_period_are_never_opened() {
         ("received", vec!["2026-01-31", "2026-02-01", "2026-02-09"], vec!["2026-01-31", "2026-02-01"]),
     ] {
         let project = project_with(&format!(
-            "{{csv: events/, time: happened_at, partitions: {{day: {{type: date, of: {of}}}}}}}"
+            "{{csv: events/, time: happened_at, received: happened_at, partitions: {{day: {{type: date, of: {of}}}}}}}"
         ));
         let folder = folder_of(&[
             ("milepost.yml", &project),
