@@ -251,7 +251,12 @@ impl ReachesPass {
         listed.sort();
         listed.dedup();
         let mut terms: Vec<String> = if may_jump {
-            listed.iter().map(|level| format!("({before} < {level} and {now} >= {level})")).chain(every).collect()
+            let met = (!listed.is_empty()).then(|| {
+                let levels: Vec<_> = listed.iter().map(Level::to_string).collect();
+                let met = |value: &str| format!("levels_met(cast({value} as double), '{}')", levels.join(" "));
+                format!("{} > {}", met(now), met(before))
+            });
+            met.into_iter().chain(every).collect()
         } else if listed.is_empty() {
             every.into_iter().collect()
         } else {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMicrosecondType};
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -17,6 +17,7 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(DoubleFunction::new("round_significant", round_significant))),
         Arc::new(ScalarUDF::from(DoubleFunction::new("finite_or_zero", finite_or_zero))),
         Arc::new(ScalarUDF::from(FiniteOrNull::new())),
+        Arc::new(ScalarUDF::from(LevelsMet::new())),
         Arc::new(ScalarUDF::from(NormalisedAddress::new())),
     ];
     functions.extend(super::local_days::functions());
@@ -106,6 +107,47 @@ impl ScalarUDFImpl for FiniteOrNull {
         let values = array[0].as_primitive::<Float64Type>();
         let finite: Float64Array = values.unary_opt(|value| value.is_finite().then_some(value));
         Ok(ColumnarValue::Array(Arc::new(finite) as ArrayRef))
+    }
+}
+
+/// How many of some ascending levels, written with spaces between them, a value has met: one look-up for any number of
+/// levels, where a comparison for each would cost more than the measure itself.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct LevelsMet {
+    signature: Signature,
+}
+
+impl LevelsMet {
+    fn new() -> Self {
+        Self { signature: Signature::exact(vec![DataType::Float64, DataType::Utf8], Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for LevelsMet {
+    fn name(&self) -> &'static str {
+        "levels_met"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Int64)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [value, levels] = arguments.args.as_slice() else {
+            return Err(exec_datafusion_err!("levels_met takes a value and levels"));
+        };
+        let ColumnarValue::Scalar(ScalarValue::Utf8(Some(levels))) = levels else {
+            return Err(exec_datafusion_err!("the levels of levels_met are a text literal"));
+        };
+        let levels: Vec<f64> = levels.split_whitespace().filter_map(|level| level.parse().ok()).collect();
+        let values = value.to_array(arguments.number_rows)?;
+        let met = |value: f64| i64::try_from(levels.partition_point(|level| *level <= value)).unwrap_or(i64::MAX);
+        let met: Int64Array = values.as_primitive::<Float64Type>().unary(met);
+        Ok(ColumnarValue::Array(Arc::new(met) as ArrayRef))
     }
 }
 
