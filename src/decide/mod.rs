@@ -72,7 +72,8 @@ pub fn decide(rules: &Rules, candidates: &[Candidate], recorded: &[Option<Record
         .collect();
     let highest = highest_levels(rules, candidates, &standings);
     let judged = candidates.iter().zip(standings);
-    let mut decided = judged.map(|(candidate, standing)| judge(rules, candidate, standing, &highest)).collect::<Vec<_>>();
+    let mut decided =
+        judged.map(|(candidate, standing)| judge(rules, candidate, standing, &highest)).collect::<Vec<_>>();
     anchors::settle_repeated(rules, candidates, &mut decided);
     decided
 }

@@ -48,8 +48,8 @@ pub use flags::FlagColumns;
 pub use request::{PeriodChoice, Query, Request, Tally};
 pub use standings::Standing;
 
-use crate::model::diagnostic::Diagnostic;
 use crate::model::Shape;
+use crate::model::diagnostic::Diagnostic;
 use crate::project::{Job, JobKind, Project};
 use crate::warehouse::{AS_OF, Parameter, Parameters, Session, TableRows, Warehouse};
 use audience::Audience;
@@ -155,7 +155,12 @@ impl CompiledJob {
     }
 
     /// Refuses an audience with several rows for one id, and counts what it lacks.
-    async fn check_audience(&self, session: &Session, restricted: bool, tally: &mut Tally) -> Result<(), EvaluateError> {
+    async fn check_audience(
+        &self,
+        session: &Session,
+        restricted: bool,
+        tally: &mut Tally,
+    ) -> Result<(), EvaluateError> {
         for audience in self.audiences() {
             audience.check_unique(session, restricted).await?;
             flag_reader::add_nulls(session, &audience.nulls_sql(), tally).await?;
@@ -280,7 +285,11 @@ impl CompiledJob {
         let slots = recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await?;
         let Some(slot) = slots.last() else {
             let key = request.period.text().unwrap_or_default();
-            return Err(EvaluateError::UnknownPeriod { key, kind: recap.calendar.kind().name(), example: "2026-11".into() });
+            return Err(EvaluateError::UnknownPeriod {
+                key,
+                kind: recap.calendar.kind().name(),
+                example: "2026-11".into(),
+            });
         };
         let session = recap.session(warehouse, request, slot).await?;
         let sql = recap.metrics_sql(&self.audience, request.profiles.is_some());

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    AnchorStem, Anchored, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease, Ledger,
-    LedgerAdministration, LedgerError, Owner, PendingBatch, PendingDelivery, Recorded, RunEnd, RunRequest, RunRow,
-    Settlement, transition,
+    AnchorStem, Anchored, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease,
+    Ledger, LedgerAdministration, LedgerError, Owner, PendingBatch, PendingDelivery, Recorded, RunEnd, RunRequest,
+    RunRow, Settlement, transition,
 };
 use crate::model::{DeliveryKey, DeliveryState, Level};
 
@@ -434,9 +434,11 @@ impl LedgerAdministration for MemoryLedger {
             let profile_id = self.identity.stored_profile_id(&stem.profile_id);
             let prefix = format!("{}@", stem.occasion);
             let ours = |job: &str| job == lease.job || lease.aliases.iter().any(|alias| alias == job);
-            let rows = store.deliveries.values().map(|entry| &entry.row).filter(|row| {
-                ours(&row.job) && row.profile_id == profile_id && row.occasion.starts_with(&prefix)
-            });
+            let rows = store
+                .deliveries
+                .values()
+                .map(|entry| &entry.row)
+                .filter(|row| ours(&row.job) && row.profile_id == profile_id && row.occasion.starts_with(&prefix));
             rows.map(|row| Anchored {
                 occasion: row.occasion.clone(),
                 reached_at: row.reached_at,

@@ -21,8 +21,7 @@ const MAX_DURATION_HOURS: i64 = 24 * 366 * 100;
 
 const DURATION_HELP: &str = "write a whole number of hours, days or weeks, such as `6 hours` or `3 days`";
 
-const MEASURE_HELP: &str =
-    "write `count(*)`, `count(distinct x)`, `sum(x)`, `max(x)`, `streak(day)` or `streak(week)`";
+const MEASURE_HELP: &str = "write `count(*)`, `count(distinct x)`, `sum(x)`, `max(x)`, `streak(day)` or `streak(week)`";
 
 macro_rules! words {
     ($kind:ty { $($word:literal => $value:expr),* $(,)? }) => {

@@ -19,6 +19,8 @@ mod status;
 mod tables;
 mod workspace;
 
+pub use crate::project::SchemaKind;
+pub use crate::warehouse::{FunctionDoc, function_docs};
 pub use check::{CheckReport, check};
 pub use error::RunError;
 pub use exit::Exit;
@@ -31,6 +33,4 @@ pub use runs::{Progress, Report, RunOptions, run};
 pub use scaffold::{STARTER_AS_OF, demo_folder, scaffold, schema_text};
 pub use status::{StatusReport, status};
 pub use tables::{TableKind, TableRequest, queries, table};
-pub use crate::project::SchemaKind;
-pub use crate::warehouse::{FunctionDoc, function_docs};
 pub use workspace::{PreparedJob, Workspace, WorkspaceOptions};

@@ -122,7 +122,9 @@ async fn standings(
         let of = standing.entity_id.map(|entity| format!(" of `{entity}`")).unwrap_or_default();
         let (name, value, next) = (standing.milestone, standing.value, standing.next);
         match next.get("level").zip(next.get("remaining")) {
-            Some((level, remaining)) => format!("{job}: {name}{of} is at {value}, {remaining} below the next level {level}"),
+            Some((level, remaining)) => {
+                format!("{job}: {name}{of} is at {value}, {remaining} below the next level {level}")
+            }
             None => format!("{job}: {name}{of} is at {value}, above its last level"),
         }
     };

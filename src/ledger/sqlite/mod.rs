@@ -24,8 +24,8 @@ use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::{
-    AnchorStem, Anchored, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease, Ledger,
-    LedgerAdministration, LedgerError, Owner, PendingBatch, Recorded, RunEnd, RunRequest, Settlement,
+    AnchorStem, Anchored, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease,
+    Ledger, LedgerAdministration, LedgerError, Owner, PendingBatch, Recorded, RunEnd, RunRequest, Settlement,
 };
 use crate::model::{DeliveryKey, DeliveryState};
 
