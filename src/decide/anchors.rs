@@ -97,3 +97,40 @@ pub(super) fn settle_repeated(rules: &Rules, candidates: &[Candidate], decided: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(day: &str, reached_at: &str) -> Span {
+        Span::new(day.parse().expect("a day"), reached_at.parse().expect("an instant"))
+    }
+
+    #[test]
+    fn occasions_are_taken_apart() {
+        let occasion = Occasion::parse("days:30@2026-10-02/acct@7").expect("anchored");
+        assert_eq!(
+            (occasion.stem, occasion.day.to_string().as_str(), occasion.suffix),
+            ("days:30", "2026-10-02", "/acct@7")
+        );
+        for plain in ["campaigns:50", "birthday@2027", "team:1/ann@example.test"] {
+            assert!(Occasion::parse(plain).is_none(), "{plain}");
+        }
+    }
+
+    #[test]
+    fn spans_are_near_when_they_overlap_or_the_gap_is_within_the_slack() {
+        let own = span("2026-10-10", "2026-10-16T12:00:00Z");
+        let slack = SignedDuration::from_hours(48);
+        for (day, reached_at, near) in [
+            ("2026-10-12", "2026-10-18T12:00:00Z", true),
+            ("2026-10-18", "2026-10-24T12:00:00Z", true),
+            ("2026-10-19", "2026-10-25T12:00:00Z", false),
+            ("2026-10-02", "2026-10-08T00:00:00Z", true),
+            ("2026-10-01", "2026-10-07T23:59:59Z", false),
+        ] {
+            let other = span(day, reached_at);
+            assert_eq!((own.is_near(other, slack), other.is_near(own, slack)), (near, near), "{day}");
+        }
+    }
+}
