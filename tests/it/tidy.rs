@@ -31,7 +31,6 @@ const DOORS: &[(&str, &str)] = &[
     ("reqwest", "providers"),
     ("lettre", "providers"),
     ("clap", "cli"),
-    ("anyhow", "cli"),
     ("indicatif", "cli"),
     ("annotate_snippets", "cli"),
     ("tracing_subscriber", "cli"),
