@@ -5,3 +5,4 @@ mod compose;
 mod fuzz;
 mod house;
 mod markup;
+mod real_templates;
