@@ -15,7 +15,7 @@ pub(super) fn run(report: &RunReport) -> String {
         text.push('\n');
     }
     let accepted: u64 = report.jobs.iter().map(JobReport::accepted).sum();
-    let before: u64 = report.jobs.iter().filter_map(|job| job.known.get("accepted")).sum();
+    let before: u64 = report.jobs.iter().map(JobReport::accepted_before).sum();
     let _ = writeln!(text, "{} accepted now, {} accepted before", grouped(accepted), grouped(before));
     for page in &report.open {
         let _ = writeln!(text, "open {page}");

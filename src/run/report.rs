@@ -116,6 +116,13 @@ impl JobReport {
         count(&self.outcomes) + count(&self.recovered)
     }
 
+    /// Candidates that earlier runs' deliveries were accepted for: those this run cleared of doubt count as its own.
+    #[must_use]
+    pub fn accepted_before(&self) -> u64 {
+        let count = |counts: &BTreeMap<&'static str, u64>| counts.get("accepted").copied().unwrap_or(0);
+        count(&self.known).saturating_sub(count(&self.recovered))
+    }
+
     /// Candidates in all.
     #[must_use]
     pub fn candidates(&self) -> u64 {
@@ -158,4 +165,31 @@ impl RunReport {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
 fn exit_code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u8(exit.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_cleared_of_doubt_counts_once() {
+        let report = JobReport {
+            job: "job".into(),
+            status: JobStatus::Completed,
+            period: None,
+            provider: "local/outbox".into(),
+            decisions: BTreeMap::new(),
+            known: BTreeMap::from([("accepted", 288), ("expired", 5)]),
+            outcomes: BTreeMap::from([("accepted", 3)]),
+            recovered: BTreeMap::from([("found", 88), ("accepted", 88)]),
+            dropped: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+            requests: 0,
+            timing_seconds: BTreeMap::new(),
+            message: None,
+            hint: None,
+            exit: Exit::Done,
+        };
+        assert_eq!((report.accepted(), report.accepted_before()), (91, 200));
+    }
 }

@@ -9,20 +9,10 @@ use milepost::project;
 use milepost::render::Composer;
 use milepost::warehouse::{Warehouse, WarehouseOptions};
 
+use crate::cli::copy_tree;
+
 /// Objects whose fields the shapes of a job name.
 const OBJECTS: [&str; 6] = ["profile.", "milestone.", "period.", "metrics.", "vars.", "row."];
-
-fn copy_tree(from: &Path, to: &Path) {
-    if from.is_file() {
-        fs::create_dir_all(to.parent().expect("a parent")).expect("writable");
-        fs::copy(from, to).expect("copied");
-        return;
-    }
-    for entry in fs::read_dir(from).expect("readable") {
-        let entry = entry.expect("readable");
-        copy_tree(&entry.path(), &to.join(entry.file_name()));
-    }
-}
 
 /// Where the paths of variables inside liquid segments end.
 fn path_ends(template: &str) -> Vec<usize> {
