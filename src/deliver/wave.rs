@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 
 use crate::providers::Capabilities;
 
-const MESSAGES_MAX: usize = 2_000;
-const WAVE: Duration = Duration::from_millis(100);
+const MESSAGES_MAX: usize = 1_000;
+const WAVE: Duration = Duration::from_millis(50);
 const RATE_LIMIT_SECONDS_MAX: f64 = 5.0;
 /// Twice what is under way at once: the slowest answer of one wave must not keep the places of the next one idle.
 const UNDER_WAY_FACTOR: usize = 2;
 /// Before anything is measured.
 const FIRST_FACTOR: usize = 4;
 
-/// The size of the next wave: what leaves in about 100 ms, at least twice what is under way at once, at most 2,000
+/// The size of the next wave: what leaves in about 50 ms, at least twice what is under way at once, at most 1,000
 /// messages and never more than five seconds of the rate limit; whole batches.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2,000 before the cast")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1,000 before the cast")]
 pub(super) fn wave_size(capabilities: &Capabilities, messages_per_second: Option<f64>) -> usize {
     let batch = capabilities.batch.clamp(1, MESSAGES_MAX);
     let under_way = capabilities.in_flight.saturating_mul(batch);
@@ -67,16 +67,16 @@ mod tests {
             // batch, in_flight, rate, measured, expected
             (1, 64, None, None, 256),
             (1, 64, None, Some(10.0), 128),
-            (1, 64, None, Some(10_000.0), 1_000),
-            (1, 64, None, Some(1e12), 2_000),
+            (1, 64, None, Some(10_000.0), 500),
+            (1, 64, None, Some(1e12), 1_000),
             (1, 8, Some(5.0), None, 25),
             (1, 8, Some(0.001), Some(100.0), 1),
-            (100, 8, Some(5.0), None, 2_000),
-            (100, 8, Some(5.0), Some(10.0), 1_600),
+            (100, 8, Some(5.0), None, 1_000),
+            (100, 8, Some(5.0), Some(10.0), 1_000),
             (100, 8, Some(1.0), Some(10.0), 500),
-            (100, 1, None, Some(3_330.0), 300),
-            (1, 100_000, None, None, 2_000),
-            (5_000, 1, None, None, 2_000),
+            (100, 1, None, Some(6_660.0), 300),
+            (1, 100_000, None, None, 1_000),
+            (5_000, 1, None, None, 1_000),
         ];
         for (batch, in_flight, rate, measured, expected) in cases {
             let timeout = Duration::from_secs(15);

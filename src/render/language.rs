@@ -1,5 +1,7 @@
 //! The one dialect of liquid that templates are written in: liquid's own language and the filters of the table.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use jiff::tz::TimeZone;
 use liquid::partials::{EagerCompiler, InMemorySource};
 use liquid::reflection::ParserReflection;
@@ -53,7 +55,8 @@ impl Language {
 
     /// Compiles a template.
     pub(super) fn parse(&self, text: &str) -> Result<Compiled, LiquidFault> {
-        self.parser.parse(text).map(Compiled).map_err(|error| fault(&error))
+        let template = self.parser.parse(text).map_err(|error| fault(&error))?;
+        Ok(Compiled { template, last: AtomicUsize::new(text.len()) })
     }
 
     /// The filters that templates may name.
@@ -73,14 +76,22 @@ impl Language {
     }
 }
 
+/// How much longer than the last one a text may be before it is copied, in bytes.
+const SPARE: usize = 128;
+
 /// A template ready to render.
-pub(super) struct Compiled(liquid::Template);
+pub(super) struct Compiled {
+    template: liquid::Template,
+    /// The bytes of the last text: the next one is about as long, and growing would copy it over and over.
+    last: AtomicUsize,
+}
 
 impl Compiled {
     /// Renders with the given values.
     pub(super) fn render(&self, values: &dyn ObjectView) -> Result<String, LiquidFault> {
-        let mut bytes = Vec::with_capacity(16 * 1024);
-        self.0.render_to(&mut bytes, values).map_err(|error| fault(&error))?;
+        let mut bytes = Vec::with_capacity(self.last.load(Ordering::Relaxed) + SPARE);
+        self.template.render_to(&mut bytes, values).map_err(|error| fault(&error))?;
+        self.last.store(bytes.len(), Ordering::Relaxed);
         Ok(String::from_utf8(bytes).expect("liquid writes UTF-8 only"))
     }
 }

@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use super::decisions::with_names;
-use super::{ROWS_PER_STATEMENT, SqliteLedger};
+use super::{SqliteLedger, portions};
 use crate::ledger::{AnchorStem, Anchored, Lease, LedgerError, Recorded};
 
 pub(super) async fn anchored(
@@ -16,7 +16,10 @@ pub(super) async fn anchored(
         return Ok(answers);
     }
     let mut reader = ledger.reader.lock().await;
-    for (chunk, answers) in stems.chunks(ROWS_PER_STATEMENT).zip(answers.chunks_mut(ROWS_PER_STATEMENT)) {
+    let mut rest = answers.as_mut_slice();
+    for chunk in portions(stems) {
+        let (answers, after) = rest.split_at_mut(chunk.len());
+        rest = after;
         let mut query = with_names(lease);
         query.push(", wanted (place, profile_id, first, beyond) as (");
         query.push_values(chunk.iter().enumerate(), |mut row, (place, stem)| {
@@ -36,8 +39,7 @@ pub(super) async fn anchored(
             order by wanted.place, deliveries.occasion",
         );
         let said = |error: sqlx::Error| ledger.said(&error);
-        let persistent = chunk.len() == ROWS_PER_STATEMENT;
-        for row in query.build().persistent(persistent).fetch_all(&mut *reader).await.map_err(said)? {
+        for row in query.build().fetch_all(&mut *reader).await.map_err(said)? {
             let place = usize::try_from(row.try_get::<i64, _>(0).map_err(said)?).expect("places count from 0");
             answers[place].push(Anchored {
                 occasion: row.try_get(1).map_err(said)?,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::decisions::{lookup, with_names};
-use super::{ROWS_PER_STATEMENT, SqliteLedger, stored};
+use super::{SqliteLedger, portions, stored};
 use crate::ledger::{Batch, Dispatch, Lease, LedgerError, Settlement, transition};
 use crate::model::{DeliveryKey, DeliveryState, Level};
 
@@ -64,7 +64,7 @@ async fn insert_batches(
     for delivery in deliveries {
         *sizes.entry(&delivery.batch_id).or_default() += 1;
     }
-    for chunk in batches.chunks(ROWS_PER_STATEMENT) {
+    for chunk in portions(batches) {
         let mut query = QueryBuilder::<Sqlite>::new(
             "insert into batches (batch_id, provider, idempotency_key, as_of, period, project_checksum, dispatched_at, size) ",
         );
@@ -80,7 +80,7 @@ async fn insert_batches(
                 idempotency_key = excluded.idempotency_key, as_of = excluded.as_of, period = excluded.period,
                 project_checksum = excluded.project_checksum, dispatched_at = excluded.dispatched_at, size = excluded.size",
         );
-        query.build().persistent(chunk.len() == ROWS_PER_STATEMENT).execute(&mut *connection).await?;
+        query.build().execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ async fn insert_claims(
 ) -> Result<u64, LedgerError> {
     let claimable = transition::sql_list(|from| transition::may_dispatch(Some(from)));
     let mut written = 0;
-    for chunk in deliveries.chunks(ROWS_PER_STATEMENT) {
+    for chunk in portions(deliveries) {
         let mut query = QueryBuilder::<Sqlite>::new("with run (job, run_id, epoch) as (");
         query.push_values([lease], |mut row, lease| {
             row.push_bind(&lease.job).push_bind(&lease.run_id).push_bind(lease.epoch);
@@ -129,8 +129,7 @@ async fn insert_claims(
             where deliveries.state in (",
         );
         query.push(&claimable).push(")");
-        let persistent = chunk.len() == ROWS_PER_STATEMENT;
-        let done = query.build().persistent(persistent).execute(&mut *connection).await;
+        let done = query.build().execute(&mut *connection).await;
         written += done.map_err(|error| ledger.said(&error))?.rows_affected();
     }
     Ok(written)
@@ -194,7 +193,7 @@ async fn update_outcomes(
 ) -> Result<u64, LedgerError> {
     let legal = transition::sql_pairs(transition::may_settle);
     let mut written = 0;
-    for chunk in settlements.chunks(ROWS_PER_STATEMENT) {
+    for chunk in portions(settlements) {
         let mut query = with_names(lease);
         query.push(", outcomes (delivery_id, state, reason, provider_message_id, settled_at) as (");
         query.push_values(chunk, |mut row, settlement| {
@@ -212,8 +211,7 @@ async fn update_outcomes(
                 and (deliveries.state, outcomes.state) in (values ",
         );
         query.push(&legal).push(")");
-        let persistent = chunk.len() == ROWS_PER_STATEMENT;
-        let done = query.build().persistent(persistent).execute(&mut *connection).await;
+        let done = query.build().execute(&mut *connection).await;
         written += done.map_err(|error| ledger.said(&error))?.rows_affected();
     }
     Ok(written)

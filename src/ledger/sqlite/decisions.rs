@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::{ROWS_PER_STATEMENT, SqliteLedger, names, stored};
+use super::{SqliteLedger, names, portions, stored};
 use crate::ledger::{DecisionRecord, Lease, LedgerError, Recorded, transition};
 use crate::model::DeliveryKey;
 
@@ -25,7 +25,7 @@ pub(super) async fn lookup(
     keys: &[DeliveryKey],
 ) -> Result<Vec<Option<Recorded>>, LedgerError> {
     let mut answers: Vec<Option<Recorded>> = Vec::with_capacity(keys.len());
-    for chunk in keys.chunks(ROWS_PER_STATEMENT) {
+    for chunk in portions(keys) {
         let first = answers.len();
         answers.resize(first + chunk.len(), None);
         let mut query = with_names(lease);
@@ -43,8 +43,7 @@ pub(super) async fn lookup(
                 and deliveries.profile_id = wanted.profile_id
                 and deliveries.occasion = wanted.occasion",
         );
-        let persistent = chunk.len() == ROWS_PER_STATEMENT;
-        let rows = query.build().persistent(persistent).fetch_all(&mut *connection).await;
+        let rows = query.build().fetch_all(&mut *connection).await;
         for row in rows.map_err(|error| ledger.said(&error))? {
             let said = |error: sqlx::Error| ledger.said(&error);
             let place = usize::try_from(row.try_get::<i64, _>(0).map_err(said)?).expect("places count from 0");
@@ -110,10 +109,9 @@ async fn record_all(
             changes.push(record);
         }
     }
-    for chunk in changes.chunks(ROWS_PER_STATEMENT) {
+    for chunk in portions(&changes) {
         let mut query = statement(ledger, lease, chunk);
-        let persistent = chunk.len() == ROWS_PER_STATEMENT;
-        query.build().persistent(persistent).execute(&mut *connection).await.map_err(|error| ledger.said(&error))?;
+        query.build().execute(&mut *connection).await.map_err(|error| ledger.said(&error))?;
     }
     Ok(())
 }

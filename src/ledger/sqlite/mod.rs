@@ -29,8 +29,20 @@ use super::{
 };
 use crate::model::{DeliveryKey, DeliveryState};
 
-/// Rows bound to one statement; the widest has 13 values per row, and SQLite binds at most 32,766.
-const ROWS_PER_STATEMENT: usize = 2_000;
+/// Rows bound to one statement: few numbers, so that every statement is prepared once and found again. Preparing one for
+/// many rows costs as much as running it.
+const ROWS_PER_STATEMENT: [usize; 4] = [512, 64, 8, 1];
+
+/// The rows in their order, cut into parts of [`ROWS_PER_STATEMENT`].
+fn portions<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let size = ROWS_PER_STATEMENT.into_iter().find(|size| *size <= rest.len())?;
+        let (portion, after) = rest.split_at(size);
+        rest = after;
+        Some(portion)
+    })
+}
 
 /// A ledger in a SQLite file.
 pub struct SqliteLedger {
