@@ -1,34 +1,57 @@
 //! Shows the ledger that the run is alive, and tells requests how long that may be relied on.
+//!
+//! Both clocks of the machine must agree that the lease lives: a machine that was put to sleep stops its monotonic clock,
+//! and one whose wall clock was set back would not see time pass.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::brake::Brake;
 use crate::clock::{Clock, monotonic};
-use crate::ledger::{Lease, Ledger, LedgerError};
+use crate::ledger::{Lease, Ledger, LedgerError, lease_lifetime};
 
-const EVERY: Duration = Duration::from_secs(5);
-const TIME_TO_LIVE: Duration = Duration::from_secs(30);
+/// Beats in the life of a lease: some may be lost.
+const BEATS_PER_LIFETIME: u32 = 6;
+
+/// The instant until which the lease surely lives, on both clocks.
+#[derive(Clone, Copy)]
+struct Deadline {
+    monotonic: Instant,
+    wall: Timestamp,
+}
+
+impl Deadline {
+    /// The deadline of a lease that was renewed no earlier than these instants.
+    fn after(renewed: Instant, wall: Timestamp) -> Self {
+        let lifetime = lease_lifetime();
+        Self { monotonic: renewed + lifetime, wall: wall + lifetime }
+    }
+
+    fn is_beyond(&self, time: Duration) -> bool {
+        monotonic() + time < self.monotonic && Clock::System.now() + time < self.wall
+    }
+}
 
 /// Beats until dropped.
 pub(super) struct Heartbeat {
-    deadline: watch::Receiver<Instant>,
+    deadline: watch::Receiver<Deadline>,
     task: JoinHandle<()>,
 }
 
 impl Heartbeat {
     /// Starts beating; a fenced run pulls the brake.
     pub(super) fn start(ledger: Arc<dyn Ledger>, lease: Lease, brake: Arc<Brake>) -> Self {
-        let (sender, deadline) = watch::channel(monotonic() + TIME_TO_LIVE);
+        let (sender, deadline) = watch::channel(Deadline::after(lease.renewed, Clock::System.now()));
         let task = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(EVERY).await;
-                let before = monotonic();
-                match ledger.heartbeat(&lease, Clock::System.now()).await {
-                    Ok(()) => drop(sender.send(before + TIME_TO_LIVE)),
+                tokio::time::sleep(lease_lifetime() / BEATS_PER_LIFETIME).await;
+                let (before, wall) = (monotonic(), Clock::System.now());
+                match ledger.heartbeat(&lease, wall).await {
+                    Ok(()) => drop(sender.send(Deadline::after(before, wall))),
                     Err(error @ LedgerError::Fenced { .. }) => return brake.fail(error),
                     // The next beat may succeed; until then the deadline stays where it is and requests stop by it.
                     Err(error) => tracing::warn!(code = "heartbeat-failed", %error, "the lease was not renewed"),
@@ -40,7 +63,7 @@ impl Heartbeat {
 
     /// Whether a request that takes as long as `timeout` would still be answered within the lease.
     pub(super) fn covers(&self, timeout: Duration) -> bool {
-        monotonic() + timeout < *self.deadline.borrow()
+        self.deadline.borrow().is_beyond(timeout)
     }
 
     /// Returns after the next beat.

@@ -85,7 +85,8 @@ impl Request {
     pub(super) async fn carry(mut self, lane: Lane, place: OwnedSemaphorePermit) {
         let mut place = Some(place);
         for attempts in 1.. {
-            let admitted = match place.take() {
+            // The process may have been stopped since it was admitted, for longer than the lease lives.
+            let admitted = match place.take().filter(|_| lane.is_covered()) {
                 Some(place) => Some(place),
                 None => lane.admit().await,
             };

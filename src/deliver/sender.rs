@@ -50,7 +50,7 @@ impl Lane {
             }
             wait = self.account.pace.pause_left(monotonic());
         }
-        while !self.heartbeat.covers(self.account.capabilities().timeout) {
+        while !self.is_covered() {
             tokio::select! {
                 biased;
                 () = self.brake.wait() => return None,
@@ -58,6 +58,11 @@ impl Lane {
             }
         }
         self.brake.is_free().then_some(place)
+    }
+
+    /// Whether a request that starts now is answered within the lease.
+    pub(super) fn is_covered(&self) -> bool {
+        self.heartbeat.covers(self.account.capabilities().timeout)
     }
 
     /// Stops this account for the run and this session with it.

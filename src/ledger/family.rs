@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Ledger, LedgerAdministration, LedgerError, SqliteLedger};
+use super::{Ledger, LedgerAdministration, LedgerError, PostgresLedger, SqliteLedger};
 use crate::project::LedgerLocation;
 
 /// Both sides of a ledger: the run path and the administration.
@@ -50,7 +50,7 @@ pub enum CreatePolicy {
 ///
 /// # Errors
 /// [`LedgerError::Missing`], [`LedgerError::Foreign`] (another project or environment, a later version, another
-/// program's file), [`LedgerError::Unsupported`] or [`LedgerError::Unavailable`].
+/// program's file), [`LedgerError::Unresolved`] or [`LedgerError::Unavailable`].
 pub async fn connect(
     location: &LedgerLocation,
     owner: &Owner,
@@ -67,7 +67,16 @@ pub async fn connect(
             }
             Ok(Box::new(SqliteLedger::connect(path, owner).await?))
         }
-        LedgerLocation::Postgres(_) => Err(LedgerError::Unsupported { kind: "PostgreSQL" }),
+        LedgerLocation::Postgres(url) => match PostgresLedger::connect(url, owner).await {
+            Err(LedgerError::Missing { .. }) if policy == CreatePolicy::WhenMissing => {
+                match PostgresLedger::create(url, owner).await {
+                    Ok(()) | Err(LedgerError::Exists { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+                Ok(Box::new(PostgresLedger::connect(url, owner).await?))
+            }
+            connected => Ok(Box::new(connected?)),
+        },
         LedgerLocation::Unresolved(finding) => Err(LedgerError::Unresolved { reason: finding.message.clone() }),
     }
 }
@@ -75,11 +84,11 @@ pub async fn connect(
 /// Makes an empty ledger with a key of its own, and the folders above it.
 ///
 /// # Errors
-/// [`LedgerError::Exists`], [`LedgerError::Unsupported`] or [`LedgerError::Unavailable`].
+/// [`LedgerError::Exists`], [`LedgerError::Unresolved`] or [`LedgerError::Unavailable`].
 pub async fn create(location: &LedgerLocation, owner: &Owner) -> Result<(), LedgerError> {
     match location {
         LedgerLocation::Sqlite(path) => SqliteLedger::create(path, owner).await,
-        LedgerLocation::Postgres(_) => Err(LedgerError::Unsupported { kind: "PostgreSQL" }),
+        LedgerLocation::Postgres(url) => PostgresLedger::create(url, owner).await,
         LedgerLocation::Unresolved(finding) => Err(LedgerError::Unresolved { reason: finding.message.clone() }),
     }
 }

@@ -5,6 +5,9 @@ use sha2::Sha256;
 
 use crate::model::{DeliveryKey, EmailAddress};
 
+/// Longer ids are stored as their hash.
+const PLAIN_BYTES_MAX: usize = 1_000;
+
 /// The secret made by `ledger create`; copying a ledger carries it.
 #[derive(Clone)]
 pub struct Identity {
@@ -37,13 +40,14 @@ impl Identity {
         self.hash("address", &[&address.normalised()])
     }
 
-    /// The profile id as it is stored: an id that is an address is kept as its hash.
+    /// The profile id as it is stored: an id that is an address is kept as its hash, and so is one that not every
+    /// database can index as text.
     #[must_use]
     pub fn stored_profile_id(&self, profile_id: &str) -> String {
-        match profile_id.contains('@').then(|| EmailAddress::parse(profile_id)).flatten() {
-            Some(address) => format!("hmac:{}", self.address_hash(&address)),
-            None => profile_id.to_owned(),
+        if let Some(address) = profile_id.contains('@').then(|| EmailAddress::parse(profile_id)).flatten() {
+            return format!("hmac:{}", self.address_hash(&address));
         }
+        if is_plain(profile_id) { profile_id.to_owned() } else { format!("hmac:{}", self.hash("id", &[profile_id])) }
     }
 
     /// The key as it is stored, without addresses; a key that is stored already stays as it is.
@@ -57,14 +61,16 @@ impl Identity {
 
     /// Entity ids stand between slashes and may be addresses; `gone_quiet@2026-10-20` has no domain with a dot and is none.
     fn stored_occasion(&self, occasion: &str) -> String {
-        if !occasion.contains('@') {
+        if !occasion.contains('@') && is_plain(occasion) {
             return occasion.to_owned();
         }
         let pieces = occasion.split('/').map(|piece| match piece.rsplit_once('@') {
             Some((_, domain)) if domain.contains('.') => self.stored_profile_id(piece),
+            _ if !is_plain(piece) => self.stored_profile_id(piece),
             _ => piece.to_owned(),
         });
-        pieces.collect::<Vec<_>>().join("/")
+        let stored = pieces.collect::<Vec<_>>().join("/");
+        if is_plain(&stored) { stored } else { format!("hmac:{}", self.hash("id", &[&stored])) }
     }
 
     fn hash(&self, purpose: &str, parts: &[&str]) -> String {
@@ -76,6 +82,17 @@ impl Identity {
         let digest = mac.finalize().into_bytes();
         hexadecimal(&digest[..16])
     }
+}
+
+/// Whether a database can index a text as it is: PostgreSQL has no NUL and indexes no more than 2,700 bytes of a key.
+fn is_plain(text: &str) -> bool {
+    text.len() <= PLAIN_BYTES_MAX && !text.contains('\0')
+}
+
+/// 32 bytes from two digits each.
+pub(super) fn key_from_hexadecimal(text: &str) -> Option<[u8; 32]> {
+    let bytes = text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()
 }
 
 /// Two digits per byte, in lower case.
@@ -107,6 +124,26 @@ mod tests {
         let stored = identity.stored_profile_id("Ann@example.test");
         assert!(!stored.contains('@'));
         assert_eq!(stored, identity.stored_profile_id("ann@example.test"));
+    }
+
+    #[test]
+    fn what_no_index_can_hold_is_stored_as_its_hash() {
+        let identity = Identity::new([7; 32], "acme");
+        let (long, longer) = ("x".repeat(1_001), "x".repeat(10_000));
+        let stored = |profile_id: &str, occasion: &str| {
+            let key = DeliveryKey { profile_id: profile_id.into(), occasion: occasion.into() };
+            let stored = identity.stored_key(&key);
+            assert_eq!(stored, identity.stored_key(&stored), "storing twice changes nothing");
+            stored
+        };
+        let keys = [stored("a\0b", "o"), stored("a\0c", "o"), stored(&long, "o"), stored(&longer, "o")];
+        for (place, key) in keys.iter().enumerate() {
+            assert_eq!(key.profile_id.len(), 37, "{key:?}");
+            assert!(!keys[..place].contains(key));
+        }
+        let parts = stored("u1", &format!("2026-W46/{long}/acct_7")).occasion;
+        assert!(parts.starts_with("2026-W46/hmac:") && parts.ends_with("/acct_7"), "{parts}");
+        assert_eq!(stored("u1", &"x/".repeat(1_000)).occasion.len(), 37);
     }
 
     #[test]

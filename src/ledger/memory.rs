@@ -12,6 +12,7 @@ use super::{
     Ledger, LedgerAdministration, LedgerError, Owner, PendingBatch, PendingDelivery, Recorded, RunEnd, RunRequest,
     RunRow, Settlement, transition,
 };
+use crate::clock::monotonic;
 use crate::model::{DeliveryKey, DeliveryState, Level};
 
 const LOCATION: &str = "in memory";
@@ -121,6 +122,7 @@ impl Store {
             aliases: request.aliases.clone(),
             run_id: request.run_id.clone(),
             epoch: 0,
+            renewed: monotonic(),
             first_run: true,
             starts: BTreeMap::new(),
             last_provider: None,

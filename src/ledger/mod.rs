@@ -7,11 +7,14 @@
 mod administration;
 mod family;
 mod identity;
+mod lifetime;
 mod memory;
+mod postgres;
 mod sqlite;
 mod transition;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -21,7 +24,10 @@ use crate::model::{DeliveryKey, DeliveryState, Level};
 pub use administration::{AnchorStem, Anchored, DeliveryFilter, DeliveryRow, JobStatus, LedgerAdministration, RunRow};
 pub use family::{CreatePolicy, LedgerStore, Owner, connect, create};
 pub use identity::Identity;
+pub use lifetime::lease_lifetime;
+use lifetime::lease_seconds;
 pub use memory::MemoryLedger;
+pub use postgres::PostgresLedger;
 pub use sqlite::SqliteLedger;
 
 /// Why a ledger did not do as asked.
@@ -41,12 +47,6 @@ pub enum LedgerError {
     Exists {
         /// Where it is.
         location: String,
-    },
-    /// This build has no ledger of that kind.
-    #[error("this build keeps ledgers in SQLite only, not in {kind}: write `ledger: sqlite:PATH`")]
-    Unsupported {
-        /// The kind asked for, such as `PostgreSQL`.
-        kind: &'static str,
     },
     /// What `ledger:` refers to could not be read.
     #[error("the ledger of this project is not known: {reason}")]
@@ -124,6 +124,8 @@ pub struct Lease {
     pub run_id: String,
     /// Rises with every run of the job; a write with a lower one is refused.
     pub epoch: i64,
+    /// Monotonic: the lease lives for [`lease_lifetime`] from here at least.
+    pub renewed: Instant,
     /// True until one unrestricted run of the job completed.
     pub first_run: bool,
     /// `start: from_now` instants by part (`""` for a recap, else `milestone` or `milestone:level`).

@@ -155,7 +155,7 @@ fn ledger_exit(error: &LedgerError) -> Exit {
         LedgerError::Held { .. } => Exit::Held,
         LedgerError::Fenced { .. } => Exit::Fenced,
         LedgerError::Foreign { .. } => Exit::Refused,
-        LedgerError::Exists { .. } | LedgerError::Unsupported { .. } | LedgerError::Unresolved { .. } => Exit::Invalid,
+        LedgerError::Exists { .. } | LedgerError::Unresolved { .. } => Exit::Invalid,
         LedgerError::Missing { .. } | LedgerError::Unavailable { .. } => Exit::Unavailable,
         LedgerError::IllegalTransition { .. } => Exit::Failed,
     }

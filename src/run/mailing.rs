@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use crate::clock::Clock;
 use crate::deliver::{ComposeFailure, DeliverySummary, Session, SessionParts, SourceError, Stopped};
 use crate::evaluate::{PeriodChoice, Request};
-use crate::ledger::{Lease, PendingBatch, Settlement};
+use crate::ledger::{Lease, PendingBatch, Settlement, lease_lifetime};
 use crate::model::{Candidate, DeliveryKey, DeliveryState};
 use crate::project::OnUnknown;
 
@@ -19,8 +19,6 @@ use super::{Exit, JobReport, JobStatus, Progress, RunError};
 
 /// Candidates read from the spool at once.
 const CHUNK: usize = 256;
-/// How long a lease outlives its owner's last sign.
-const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// Unknown outcomes younger than this fail the run; older ones stay in status.
 const UNKNOWN_ALERT: SignedDuration = SignedDuration::from_hours(24);
 
@@ -88,8 +86,8 @@ impl<'a> Mailing<'a> {
         };
         let now = Clock::System.now();
         // A request of the run that died may still be under way for as long as its timeout.
-        let settled =
-            SignedDuration::try_from(self.run.account.capabilities().timeout).unwrap_or(UNKNOWN_ALERT) + LEASE;
+        let longest = self.run.account.capabilities().timeout + lease_lifetime();
+        let settled = SignedDuration::try_from(longest).unwrap_or(UNKNOWN_ALERT);
         let in_doubt = self.run.context.ledger.recover(self.lease, now).await?;
         let old_enough = |batch: &&PendingBatch| now.duration_since(batch.batch.dispatched_at) > settled;
         let settlements: Vec<Settlement> = in_doubt

@@ -3,5 +3,8 @@
 mod faults;
 mod house;
 mod kills;
+mod project;
 mod recovery;
 mod stops;
+#[cfg(all(unix, debug_assertions))]
+mod takeover;

@@ -1,6 +1,7 @@
 //! One suite for every ledger, and what only a file can suffer.
 
 mod files;
+mod server;
 mod suite;
 
 use std::collections::BTreeMap;
@@ -13,31 +14,47 @@ use milepost::ledger::{
 use milepost::model::{DeliveryKey, DeliveryState, EmailAddress, Level};
 use milepost::project::LedgerLocation;
 
+use crate::postgres::Schema;
+
 /// A ledger and the means to reach it again, as another process would.
 enum Place {
     Memory(MemoryLedger),
     Sqlite(tempfile::TempDir),
+    Postgres(Schema),
 }
 
 impl Place {
     fn every() -> Vec<Self> {
-        vec![Self::Memory(MemoryLedger::new(owner())), Self::Sqlite(tempfile::tempdir().expect("a folder for a test"))]
+        vec![
+            Self::Memory(MemoryLedger::new(owner())),
+            Self::Sqlite(tempfile::tempdir().expect("a folder for a test")),
+            Self::Postgres(Schema::fresh()),
+        ]
     }
 
     fn location(&self) -> LedgerLocation {
         match self {
             Self::Memory(_) => unreachable!("a memory ledger has no location"),
             Self::Sqlite(folder) => LedgerLocation::Sqlite(folder.path().join("deep/ledger.db")),
+            Self::Postgres(schema) => schema.location(),
         }
     }
 
     async fn connect(&self) -> Box<dyn LedgerStore> {
         match self {
             Self::Memory(ledger) => Box::new(ledger.reconnect()),
-            Self::Sqlite(_) => {
+            Self::Sqlite(_) | Self::Postgres(_) => {
                 connect(&self.location(), &owner(), CreatePolicy::WhenMissing).await.expect("the ledger opens")
             }
         }
+    }
+
+    /// Reaches the ledger after whoever had it died: where a lease outlives its owner, after the lease has ended.
+    async fn connect_after_death(&self) -> Box<dyn LedgerStore> {
+        if let Self::Postgres(schema) = self {
+            schema.leases_end().await;
+        }
+        self.connect().await
     }
 }
 

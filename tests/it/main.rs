@@ -16,6 +16,7 @@ mod evaluate;
 mod examples;
 mod job_tests;
 mod ledger;
+mod postgres;
 mod project;
 mod providers;
 mod render;

@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use super::writer::Writer;
 use super::{SqliteLedger, failure, stored};
 use crate::clock::{Clock, random_bytes};
-use crate::ledger::identity::hexadecimal;
+use crate::ledger::identity::{hexadecimal, key_from_hexadecimal};
 use crate::ledger::{Identity, LedgerError, Owner};
 
 /// What the file says it is, beside being SQLite; `schema.sql` sets it.
@@ -101,11 +101,6 @@ async fn identify(path: &Path, connection: &mut SqliteConnection) -> Result<(Own
     let key = meta("identity_key").and_then(key_from_hexadecimal).ok_or_else(damaged)?;
     let identity = Identity::new(key, project.clone());
     Ok((Owner { project, environment: meta("environment").map(str::to_owned) }, identity))
-}
-
-fn key_from_hexadecimal(text: &str) -> Option<[u8; 32]> {
-    let bytes = text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()
 }
 
 /// Makes a ledger under a passing name and gives it its own when it is whole.

@@ -6,10 +6,12 @@ use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::{SqliteLedger, file, names, stored};
+use crate::clock::monotonic;
 use crate::ledger::{Lease, LedgerError, Owner, RunEnd, RunRequest};
 
 pub(super) async fn open(ledger: &SqliteLedger, request: &RunRequest) -> Result<Lease, LedgerError> {
     check_owner(ledger, request)?;
+    let renewed = monotonic();
     // A run under an earlier name is a run of this job: all names are held, in one order so that two never wait crosswise.
     let mut held: Vec<&str> = names(&request.job, &request.aliases).collect();
     held.sort_unstable();
@@ -27,7 +29,7 @@ pub(super) async fn open(ledger: &SqliteLedger, request: &RunRequest) -> Result<
     let lease = taken.map_err(|error| ledger.said(&error)).and_then(|found| understand(ledger, found));
     let lease = ledger.end(&mut writer, lease).await?;
     ledger.held.lock().expect("no holder of this lock panics").insert(request.job.clone(), locks);
-    Ok(lease)
+    Ok(Lease { renewed, ..lease })
 }
 
 /// Raises the epoch under every name, and writes the run's row.
@@ -125,6 +127,7 @@ fn understand(ledger: &SqliteLedger, found: Found) -> Result<Lease, LedgerError>
         aliases: found.request.aliases,
         run_id: found.request.run_id,
         epoch: found.epoch,
+        renewed: monotonic(),
         first_run: found.first_run,
         starts,
         last_provider: found.last_provider,

@@ -69,7 +69,7 @@ create table batches (
 -- One row per (job, profile, occasion): at most one dispatch is ever in doubt or accepted for it.
 create table deliveries (
     job text not null references jobs (job),
-    profile_id text not null,               -- as in the warehouse; "hmac:..." where the id is an address
+    profile_id text not null,               -- as in the warehouse; "hmac:..." where the id is an address or no short text
     occasion text not null,                 -- such as "campaigns:50" or "2026-W46/acct_7"
     delivery_id text not null,              -- the only id that leaves for a provider
     state text not null check (state in ('dispatched', 'accepted', 'rejected', 'retryable', 'unknown', 'superseded',

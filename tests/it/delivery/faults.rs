@@ -9,7 +9,13 @@ const RECIPIENTS: u32 = 120;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_faults_everybody_is_mailed_once_and_nobody_again() {
-    for (house, batch) in [(House::memory(), 1), (House::sqlite(), 1), (House::sqlite(), 100)] {
+    for (house, batch) in [
+        (House::memory(), 1),
+        (House::sqlite(), 1),
+        (House::sqlite(), 100),
+        (House::postgres(), 1),
+        (House::postgres(), 100),
+    ] {
         let (fake, folder) = (Fake::start(&[]), tempfile::tempdir().expect("a folder"));
         let account = account(&fake.resend(folder.path(), &[("batch", batch.into())]), folder.path());
         let first = house.run(&account, wording("Well done")).await.whole(candidates(1_000)).await;
@@ -27,8 +33,8 @@ async fn without_faults_everybody_is_mailed_once_and_nobody_again() {
 async fn a_keyed_provider_clears_its_own_doubts() {
     let every =
         ["accept_then_time_out", "accept_then_reset", "accept_then_500", "truncated_200", "throttle_429", "refuse_503"];
-    for batch in [1, 10] {
-        let house = House::sqlite();
+    for (house, batch) in [(House::sqlite(), 1), (House::sqlite(), 10), (House::postgres(), 1), (House::postgres(), 10)]
+    {
         let mut flags = vec!["--seed".to_owned(), "7".to_owned()];
         for fault in every {
             flags.extend(["--fault".to_owned(), format!("{fault}=0.03")]);
@@ -46,8 +52,9 @@ async fn a_keyed_provider_clears_its_own_doubts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_keys_a_lost_answer_stays_unknown() {
-    for fault in ["accept_then_time_out", "accept_then_reset", "accept_then_500", "refuse_503", "redirect"] {
-        let house = House::memory();
+    let faults = ["accept_then_time_out", "accept_then_reset", "accept_then_500", "refuse_503", "redirect"];
+    let houses = || [House::memory(), House::postgres()];
+    for (fault, house) in faults.into_iter().flat_map(|fault| houses().map(|house| (fault, house))) {
         let fake = Fake::start(&["--honour-keys", "false", "--fault", &format!("{fault}=0.04"), "--seed", "3"]);
         let folder = tempfile::tempdir().expect("a folder");
         let settings = [("idempotency", false.into()), ("batch", 1.into()), ("timeout", "300 ms".into())];

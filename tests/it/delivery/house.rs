@@ -21,12 +21,14 @@ use milepost::providers;
 use serde_json::Map;
 use tokio::sync::watch;
 
+use crate::postgres::Schema;
 use crate::providers::fake::Fake;
 
 /// A ledger that outlives the runs that use it.
 pub(super) enum House {
     Memory(MemoryLedger),
     Sqlite(tempfile::TempDir),
+    Postgres(Schema),
 }
 
 /// One run of the job: its ledger handle, lease and session.
@@ -54,13 +56,24 @@ impl House {
         Self::Sqlite(tempfile::tempdir().expect("a folder"))
     }
 
+    pub(super) fn postgres() -> Self {
+        Self::Postgres(Schema::fresh())
+    }
+
     pub(super) async fn ledger(&self) -> Arc<dyn LedgerStore> {
+        let location = match self {
+            Self::Memory(ledger) => return Arc::new(ledger.reconnect()),
+            Self::Sqlite(folder) => LedgerLocation::Sqlite(folder.path().join("ledger.db")),
+            Self::Postgres(schema) => schema.location(),
+        };
+        Arc::from(connect(&location, &owner(), CreatePolicy::WhenMissing).await.expect("the ledger opens"))
+    }
+
+    /// Lets a dead run's hold on the job end: by itself, or as time would end it.
+    async fn let_go(&self) {
         match self {
-            Self::Memory(ledger) => Arc::new(ledger.reconnect()),
-            Self::Sqlite(folder) => {
-                let location = LedgerLocation::Sqlite(folder.path().join("ledger.db"));
-                Arc::from(connect(&location, &owner(), CreatePolicy::WhenMissing).await.expect("the ledger opens"))
-            }
+            Self::Memory(_) | Self::Sqlite(_) => tokio::task::yield_now().await,
+            Self::Postgres(schema) => schema.leases_end().await,
         }
     }
 
@@ -81,7 +94,7 @@ impl House {
         let lease = loop {
             match ledger.open(&request).await {
                 Ok(lease) => break lease,
-                Err(LedgerError::Held { .. }) => tokio::task::yield_now().await,
+                Err(LedgerError::Held { .. }) => self.let_go().await,
                 Err(error) => panic!("the job cannot be taken: {error}"),
             }
         };

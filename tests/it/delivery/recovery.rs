@@ -45,7 +45,8 @@ async fn killed(run: Run, fake: &Fake) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keyed_run_after_a_kill_sends_the_same_bytes_under_the_same_keys() {
-    for (house, batch) in [(House::memory(), 1), (House::sqlite(), 10)] {
+    for (house, batch) in [(House::memory(), 1), (House::sqlite(), 10), (House::postgres(), 1), (House::postgres(), 10)]
+    {
         let fake = Fake::start(&["--delay-ms", "30"]);
         let folder = tempfile::tempdir().expect("a folder");
         let entry = fake.resend(folder.path(), &[("batch", batch.into()), ("in_flight", 4.into())]);
@@ -61,8 +62,13 @@ async fn a_keyed_run_after_a_kill_sends_the_same_bytes_under_the_same_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_bytes_or_no_key_are_held() {
-    for (keyed, words) in [(true, "Changed"), (false, "Well done")] {
-        let (house, fake) = (House::memory(), Fake::start(&["--delay-ms", "30"]));
+    let cases = [
+        (true, "Changed", House::memory()),
+        (false, "Well done", House::memory()),
+        (false, "Well done", House::postgres()),
+    ];
+    for (keyed, words, house) in cases {
+        let fake = Fake::start(&["--delay-ms", "30"]);
         let folder = tempfile::tempdir().expect("a folder");
         let settings = [("batch", 1.into()), ("in_flight", 4.into()), ("idempotency", keyed.into())];
         let entry = fake.resend(folder.path(), &settings);
@@ -114,7 +120,13 @@ async fn candidates_that_are_gone_stay_unknown_and_harm_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fenced_run_starts_nothing_more() {
-    let (house, fake) = (House::memory(), Fake::start(&["--delay-ms", "20"]));
+    for house in [House::memory(), House::postgres()] {
+        fenced(&house).await;
+    }
+}
+
+async fn fenced(house: &House) {
+    let fake = Fake::start(&["--delay-ms", "20"]);
     let folder = tempfile::tempdir().expect("a folder");
     let account = account(&fake.resend(folder.path(), &[("batch", 1.into()), ("in_flight", 2.into())]), folder.path());
     let old = Arc::new(house.run(&account, wording("Well done")).await);

@@ -13,7 +13,7 @@ const RECIPIENTS: u32 = 200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_drains_what_is_under_way_and_gives_the_rest_back() {
-    for house in [House::memory(), House::sqlite()] {
+    for house in [House::memory(), House::sqlite(), House::postgres()] {
         let fake = Fake::start(&["--delay-ms", "50"]);
         let folder = tempfile::tempdir().expect("a folder");
         let account =

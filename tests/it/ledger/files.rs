@@ -7,7 +7,6 @@ use milepost::clock::monotonic;
 use milepost::ledger::{CreatePolicy, LedgerError, LedgerStore, Owner, Settlement, connect, create};
 use milepost::model::{DeliveryKey, DeliveryState};
 use milepost::project::LedgerLocation;
-use milepost::settings::Secret;
 
 use super::{Place, at, dispatch, end, key, outcome, owner, request, states};
 
@@ -49,17 +48,6 @@ async fn a_missing_ledger_is_made_only_when_asked_and_never_over_another() {
     let other = folder.path().join("other.db");
     let other = connect(&LedgerLocation::Sqlite(other), &owner(), CreatePolicy::WhenMissing).await.expect("makes it");
     assert_ne!(first, other.identity().delivery_id("j", &key("u", "o")), "every ledger has its own key");
-}
-
-#[tokio::test]
-async fn postgres_is_refused_by_name_and_without_its_password() {
-    let location = LedgerLocation::Postgres(Secret::new("postgres://u:hunter2@db/x".into()));
-    for refused in
-        [connect(&location, &owner(), CreatePolicy::WhenMissing).await.map(|_| ()), create(&location, &owner()).await]
-    {
-        let words = refused.expect_err("not in this build").to_string();
-        assert!(words.contains("PostgreSQL") && words.contains("sqlite:") && !words.contains("hunter2"), "{words}");
-    }
 }
 
 #[tokio::test]

@@ -1,0 +1,90 @@
+//! A PostgreSQL server for the tests: `MILEPOST_TEST_POSTGRES` names one, else `tests/postgres.sh` starts one for this
+//! process. A machine without PostgreSQL fails the tests that need it; nothing is passed over in silence.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use milepost::project::LedgerLocation;
+use milepost::settings::Secret;
+use sqlx::{Connection as _, PgConnection};
+
+/// A server and what keeps it alive: it ends with its standard input, and so with this process.
+struct Server {
+    url: String,
+    _alive: Option<ChildStdin>,
+}
+
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        if let Ok(url) = std::env::var("MILEPOST_TEST_POSTGRES") {
+            return Server { url, _alive: None };
+        }
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres.sh");
+        let mut process =
+            Command::new(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the script starts");
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().expect("piped")).read_line(&mut url).expect("the script says its URL");
+        assert!(
+            url.starts_with("postgres://"),
+            "the ledger's tests need PostgreSQL: install it (apt-get install postgresql), or name a server in \
+             MILEPOST_TEST_POSTGRES; tests/postgres.sh says above why it has none"
+        );
+        Server { url: url.trim().to_owned(), _alive: process.stdin.take() }
+    })
+}
+
+/// A schema of its own on the server; it need not exist yet.
+#[derive(Clone)]
+pub(crate) struct Schema {
+    name: String,
+}
+
+impl Schema {
+    /// A name that no other test has.
+    pub(crate) fn fresh() -> Self {
+        static SCHEMAS: AtomicU32 = AtomicU32::new(1);
+        let number = SCHEMAS.fetch_add(1, Ordering::Relaxed);
+        Self { name: format!("test_{}_{number}", std::process::id()) }
+    }
+
+    /// The ledger's URL.
+    pub(crate) fn url(&self) -> String {
+        format!("{}?schema={}", server().url, self.name)
+    }
+
+    pub(crate) fn location(&self) -> LedgerLocation {
+        LedgerLocation::Postgres(Secret::new(self.url()))
+    }
+
+    /// A connection as another program would have.
+    pub(crate) async fn connection(&self) -> PgConnection {
+        let mut connection = PgConnection::connect(&server().url).await.expect("the server answers");
+        let path = sqlx::AssertSqlSafe(format!("set search_path = {}", self.name));
+        sqlx::raw_sql(path).execute(&mut connection).await.expect("set");
+        connection
+    }
+
+    /// Runs SQL as another program would.
+    pub(crate) async fn run(&self, sql: &'static str) {
+        let mut connection = self.connection().await;
+        sqlx::raw_sql(sql).execute(&mut connection).await.expect("runs");
+        connection.close().await.expect("closes");
+    }
+
+    /// What the passing of time does to the leases of dead runs.
+    pub(crate) async fn leases_end(&self) {
+        let mut connection = self.connection().await;
+        let exists: bool = sqlx::query_scalar("select to_regclass('leases') is not null")
+            .fetch_one(&mut connection)
+            .await
+            .expect("answers");
+        if exists {
+            let sql = "update leases set heartbeat_at = heartbeat_at - interval '31 seconds' where released_at is null";
+            sqlx::raw_sql(sql).execute(&mut connection).await.expect("runs");
+        }
+        connection.close().await.expect("closes");
+    }
+}
