@@ -1,4 +1,4 @@
-//! Writes the sample data of the root project and of `examples/starter`: made up, seeded, the same bytes every time.
+//! Writes the sample data of the root project and of the examples: made up, seeded, the same bytes every time.
 //!
 //! Lumen is an invented email-campaign tool that opened on 1 May 2026. Its accounts and people are four CSV files; its
 //! events are Parquet, one folder per UTC day of arrival, with what real event tables have: late rows, duplicates,
@@ -10,12 +10,16 @@
 
 mod calendar;
 mod chance;
+mod collaboration;
+mod crowd;
 mod csv;
 mod events;
+mod fitness;
 mod names;
 mod parquet;
 mod people;
 mod starter;
+mod writing;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,6 +34,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bytes = parquet::write(&out.join("data/events"), &events)?;
     csv::write_world(&out.join("data"), &world)?;
     starter::write(&out.join("examples/starter/data"), seed)?;
+    writing::write(&out.join("examples/writing-app/data"), seed)?;
+    collaboration::write(&out.join("examples/collaboration/data"), seed)?;
+    fitness::write(&out.join("examples/fitness/data"), seed)?;
     report(&out, &world, events.len(), bytes)?;
     Ok(())
 }

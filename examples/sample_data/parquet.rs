@@ -1,11 +1,11 @@
-//! Events as Parquet: one small file per UTC day of arrival, without the statistics and indexes that small files do
-//! not need.
+//! Tables as Parquet, without the statistics and indexes that small files do not need; Lumen's events have one small
+//! file per UTC day of arrival.
 
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -28,16 +28,22 @@ pub(crate) fn write(folder: &Path, events: &[Event]) -> Result<u64, Box<dyn std:
         let partition = folder.join(format!("day={day}"));
         fs::create_dir_all(&partition)?;
         let path = partition.join("part-0.parquet");
-        write_file(&path, &batch(&events[first..last])?)?;
+        write_table(&path, columns(&events[first..last]))?;
         bytes += fs::metadata(&path)?.len();
     }
     Ok(bytes)
 }
 
-fn write_file(path: &Path, batch: &RecordBatch) -> Result<(), Box<dyn std::error::Error>> {
+/// Writes one file. Event tables declare every column optional, whatever it holds.
+pub(crate) fn write_table(path: &Path, columns: Vec<(&str, ArrayRef)>) -> Result<(), Box<dyn std::error::Error>> {
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
     let options = ArrowWriterOptions::new().with_properties(properties()?).with_skip_arrow_metadata(true);
     let mut writer = ArrowWriter::try_new_with_options(File::create(path)?, batch.schema(), options)?;
-    writer.write(batch)?;
+    writer.write(&batch)?;
     writer.close()?;
     Ok(())
 }
@@ -51,7 +57,9 @@ fn properties() -> Result<WriterProperties, Box<dyn std::error::Error>> {
     // Values that hardly repeat: what differs from the row before is shorter than a dictionary.
     for (column, encoding) in [
         ("message_id", Encoding::DELTA_BYTE_ARRAY),
+        ("workout_id", Encoding::DELTA_BYTE_ARRAY),
         ("timestamp", Encoding::DELTA_BINARY_PACKED),
+        ("finished_at", Encoding::DELTA_BINARY_PACKED),
         ("received_at", Encoding::DELTA_BINARY_PACKED),
     ] {
         let path = ColumnPath::from(column);
@@ -60,8 +68,8 @@ fn properties() -> Result<WriterProperties, Box<dyn std::error::Error>> {
     Ok(builder.build())
 }
 
-fn batch(events: &[Event]) -> Result<RecordBatch, Box<dyn std::error::Error>> {
-    let columns: Vec<(&str, ArrayRef)> = vec![
+fn columns(events: &[Event]) -> Vec<(&'static str, ArrayRef)> {
+    vec![
         ("message_id", texts(events, |event| Some(format!("msg_{:07}", event.message_id)))),
         ("event", texts(events, |event| Some(event.name.to_owned()))),
         ("user_id", texts(events, |event| event.person.map(|person| format!("u_{:05}", person + 1)))),
@@ -72,20 +80,26 @@ fn batch(events: &[Event]) -> Result<RecordBatch, Box<dyn std::error::Error>> {
         ("channel", texts(events, |event| event.channel.map(str::to_owned))),
         ("recipients", numbers(events, |event| event.recipients)),
         ("duration_s", numbers(events, |event| event.duration_s)),
-    ];
-    // Event tables declare every column optional, whatever it holds.
-    Ok(RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))?)
+    ]
 }
 
-fn texts(events: &[Event], value: impl Fn(&Event) -> Option<String>) -> ArrayRef {
-    Arc::new(events.iter().map(value).collect::<StringArray>())
+/// A column of texts.
+pub(crate) fn texts<T>(rows: &[T], value: impl Fn(&T) -> Option<String>) -> ArrayRef {
+    Arc::new(rows.iter().map(value).collect::<StringArray>())
 }
 
-fn numbers(events: &[Event], value: impl Fn(&Event) -> Option<i64>) -> ArrayRef {
-    Arc::new(events.iter().map(value).collect::<Int64Array>())
+/// A column of whole numbers.
+pub(crate) fn numbers<T>(rows: &[T], value: impl Fn(&T) -> Option<i64>) -> ArrayRef {
+    Arc::new(rows.iter().map(value).collect::<Int64Array>())
 }
 
-fn instants(events: &[Event], value: impl Fn(&Event) -> Timestamp) -> ArrayRef {
-    let values = events.iter().map(|event| value(event).as_microsecond());
+/// A column of numbers with a fraction.
+pub(crate) fn decimals<T>(rows: &[T], value: impl Fn(&T) -> Option<f64>) -> ArrayRef {
+    Arc::new(rows.iter().map(value).collect::<Float64Array>())
+}
+
+/// A column of instants.
+pub(crate) fn instants<T>(rows: &[T], value: impl Fn(&T) -> Timestamp) -> ArrayRef {
+    let values = rows.iter().map(|row| value(row).as_microsecond());
     Arc::new(TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC"))
 }

@@ -9,26 +9,28 @@ use serde_json::Value;
 /// The end of the sample events of the root project.
 const SAMPLE_END: &str = "2026-11-01T06:00:00Z";
 
-struct Ran {
+/// How a command ended.
+pub(crate) struct Ran {
     code: i32,
     stdout: String,
     stderr: String,
 }
 
 impl Ran {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("no JSON: {error}\n{}\n{}", self.stdout, self.stderr))
     }
 
     #[track_caller]
-    fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 }
 
-fn milepost(folder: &Path, arguments: &[&str]) -> Ran {
+/// Runs the real binary in a folder.
+pub(crate) fn milepost(folder: &Path, arguments: &[&str]) -> Ran {
     let output: Output = Command::new(env!("CARGO_BIN_EXE_milepost"))
         .args(arguments)
         .current_dir(folder)

@@ -1,5 +1,7 @@
 //! Every example runs and its numbers hold.
 
+mod expected;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +33,8 @@ fn counted(flags: &[String]) -> BTreeMap<(String, u64), (u64, u64)> {
 #[tokio::test]
 async fn job_tests_pass() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf();
-    for (project, jobs) in [(root, 3), (example("starter"), 1), (example("cdnow"), 2)] {
+    let examples = [("starter", 1), ("cdnow", 2), ("writing-app", 3), ("collaboration", 4), ("fitness", 4)];
+    for (project, jobs) in std::iter::once((root, 3)).chain(examples.map(|(name, jobs)| (example(name), jobs))) {
         let options = WorkspaceOptions { project: Some(project.clone()), threads: Some(2), ..Default::default() };
         let report = test(&options, &TestRequest::default()).await.expect("a project without errors");
         let failures: Vec<_> = report.failed().collect();
