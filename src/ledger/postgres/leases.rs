@@ -121,25 +121,33 @@ impl PostgresLedger {
     /// Begins a transaction of a run and locks its lease until the end; refused when another run holds any of its names.
     pub(super) async fn begin_held(&self, lease: &Lease) -> Result<Loan<'_>, LedgerError> {
         let mut loan = self.begin().await?;
-        let names = names(&lease.job, &lease.aliases);
         let sql = "select job, epoch from leases
             where job = any($1) and run_id = $2 and released_at is null
             order by job
             for no key update";
-        let held: Vec<(String, i64)> = sqlx::query_as(sql)
-            .bind(&names)
-            .bind(&lease.run_id)
-            .fetch_all(&mut *loan)
-            .await
-            .map_err(|error| self.said(&error))?;
-        let current = held.iter().any(|(job, epoch)| *job == lease.job && *epoch == lease.epoch);
-        if current && held.len() == names.len() {
+        if holds(&mut loan, sql, lease).await.map_err(|error| self.said(&error))? {
             return Ok(loan);
         }
         self.run(&mut loan, "rollback").await?;
         loan.give_back();
         Err(LedgerError::Fenced { job: lease.job.clone() })
     }
+}
+
+/// Whether the rows that a statement finds for a lease say that its run holds every name of the job.
+async fn holds(connection: &mut PgConnection, sql: &'static str, lease: &Lease) -> Result<bool, sqlx::Error> {
+    let names = names(&lease.job, &lease.aliases);
+    let held: Vec<(String, i64)> = sqlx::query_as(sql).bind(&names).bind(&lease.run_id).fetch_all(connection).await?;
+    let current = held.iter().any(|(job, epoch)| *job == lease.job && *epoch == lease.epoch);
+    Ok(current && held.len() == names.len())
+}
+
+/// Looks whether a run still holds its job: over a connection of its own, and waiting for no other writer.
+pub(super) async fn check(ledger: &PostgresLedger, lease: &Lease) -> Result<(), LedgerError> {
+    let sql = "select job, epoch from leases where job = any($1) and run_id = $2 and released_at is null";
+    let mut connection = ledger.place.connect().await?;
+    let holds = holds(&mut connection, sql, lease).await.map_err(|error| ledger.said(&error))?;
+    if holds { Ok(()) } else { Err(LedgerError::Fenced { job: lease.job.clone() }) }
 }
 
 pub(super) async fn heartbeat(ledger: &PostgresLedger, lease: &Lease) -> Result<(), LedgerError> {

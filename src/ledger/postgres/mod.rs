@@ -83,6 +83,22 @@ impl PostgresLedger {
         tokio::time::timeout(ANSWER_WITHIN, verb).await.unwrap_or_else(|_| Err(self.place.silent(ANSWER_WITHIN)))
     }
 
+    /// The same for a verb of a run. A run that was stopped in the midst of one wakes to a connection that the server
+    /// has closed meanwhile: what it must be told is that another run took over.
+    async fn under<T>(
+        &self,
+        lease: &Lease,
+        verb: impl Future<Output = Result<T, LedgerError>> + Send,
+    ) -> Result<T, LedgerError> {
+        match self.within(verb).await {
+            Err(lost @ LedgerError::Unavailable { .. }) => match self.within(leases::check(self, lease)).await {
+                Err(fenced @ LedgerError::Fenced { .. }) => Err(fenced),
+                Ok(()) | Err(_) => Err(lost),
+            },
+            done => done,
+        }
+    }
+
     /// Begins a transaction.
     async fn begin(&self) -> Result<Loan<'_>, LedgerError> {
         let mut loan = self.writer.borrow().await?;
@@ -117,11 +133,11 @@ impl Ledger for PostgresLedger {
     }
 
     async fn heartbeat(&self, lease: &Lease, _now: Timestamp) -> Result<(), LedgerError> {
-        self.within(leases::heartbeat(self, lease)).await
+        self.under(lease, leases::heartbeat(self, lease)).await
     }
 
     async fn recover(&self, lease: &Lease, now: Timestamp) -> Result<Vec<PendingBatch>, LedgerError> {
-        self.within(recovery::recover(self, lease, now)).await
+        self.under(lease, recovery::recover(self, lease, now)).await
     }
 
     async fn recorded(&self, lease: &Lease, keys: &[DeliveryKey]) -> Result<Vec<Option<Recorded>>, LedgerError> {
@@ -129,19 +145,19 @@ impl Ledger for PostgresLedger {
     }
 
     async fn record(&self, lease: &Lease, records: &[DecisionRecord]) -> Result<(), LedgerError> {
-        self.within(decisions::record(self, lease, records)).await
+        self.under(lease, decisions::record(self, lease, records)).await
     }
 
     async fn dispatch(&self, lease: &Lease, batches: &[Batch], deliveries: &[Dispatch]) -> Result<(), LedgerError> {
-        self.within(claims::dispatch(self, lease, batches, deliveries)).await
+        self.under(lease, claims::dispatch(self, lease, batches, deliveries)).await
     }
 
     async fn settle(&self, lease: &Lease, settlements: &[Settlement]) -> Result<(), LedgerError> {
-        self.within(claims::settle(self, lease, settlements)).await
+        self.under(lease, claims::settle(self, lease, settlements)).await
     }
 
     async fn close(&self, lease: &Lease, end: &RunEnd) -> Result<(), LedgerError> {
-        self.within(leases::close(self, lease, end)).await
+        self.under(lease, leases::close(self, lease, end)).await
     }
 
     fn identity(&self) -> &Identity {

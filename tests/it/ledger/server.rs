@@ -87,7 +87,9 @@ async fn what_cannot_be_used_is_told_without_the_password() {
 async fn a_run_is_taken_over_from_when_its_lease_ends_and_writes_nothing_more() {
     let schema = Schema::fresh();
     let place = Place::Postgres(schema.clone());
-    let (old, new) = (place.connect().await, place.connect().await);
+    let url = format!("{}&application_name=taken_over", schema.url());
+    let old = reach(url, CreatePolicy::WhenMissing).await.expect("makes it");
+    let new = place.connect().await;
     let held = old.open(&request("r1")).await.expect("opens");
     let keys = [key("u1", "o"), key("u2", "o")];
     dispatch(&*old, &held, "b1", &keys[..1]).await.expect("claims");
@@ -99,6 +101,10 @@ async fn a_run_is_taken_over_from_when_its_lease_ends_and_writes_nothing_more() 
     assert!(!new.jobs().await.expect("lists")[0].held);
     let lease = new.open(&request("r2")).await.expect("takes over");
     assert!(lease.epoch > held.epoch);
+    // A run that was stopped in the midst of a verb finds its connections closed, and must learn the true reason.
+    schema
+        .run("select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'taken_over'")
+        .await;
     let fenced = [
         old.heartbeat(&held, at(5)).await,
         old.recover(&held, at(5)).await.map(|_| ()),
