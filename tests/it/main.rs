@@ -19,5 +19,6 @@ mod ledger;
 mod project;
 mod providers;
 mod render;
+mod semantics;
 mod storage;
 mod tidy;
