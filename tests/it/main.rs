@@ -20,5 +20,6 @@ mod postgres;
 mod project;
 mod providers;
 mod render;
+mod semantics;
 mod storage;
 mod tidy;

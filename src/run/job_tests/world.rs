@@ -125,14 +125,20 @@ async fn remember(ledger: &MemoryLedger, lease: &Lease, job: &PreparedJob<'_>, t
         ledger.dispatch(lease, &[batch], &dispatches).await?;
         ledger.settle(lease, &settlements).await?;
     }
-    let starts = Rules::new(job.job, lease, test.as_of, test.as_of).starts_to_keep();
+    // A start at `as_of` is the run of the test itself: nothing was kept before it.
+    let is_first_run = test.started_at == Some(test.as_of);
+    let starts = if is_first_run {
+        BTreeMap::new()
+    } else {
+        Rules::new(job.job, lease, test.as_of, test.as_of).starts_to_keep()
+    };
     let end = RunEnd {
         status: "completed".to_owned(),
         now: test.as_of,
         provider: "test".to_owned(),
         counts: BTreeMap::new(),
         starts: starts.into_keys().map(|part| (part, started_at)).collect(),
-        completes_first_run: true,
+        completes_first_run: !is_first_run,
     };
     Ok(ledger.close(lease, &end).await?)
 }

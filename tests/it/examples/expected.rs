@@ -9,7 +9,6 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::example;
 use crate::cli::{copy_tree, milepost};
 
 /// An example, the instant of its run, and the mails that are kept: job, profile and occasion.
