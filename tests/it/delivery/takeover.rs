@@ -10,7 +10,7 @@ use milepost::model::DeliveryState;
 use super::project::{Keys, Project, Store, assert_promises};
 use crate::providers::fake::Fake;
 
-const LEASE_SECONDS: u64 = 3;
+const LEASE_SECONDS: u64 = 12;
 
 fn real_pause() -> Option<u64> {
     milepost::settings::variable("MILEPOST_TEST_PAUSE_SECONDS").and_then(|text| text.parse().ok())
