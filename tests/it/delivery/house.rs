@@ -131,13 +131,18 @@ impl Run {
     pub(super) async fn whole(&self, candidates: Vec<Candidate>) -> DeliverySummary {
         let pending = self.recover().await;
         self.session.replay(pending, candidates.clone()).await.expect("replayed");
+        let open = self.open(candidates).await;
+        self.mail(open).await.expect("mailed")
+    }
+
+    /// The candidates that the ledger does not know.
+    pub(super) async fn open(&self, candidates: Vec<Candidate>) -> Vec<Candidate> {
         let keys: Vec<_> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
         let recorded = self.ledger.recorded(&self.lease, &keys).await.expect("recorded");
         let open = |(_, found): &(_, Option<milepost::ledger::Recorded>)| {
             found.as_ref().is_none_or(|recorded| !recorded.state.is_known())
         };
-        let open = candidates.into_iter().zip(recorded).filter(open).map(|(candidate, _)| candidate).collect();
-        self.mail(open).await.expect("mailed")
+        candidates.into_iter().zip(recorded).filter(open).map(|(candidate, _)| candidate).collect()
     }
 
     pub(super) async fn recover(&self) -> Vec<PendingBatch> {
