@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use milepost::clock::{Clock, monotonic};
 use milepost::ledger::{
-    Batch, CreatePolicy, Dispatch, Lease, LedgerStore, Owner, RunEnd, RunRequest, Settlement, connect,
+    Batch, CreatePolicy, Dispatch, Inquiry, Lease, LedgerStore, Owner, RunEnd, RunRequest, Settlement, connect,
 };
 use milepost::model::{DeliveryKey, DeliveryState, EmailAddress};
 use milepost::project::LedgerLocation;
@@ -46,6 +46,7 @@ async fn open(location: &str, project: &str, job: &str) -> Result<(Box<dyn Ledge
         aliases: vec![],
         project: project.to_owned(),
         environment: None,
+        marketing: true,
         as_of: now,
         now,
     };
@@ -56,9 +57,9 @@ async fn open(location: &str, project: &str, job: &str) -> Result<(Box<dyn Ledge
 /// One request with one message per delivery, as most providers want it.
 fn wave(ledger: &dyn LedgerStore, lease: &Lease, profiles: std::ops::Range<usize>) -> (Vec<Batch>, Vec<Dispatch>) {
     let now = Clock::System.now();
-    let address = EmailAddress::parse("ann@example.test").expect("an address");
-    let address_hash = ledger.identity().address_hash(&address);
     let one = |profile: usize| {
+        let address = EmailAddress::parse(&format!("person_{profile}@example.test")).expect("an address");
+        let address_hash = ledger.identity().address_hash(&address);
         let key = DeliveryKey { profile_id: format!("profile_{profile}"), occasion: "high_five".into() };
         let delivery_id = ledger.identity().delivery_id(&lease.job, &key);
         let batch_id = ledger.identity().batch_id(&[&delivery_id]);
@@ -79,7 +80,8 @@ fn wave(ledger: &dyn LedgerStore, lease: &Lease, profiles: std::ops::Range<usize
             level: None,
             reached_at: now,
             detected_at: now,
-            address_hash: address_hash.clone(),
+            address_hash,
+            variant: None,
             body_hash: "0".repeat(64),
         };
         (batch, dispatch)
@@ -106,7 +108,7 @@ async fn rates(location: &str) -> Result<(), Box<dyn Error>> {
         let (batches, claims) = wave(&*ledger, &lease, first..first + WAVE);
         let keys: Vec<DeliveryKey> = claims.iter().map(|claim| claim.key.clone()).collect();
         let begun = monotonic();
-        ledger.recorded(&lease, &keys).await?;
+        ledger.recorded(&lease, &Inquiry::of_keys(&keys)).await?;
         spent[0] += begun.elapsed();
         let begun = monotonic();
         ledger.dispatch(&lease, &batches, &claims).await?;
@@ -136,6 +138,8 @@ async fn seed(location: &str, (project, job): (&str, &str), count: usize) -> Res
         counts: BTreeMap::new(),
         starts: BTreeMap::new(),
         completes_first_run: true,
+        volumes: BTreeMap::new(),
+        saw_until: None,
     };
     ledger.close(&lease, &end).await?;
     Ok(())

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Lease, LedgerError, Owner, Recorded, RunRequest};
+use super::{
+    Erased, Halt, Lease, LedgerError, Owner, Recorded, RunRequest, SuppressionChange, SuppressionRow,
+    SuppressionSubject,
+};
 use crate::model::DeliveryState;
 
 /// Which deliveries are asked for; every given field must match.
@@ -17,6 +20,8 @@ pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     /// Of this profile only, by its id as the warehouse has it.
     pub profile_id: Option<String>,
+    /// This one only, by the id that left for the provider.
+    pub delivery_id: Option<String>,
     /// The most rows, newest first; `None`: all.
     pub limit: Option<u32>,
 }
@@ -56,6 +61,10 @@ pub struct DeliveryRow {
     pub provider: Option<String>,
     /// The provider's message id.
     pub provider_message_id: Option<String>,
+    /// When a deferred one may be mailed at the earliest.
+    pub not_before: Option<Timestamp>,
+    /// The variant of the message.
+    pub variant: Option<String>,
     /// HMAC of the normalised address.
     pub address_hash: Option<String>,
     /// SHA-256 of every byte that left.
@@ -150,4 +159,29 @@ pub trait LedgerAdministration: Send + Sync {
 
     /// How many unknown deliveries of a job were dispatched at or after an instant.
     async fn unknown_since(&self, job: &str, instant: Timestamp) -> Result<u64, LedgerError>;
+
+    /// Jobs with deferred deliveries, by name.
+    async fn deferring_jobs(&self) -> Result<Vec<String>, LedgerError>;
+
+    /// Writes a suppression; the same one again stands anew. Needs a reason.
+    async fn suppress(&self, change: &SuppressionChange) -> Result<(), LedgerError>;
+
+    /// Lifts suppressions, `erase` never; returns how many stood.
+    async fn unsuppress(&self, change: &SuppressionChange) -> Result<u64, LedgerError>;
+
+    /// Suppressions of one subject, or all, also lifted ones; the latest first.
+    async fn suppressions(&self, subject: Option<&SuppressionSubject>) -> Result<Vec<SuppressionRow>, LedgerError>;
+
+    /// Forgets a profile: keys of its deliveries become HMACs, what else they tell is removed, and the profile and every
+    /// address it was mailed at are never mailed again.
+    async fn erase(&self, profile_id: &str, at: Timestamp) -> Result<Erased, LedgerError>;
+
+    /// Halts one job or all; a halt that stands keeps its instant and takes the new reason.
+    async fn halt(&self, halt: &Halt) -> Result<(), LedgerError>;
+
+    /// Lifts the halt of one job (`None`: the one of all jobs); true when there was one.
+    async fn resume(&self, job: Option<&str>) -> Result<bool, LedgerError>;
+
+    /// Every halt that stands, the one of all jobs first.
+    async fn halts(&self) -> Result<Vec<Halt>, LedgerError>;
 }

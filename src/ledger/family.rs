@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::{Ledger, LedgerAdministration, LedgerError, PostgresLedger, SqliteLedger};
+use super::{Ledger, LedgerAdministration, LedgerCorrections, LedgerError, LedgerUpkeep, PostgresLedger, SqliteLedger};
 use crate::project::LedgerLocation;
 
-/// Both sides of a ledger: the run path and the administration.
-pub trait LedgerStore: Ledger + LedgerAdministration {}
+/// All sides of a ledger: the run path, what people ask, what they correct.
+pub trait LedgerStore: Ledger + LedgerAdministration + LedgerCorrections {}
 
-impl<L: Ledger + LedgerAdministration> LedgerStore for L {}
+impl<L: Ledger + LedgerAdministration + LedgerCorrections> LedgerStore for L {}
 
 /// Whose ledger it is: a ledger of another project or environment is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,21 @@ pub async fn connect(
             }
             connected => Ok(Box::new(connected?)),
         },
+        LedgerLocation::Unresolved(finding) => Err(LedgerError::Unresolved { reason: finding.message.clone() }),
+    }
+}
+
+/// Reaches an existing ledger for its upkeep.
+///
+/// # Errors
+/// As [`connect`] that makes nothing.
+pub async fn connect_for_upkeep(
+    location: &LedgerLocation,
+    owner: &Owner,
+) -> Result<Box<dyn LedgerUpkeep>, LedgerError> {
+    match location {
+        LedgerLocation::Sqlite(path) => Ok(Box::new(SqliteLedger::connect(path, owner).await?)),
+        LedgerLocation::Postgres(url) => Ok(Box::new(PostgresLedger::connect(url, owner).await?)),
         LedgerLocation::Unresolved(finding) => Err(LedgerError::Unresolved { reason: finding.message.clone() }),
     }
 }

@@ -50,6 +50,13 @@ impl Identity {
         if is_plain(profile_id) { profile_id.to_owned() } else { format!("hmac:{}", self.hash("id", &[profile_id])) }
     }
 
+    /// The profile id of a tombstone: nothing of the id is left but its hash.
+    #[must_use]
+    pub fn erased_profile_id(&self, profile_id: &str) -> String {
+        let stored = self.stored_profile_id(profile_id);
+        if stored.starts_with("hmac:") { stored } else { format!("hmac:{}", self.hash("profile", &[&stored])) }
+    }
+
     /// The key as it is stored, without addresses; a key that is stored already stays as it is.
     #[must_use]
     pub fn stored_key(&self, key: &DeliveryKey) -> DeliveryKey {

@@ -1,6 +1,10 @@
 //! A ledger that forgets: the same promises in memory, for tests, dry runs without a ledger, and as the plainest reading
 //! of what the verbs mean.
 
+mod administration;
+mod corrections;
+mod people;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -8,9 +12,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    AnchorStem, Anchored, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease,
-    Ledger, LedgerAdministration, LedgerError, Owner, PendingBatch, PendingDelivery, Recorded, RunEnd, RunRequest,
-    RunRow, Settlement, transition,
+    Answers, Batch, DecisionRecord, DeliveryRow, Dispatch, Halt, Identity, Inquiry, Lease, Ledger, LedgerError, Owner,
+    PendingBatch, PendingDelivery, Recorded, RunEnd, RunRequest, RunRow, Settlement, SuppressionRow, VOLUMES_KEPT,
+    transition,
 };
 use crate::clock::monotonic;
 use crate::model::{DeliveryKey, DeliveryState, Level};
@@ -31,6 +35,9 @@ struct Store {
     deliveries: BTreeMap<(String, DeliveryKey), Entry>,
     by_delivery_id: HashMap<String, (String, DeliveryKey)>,
     batches: HashMap<String, (Batch, u32)>,
+    suppressions: BTreeMap<people::SuppressionKey, SuppressionRow>,
+    halts: BTreeMap<Option<String>, Halt>,
+    corrections: Vec<super::CorrectionRow>,
 }
 
 #[derive(Default)]
@@ -41,6 +48,9 @@ struct Job {
     completed: bool,
     last_provider: Option<String>,
     starts: BTreeMap<String, Timestamp>,
+    marketing: bool,
+    /// By period or day: the mails, and when they were last added to.
+    volumes: BTreeMap<String, (u64, Timestamp)>,
     runs: Vec<RunRow>,
 }
 
@@ -112,8 +122,13 @@ impl Store {
     fn recorded(&self, lease: &Lease, key: &DeliveryKey) -> Option<Recorded> {
         let every = std::iter::once(&lease.job).chain(names(&lease.job, &lease.aliases));
         let rows = every.filter_map(|job| self.deliveries.get(&(job.clone(), key.clone())));
-        rows.map(|entry| Recorded { state: entry.row.state, attempt: entry.row.attempt })
-            .max_by_key(|recorded| (recorded.state.is_known(), recorded.attempt))
+        let recorded = |row: &DeliveryRow| Recorded {
+            reason: row.reason.clone(),
+            not_before: row.not_before,
+            variant: row.variant.clone(),
+            ..Recorded::new(row.state, row.attempt)
+        };
+        rows.map(|entry| recorded(&entry.row)).max_by_key(|found| transition::rank(found.state, found.attempt))
     }
 
     fn lease(&self, request: &RunRequest) -> Lease {
@@ -126,6 +141,8 @@ impl Store {
             first_run: true,
             starts: BTreeMap::new(),
             last_provider: None,
+            halt: self.halt_of(&request.job).cloned(),
+            volumes: Vec::new(),
         };
         for name in std::iter::once(&request.job).chain(names(&request.job, &request.aliases)) {
             let Some(job) = self.jobs.get(name) else { continue };
@@ -134,8 +151,16 @@ impl Store {
             for (part, instant) in &job.starts {
                 lease.starts.entry(part.clone()).or_insert(*instant);
             }
+            let mut volumes: Vec<_> = job.volumes.iter().map(|(bucket, (mails, at))| (*at, bucket, *mails)).collect();
+            volumes.sort_unstable();
+            lease.volumes.extend(volumes.into_iter().rev().map(|(_, bucket, mails)| (bucket.clone(), mails)));
         }
+        lease.volumes.truncate(VOLUMES_KEPT);
         lease
+    }
+
+    fn halt_of(&self, job: &str) -> Option<&Halt> {
+        self.halts.get(&None).or_else(|| self.halts.get(&Some(job.to_owned())))
     }
 
     fn pending(&self, lease: &Lease) -> Vec<PendingBatch> {
@@ -158,6 +183,7 @@ impl Store {
                 position: entry.position,
                 body_hash: row.body_hash.clone().unwrap_or_default(),
                 attempt: row.attempt,
+                variant: row.variant.clone(),
             });
         }
         let mut pending: Vec<PendingBatch> = pending.into_values().collect();
@@ -197,6 +223,7 @@ impl Ledger for MemoryLedger {
         let mut lease = store.lease(request);
         let job = store.jobs.get_mut(&request.job).expect("the job was entered above");
         lease.epoch = job.epoch;
+        job.marketing = request.marketing;
         job.runs
             .iter_mut()
             .filter(|run| run.status == "running")
@@ -233,9 +260,10 @@ impl Ledger for MemoryLedger {
         Ok(store.pending(lease))
     }
 
-    async fn recorded(&self, lease: &Lease, keys: &[DeliveryKey]) -> Result<Vec<Option<Recorded>>, LedgerError> {
+    async fn recorded(&self, lease: &Lease, inquiry: &Inquiry) -> Result<Answers, LedgerError> {
         let store = self.store();
-        Ok(keys.iter().map(|key| store.recorded(lease, &self.identity.stored_key(key))).collect())
+        let recorded = inquiry.keys.iter().map(|key| store.recorded(lease, &self.identity.stored_key(key))).collect();
+        Ok(Answers { recorded, recipients: self.facts(&store, lease, inquiry) })
     }
 
     async fn record(&self, lease: &Lease, decisions: &[DecisionRecord]) -> Result<(), LedgerError> {
@@ -248,7 +276,7 @@ impl Ledger for MemoryLedger {
             if !transition::may_record(from, record.state) {
                 return self.refuse(&lease.job, &record.key, from.map_or("nothing", DeliveryState::name), record.state);
             }
-            if from != Some(record.state) && seen.insert(stored.clone()) {
+            if transition::renews(from, record.state) && seen.insert(stored.clone()) {
                 changes.push((stored, record));
             }
         }
@@ -265,13 +293,20 @@ impl Ledger for MemoryLedger {
             entry.row.reason.clone_from(&record.reason);
             entry.row.reached_at = record.reached_at;
             entry.row.updated_at = record.detected_at;
+            entry.row.not_before = record.not_before;
+            entry.row.variant = record.variant.clone().or_else(|| entry.row.variant.take());
+            entry.row.address_hash = record.address_hash.clone().or_else(|| entry.row.address_hash.take());
             entry.row.run_id.clone_from(&lease.run_id);
+            entry.epoch = lease.epoch;
         }
         Ok(())
     }
 
     async fn dispatch(&self, lease: &Lease, batches: &[Batch], deliveries: &[Dispatch]) -> Result<(), LedgerError> {
         let mut store = self.write(lease)?;
+        if let Some(halt) = store.halt_of(&lease.job) {
+            return Err(LedgerError::Halted { job: lease.job.clone(), reason: halt.reason.clone() });
+        }
         let mut seen = HashSet::new();
         let mut sizes: HashMap<&str, u32> = HashMap::new();
         for delivery in deliveries {
@@ -336,8 +371,9 @@ impl Ledger for MemoryLedger {
         Ok(())
     }
 
-    async fn close(&self, lease: &Lease, end: &RunEnd) -> Result<(), LedgerError> {
+    async fn close(&self, lease: &Lease, end: &RunEnd) -> Result<u64, LedgerError> {
         let mut store = self.write(lease)?;
+        let withdrawn = end.saw_until.map_or(0, |seen| store.withdraw(lease, seen, end.now));
         for name in &lease.aliases {
             if let Some(job) = store.jobs.get_mut(name) {
                 job.holder = None;
@@ -352,12 +388,16 @@ impl Ledger for MemoryLedger {
         for (part, instant) in &end.starts {
             job.starts.entry(part.clone()).or_insert(*instant);
         }
+        for (bucket, mails) in &end.volumes {
+            let volume = job.volumes.entry(bucket.clone()).or_insert((0, end.now));
+            *volume = (volume.0 + mails, end.now);
+        }
         let run = job.runs.last_mut().expect("opening began a run");
         run.status.clone_from(&end.status);
         run.ended_at = Some(end.now);
         run.provider = Some(end.provider.clone());
         run.counts.clone_from(&end.counts);
-        Ok(())
+        Ok(withdrawn)
     }
 
     fn identity(&self) -> &Identity {
@@ -383,7 +423,9 @@ fn fresh_row(lease: &Lease, key: &DeliveryKey, delivery_id: String, record: &Dec
         attempt: 0,
         provider: None,
         provider_message_id: None,
-        address_hash: None,
+        not_before: record.not_before,
+        variant: record.variant.clone(),
+        address_hash: record.address_hash.clone(),
         body_hash: None,
         run_id: lease.run_id.clone(),
     }
@@ -406,85 +448,17 @@ fn claimed_row(
         level: delivery.level.map(Level::get),
         reached_at: delivery.reached_at,
         detected_at: before.map_or(delivery.detected_at, |(_, detected_at)| detected_at),
-        dispatched_at: Some(dispatched_at),
+        dispatched_at: Some(delivery.detected_at),
         settled_at: None,
         updated_at: dispatched_at,
         batch_id: Some(delivery.batch_id.clone()),
         attempt: before.map_or(0, |(attempt, _)| attempt) + 1,
         provider: Some(provider),
         provider_message_id: None,
+        not_before: None,
+        variant: delivery.variant.clone(),
         address_hash: Some(delivery.address_hash.clone()),
         body_hash: Some(delivery.body_hash.clone()),
         run_id: lease.run_id.clone(),
-    }
-}
-
-#[async_trait]
-impl LedgerAdministration for MemoryLedger {
-    fn owner(&self) -> &Owner {
-        &self.owner
-    }
-
-    async fn look(&self, request: &RunRequest) -> Result<Lease, LedgerError> {
-        self.check_owner(request)?;
-        Ok(self.store().lease(request))
-    }
-
-    async fn anchored(&self, lease: &Lease, stems: &[AnchorStem]) -> Result<Vec<Vec<Anchored>>, LedgerError> {
-        let store = self.store();
-        let answers = stems.iter().map(|stem| {
-            let profile_id = self.identity.stored_profile_id(&stem.profile_id);
-            let prefix = format!("{}@", stem.occasion);
-            let ours = |job: &str| job == lease.job || lease.aliases.iter().any(|alias| alias == job);
-            let rows = store
-                .deliveries
-                .values()
-                .map(|entry| &entry.row)
-                .filter(|row| ours(&row.job) && row.profile_id == profile_id && row.occasion.starts_with(&prefix));
-            rows.map(|row| Anchored {
-                occasion: row.occasion.clone(),
-                reached_at: row.reached_at,
-                recorded: Recorded { state: row.state, attempt: row.attempt },
-            })
-            .collect()
-        });
-        Ok(answers.collect())
-    }
-
-    async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryRow>, LedgerError> {
-        let profile_id = filter.profile_id.as_deref().map(|profile_id| self.identity.stored_profile_id(profile_id));
-        let store = self.store();
-        let matching = store.deliveries.values().map(|entry| &entry.row).filter(|row| {
-            filter.job.as_ref().is_none_or(|job| *job == row.job)
-                && filter.state.is_none_or(|state| state == row.state)
-                && profile_id.as_ref().is_none_or(|profile_id| *profile_id == row.profile_id)
-        });
-        let mut rows: Vec<DeliveryRow> = matching.cloned().collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(row.updated_at));
-        rows.truncate(filter.limit.map_or(usize::MAX, |limit| limit as usize));
-        Ok(rows)
-    }
-
-    async fn jobs(&self) -> Result<Vec<JobStatus>, LedgerError> {
-        let store = self.store();
-        let jobs = store.jobs.iter().map(|(name, job)| JobStatus {
-            job: name.clone(),
-            held: job.holder.is_some(),
-            first_run: !job.completed,
-            last_run: job.runs.last().cloned(),
-            counts: store.counts(name),
-        });
-        Ok(jobs.collect())
-    }
-
-    async fn counts(&self, job: &str) -> Result<BTreeMap<DeliveryState, u64>, LedgerError> {
-        Ok(self.store().counts(job))
-    }
-
-    async fn unknown_since(&self, job: &str, instant: Timestamp) -> Result<u64, LedgerError> {
-        let store = self.store();
-        let rows = store.deliveries.iter().filter(|((name, _), _)| name == job).map(|(_, entry)| &entry.row);
-        let unknown = rows.filter(|row| row.state == DeliveryState::Unknown);
-        Ok(unknown.filter(|row| row.dispatched_at.is_some_and(|dispatched_at| dispatched_at >= instant)).count() as u64)
     }
 }

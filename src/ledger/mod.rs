@@ -5,13 +5,18 @@
 //! retries, or creates a database that is missing unless asked to.
 
 mod administration;
+mod copying;
+mod corrections;
 mod family;
 mod identity;
+mod inquiry;
 mod lifetime;
 mod memory;
 mod postgres;
 mod sqlite;
+mod suppressions;
 mod transition;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -22,13 +27,18 @@ use jiff::Timestamp;
 use crate::model::{DeliveryKey, DeliveryState, Level};
 
 pub use administration::{AnchorStem, Anchored, DeliveryFilter, DeliveryRow, JobStatus, LedgerAdministration, RunRow};
-pub use family::{CreatePolicy, LedgerStore, Owner, connect, create};
+pub use copying::copy;
+pub use corrections::{Correction, CorrectionRow, LedgerCorrections};
+pub use family::{CreatePolicy, LedgerStore, Owner, connect, connect_for_upkeep, create};
 pub use identity::Identity;
+pub use inquiry::{Answers, Inquiry, Recipient, RecipientFacts};
 pub use lifetime::lease_lifetime;
 use lifetime::lease_seconds;
 pub use memory::MemoryLedger;
 pub use postgres::PostgresLedger;
 pub use sqlite::SqliteLedger;
+pub use suppressions::{Erased, Halt, InForce, SuppressionChange, SuppressionRow, SuppressionSubject};
+pub use upkeep::{LedgerUpkeep, Pruned, Unsound};
 
 /// Why a ledger did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +76,14 @@ pub enum LedgerError {
         /// The job.
         job: String,
     },
+    /// A halt stands against the job; nothing was claimed.
+    #[error("the job `{job}` is halted{}: `milepost resume` lifts it", because(.reason.as_ref()))]
+    Halted {
+        /// The job.
+        job: String,
+        /// Why, as the person who halted it wrote.
+        reason: Option<String>,
+    },
     /// The ledger belongs to another project or environment, or was written by a later version.
     #[error("the ledger {location} {reason}")]
     Foreign {
@@ -94,6 +112,11 @@ pub enum LedgerError {
     },
 }
 
+/// `: REASON`, where there is one.
+fn because(reason: Option<&String>) -> String {
+    reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
+}
+
 /// How a run introduces itself.
 #[derive(Clone, Debug)]
 pub struct RunRequest {
@@ -107,6 +130,8 @@ pub struct RunRequest {
     pub project: String,
     /// The environment, checked against the ledger's.
     pub environment: Option<String>,
+    /// Whether the job's mails are marketing, which caps count; kept with the job.
+    pub marketing: bool,
     /// The run's logical now.
     pub as_of: Timestamp,
     /// Wall-clock time.
@@ -132,7 +157,15 @@ pub struct Lease {
     pub starts: BTreeMap<String, Timestamp>,
     /// The provider of the job's last run that was not refused, by name and kind, such as `local/outbox`.
     pub last_provider: Option<String>,
+    /// The halt that stands against the job, if any.
+    pub halt: Option<Halt>,
+    /// Mails of the last complete runs that mailed anybody: by period of a recap, by day of milestones; latest first, at
+    /// most [`VOLUMES_KEPT`].
+    pub volumes: Vec<(String, u64)>,
 }
+
+/// How many volumes a lease tells.
+pub const VOLUMES_KEPT: usize = 10;
 
 /// What the ledger has for one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +174,20 @@ pub struct Recorded {
     pub state: DeliveryState,
     /// How often it was dispatched.
     pub attempt: u32,
+    /// The reason as stored.
+    pub reason: Option<String>,
+    /// When a deferred one may be mailed at the earliest.
+    pub not_before: Option<Timestamp>,
+    /// The variant it qualified for.
+    pub variant: Option<String>,
+}
+
+impl Recorded {
+    /// A state without anything beside it.
+    #[must_use]
+    pub fn new(state: DeliveryState, attempt: u32) -> Self {
+        Self { state, attempt, reason: None, not_before: None, variant: None }
+    }
 }
 
 /// A decision that is stored without being dispatched.
@@ -148,10 +195,17 @@ pub struct Recorded {
 pub struct DecisionRecord {
     /// Profile and occasion.
     pub key: DeliveryKey,
-    /// Superseded, expired, baselined, `invalid_address`, suppressed or `render_failed`.
+    /// Superseded, expired, baselined, `invalid_address`, suppressed, `render_failed`, `same_address`, `held_out` or
+    /// deferred.
     pub state: DeliveryState,
     /// One reason, without personal data.
     pub reason: Option<String>,
+    /// When a deferred one may be mailed at the earliest.
+    pub not_before: Option<Timestamp>,
+    /// The variant it qualified for.
+    pub variant: Option<String>,
+    /// HMAC of the normalised address, where others with the address are to find it.
+    pub address_hash: Option<String>,
     /// The level.
     pub level: Option<Level>,
     /// When it was reached.
@@ -175,10 +229,12 @@ pub struct Dispatch {
     pub level: Option<Level>,
     /// When it was reached.
     pub reached_at: Timestamp,
-    /// When this run saw it.
+    /// When this run saw it and, for caps, dispatched it, by the run's clock: under `--replay` that is its `as_of`.
     pub detected_at: Timestamp,
     /// HMAC of the normalised address.
     pub address_hash: String,
+    /// The variant of the message.
+    pub variant: Option<String>,
     /// SHA-256 of every byte that leaves.
     pub body_hash: String,
 }
@@ -226,6 +282,8 @@ pub struct PendingDelivery {
     pub body_hash: String,
     /// How often it was dispatched.
     pub attempt: u32,
+    /// The variant of the message that left.
+    pub variant: Option<String>,
 }
 
 /// An outcome to be written.
@@ -258,6 +316,11 @@ pub struct RunEnd {
     pub starts: BTreeMap<String, Timestamp>,
     /// True for a completed run without `--only` or `--limit`: the job's first run is over.
     pub completes_first_run: bool,
+    /// Mails of a completed unrestricted run by period or day, added to what the ledger has.
+    pub volumes: BTreeMap<String, u64>,
+    /// Its `as_of`, for a run that looked at every candidate of that instant: deferred deliveries about what was reached
+    /// until then and that it did not decide again are withdrawn.
+    pub saw_until: Option<Timestamp>,
 }
 
 /// The run path: eight verbs, each one transaction over many rows.
@@ -272,20 +335,22 @@ pub trait Ledger: Send + Sync {
     /// Turns `dispatched` rows of older epochs into `unknown` and returns every batch that is in doubt, oldest first.
     async fn recover(&self, lease: &Lease, now: Timestamp) -> Result<Vec<PendingBatch>, LedgerError>;
 
-    /// What is recorded for each key, in order; rows under the job's aliases count.
-    async fn recorded(&self, lease: &Lease, keys: &[DeliveryKey]) -> Result<Vec<Option<Recorded>>, LedgerError>;
+    /// Everything the decisions of a chunk need; rows under the job's aliases count.
+    async fn recorded(&self, lease: &Lease, inquiry: &Inquiry) -> Result<Answers, LedgerError>;
 
-    /// Stores decisions other than mail. A row that is already in the same state stays as it is.
+    /// Stores decisions other than mail. A row that is already in the same state stays as it is, except that a deferral
+    /// is renewed: its reason, instant and run are those of the last decision.
     async fn record(&self, lease: &Lease, decisions: &[DecisionRecord]) -> Result<(), LedgerError>;
 
-    /// Claims deliveries: all of them, or none and an error.
+    /// Claims deliveries: all of them, or none and an error; [`LedgerError::Halted`] where a halt stands against the job.
     async fn dispatch(&self, lease: &Lease, batches: &[Batch], deliveries: &[Dispatch]) -> Result<(), LedgerError>;
 
     /// Writes outcomes.
     async fn settle(&self, lease: &Lease, settlements: &[Settlement]) -> Result<(), LedgerError>;
 
-    /// Writes the run's row and starts, and gives the lease back.
-    async fn close(&self, lease: &Lease, end: &RunEnd) -> Result<(), LedgerError>;
+    /// Writes the run's row, starts and volumes, withdraws what the run did not see again, and gives the lease back.
+    /// Returns how many deliveries were withdrawn.
+    async fn close(&self, lease: &Lease, end: &RunEnd) -> Result<u64, LedgerError>;
 
     /// The ledger's secret for delivery ids and address hashes.
     fn identity(&self) -> &Identity;

@@ -3,13 +3,16 @@
 use crate::model::DeliveryState;
 
 /// The states a run stores without dispatching.
-const RECORDED: [DeliveryState; 6] = [
+const RECORDED: [DeliveryState; 9] = [
     DeliveryState::Superseded,
     DeliveryState::Expired,
     DeliveryState::Baselined,
     DeliveryState::InvalidAddress,
     DeliveryState::Suppressed,
     DeliveryState::RenderFailed,
+    DeliveryState::SameAddress,
+    DeliveryState::HeldOut,
+    DeliveryState::Deferred,
 ];
 
 /// Whether a row in `from` may be claimed.
@@ -25,6 +28,27 @@ pub(super) fn may_settle(from: DeliveryState, to: DeliveryState) -> bool {
 /// Whether a decision may be stored over `from`; the same decision again is no change.
 pub(super) fn may_record(from: Option<DeliveryState>, to: DeliveryState) -> bool {
     RECORDED.contains(&to) && (from == Some(to) || to.may_follow(from))
+}
+
+/// Whether a person may move a row: an unknown outcome by what became known of it, a refusal to be tried again.
+pub(super) fn may_correct(from: DeliveryState, to: DeliveryState) -> bool {
+    matches!(
+        (from, to),
+        (DeliveryState::Unknown, DeliveryState::Accepted | DeliveryState::Rejected | DeliveryState::Retryable)
+            | (DeliveryState::Rejected, DeliveryState::Retryable)
+    )
+}
+
+/// Whether a decision that is stored already is written again: a deferral says what the last run found.
+pub(super) fn renews(from: Option<DeliveryState>, to: DeliveryState) -> bool {
+    from != Some(to) || to == DeliveryState::Deferred
+}
+
+/// Of rows of one key under several names of a job the one that counts is the greatest: known before open, and what was
+/// withdrawn under an earlier name says nothing about a row under another.
+pub(super) fn rank(state: DeliveryState, attempt: u32) -> (bool, bool, u32) {
+    let withdrawn = state == DeliveryState::Withdrawn;
+    (state.is_known() && !withdrawn, !withdrawn, attempt)
 }
 
 /// The states that satisfy `rule`, as a SQL list of literals.
@@ -48,7 +72,7 @@ mod tests {
     fn outcomes_and_decisions_keep_to_their_own() {
         assert_eq!(
             sql_list(|state| may_dispatch(Some(state))),
-            "'retryable', 'invalid_address', 'suppressed', 'render_failed'"
+            "'retryable', 'invalid_address', 'suppressed', 'render_failed', 'deferred'"
         );
         assert!(!may_settle(DeliveryState::Rejected, DeliveryState::Retryable), "a person retries, a run does not");
         assert!(!may_settle(DeliveryState::Retryable, DeliveryState::Superseded));

@@ -43,6 +43,9 @@ pub struct Candidate {
     pub wanted: bool,
     /// What the project's `suppressed:` table says of this profile or address.
     pub suppressed: Option<Suppression>,
+    /// Which of the message's variants is mailed; `None` where it has none, and before it is decided.
+    #[serde(default)]
+    pub variant: Option<String>,
     /// The end of mailing by data alone: the due instant of the next period for recaps.
     pub expires_at: Option<Timestamp>,
     /// `profile`, and `milestone` or `period`, `metrics`, `matrix`: what the template sees beside run-wide values.

@@ -20,13 +20,23 @@ pub enum Decision {
     InvalidAddress,
     /// Must not be mailed.
     Suppressed,
+    /// Another profile with this address has this occasion in this job.
+    SameAddress,
+    /// Withheld by a stable hash, so that lift can be measured.
+    HeldOut,
+    /// The profile had as many marketing mails lately as `caps:` allow; decided again later.
+    Capped,
+    /// The job's window is closed in the profile's zone; decided again when it opens.
+    OutsideWindow,
+    /// The same, and the window that was waited for opened and closed without a run in it.
+    MissedWindow,
     /// Leaves now.
     Mail,
 }
 
 impl Decision {
     /// Every decision, in order of precedence.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::Known,
         Self::Baselined,
         Self::Skipped,
@@ -34,6 +44,11 @@ impl Decision {
         Self::Expired,
         Self::InvalidAddress,
         Self::Suppressed,
+        Self::SameAddress,
+        Self::HeldOut,
+        Self::Capped,
+        Self::OutsideWindow,
+        Self::MissedWindow,
         Self::Mail,
     ];
 
@@ -48,6 +63,11 @@ impl Decision {
             Self::Expired => "expired",
             Self::InvalidAddress => "invalid_address",
             Self::Suppressed => "suppressed",
+            Self::SameAddress => "same_address",
+            Self::HeldOut => "held_out",
+            Self::Capped => "capped",
+            Self::OutsideWindow => "outside_window",
+            Self::MissedWindow => "missed_window",
             Self::Mail => "mail",
         }
     }

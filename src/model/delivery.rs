@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The state of one (job, profile, occasion).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// Claimed durably; the request may have left.
     Dispatched,
@@ -27,11 +30,19 @@ pub enum DeliveryState {
     Suppressed,
     /// The template failed for this profile's data; tried again each run.
     RenderFailed,
+    /// Another profile with this address has the occasion. Final.
+    SameAddress,
+    /// Withheld for comparison when it qualified. Final.
+    HeldOut,
+    /// Waits for a cap or a window; decided again each run.
+    Deferred,
+    /// Waited, and a later run no longer saw it. Final.
+    Withdrawn,
 }
 
 impl DeliveryState {
     /// Every state.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Dispatched,
         Self::Accepted,
         Self::Rejected,
@@ -43,6 +54,10 @@ impl DeliveryState {
         Self::InvalidAddress,
         Self::Suppressed,
         Self::RenderFailed,
+        Self::SameAddress,
+        Self::HeldOut,
+        Self::Deferred,
+        Self::Withdrawn,
     ];
 
     /// The name stored in the ledger.
@@ -60,6 +75,10 @@ impl DeliveryState {
             Self::InvalidAddress => "invalid_address",
             Self::Suppressed => "suppressed",
             Self::RenderFailed => "render_failed",
+            Self::SameAddress => "same_address",
+            Self::HeldOut => "held_out",
+            Self::Deferred => "deferred",
+            Self::Withdrawn => "withdrawn",
         }
     }
 
@@ -69,23 +88,49 @@ impl DeliveryState {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
+    /// True when the mail of this occasion left for an address, may have, or still may: another profile with the address
+    /// needs none.
+    #[must_use]
+    pub fn takes_address(self) -> bool {
+        matches!(
+            self,
+            Self::Dispatched
+                | Self::Accepted
+                | Self::Rejected
+                | Self::Retryable
+                | Self::Unknown
+                | Self::HeldOut
+                | Self::Deferred
+        )
+    }
+
+    /// True when the mail was accepted or may have been: what caps count.
+    #[must_use]
+    pub fn counts_for_caps(self) -> bool {
+        matches!(self, Self::Dispatched | Self::Accepted | Self::Unknown)
+    }
+
     /// True when a run must leave the key alone: it is dispatched, answered or closed.
     #[must_use]
     pub fn is_known(self) -> bool {
-        !matches!(self, Self::Retryable | Self::InvalidAddress | Self::Suppressed | Self::RenderFailed)
+        !matches!(self, Self::Retryable | Self::InvalidAddress | Self::Suppressed | Self::RenderFailed | Self::Deferred)
     }
 
     /// Whether a row may go from `from` (`None`: not stored yet) to `self`.
     #[must_use]
     pub fn may_follow(self, from: Option<Self>) -> bool {
         let Some(from) = from else {
-            return !matches!(self, Self::Accepted | Self::Rejected | Self::Unknown | Self::Retryable);
+            return !matches!(
+                self,
+                Self::Accepted | Self::Rejected | Self::Unknown | Self::Retryable | Self::Withdrawn
+            );
         };
         match from {
             Self::Dispatched => matches!(self, Self::Accepted | Self::Rejected | Self::Retryable | Self::Unknown),
             Self::Unknown => matches!(self, Self::Accepted | Self::Rejected | Self::Retryable),
             Self::Rejected => matches!(self, Self::Retryable),
-            Self::Retryable | Self::InvalidAddress | Self::Suppressed | Self::RenderFailed => {
+            Self::Deferred if self == Self::Withdrawn => true,
+            Self::Retryable | Self::InvalidAddress | Self::Suppressed | Self::RenderFailed | Self::Deferred => {
                 matches!(
                     self,
                     Self::Dispatched
@@ -94,9 +139,18 @@ impl DeliveryState {
                         | Self::InvalidAddress
                         | Self::Suppressed
                         | Self::RenderFailed
+                        | Self::SameAddress
+                        | Self::HeldOut
+                        | Self::Deferred
                 )
             }
-            Self::Accepted | Self::Superseded | Self::Expired | Self::Baselined => false,
+            Self::Accepted
+            | Self::Superseded
+            | Self::Expired
+            | Self::Baselined
+            | Self::SameAddress
+            | Self::HeldOut
+            | Self::Withdrawn => false,
         }
     }
 }

@@ -1,7 +1,12 @@
 //! Environment and secrets: the only place that reads environment variables.
 
+mod rehearsal;
 mod secret;
 
+pub use rehearsal::{CRASHPOINTS, SEEDED_BUGS};
+#[cfg(debug_assertions)]
+pub(crate) use rehearsal::{clock_jump, is_seeded, reach};
+pub(crate) use rehearsal::{crashpoint, seeded};
 pub use secret::{Secret, SecretError};
 
 /// A variable of the environment, where it is set and not empty.

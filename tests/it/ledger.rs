@@ -1,15 +1,18 @@
 //! One suite for every ledger, and what only a file can suffer.
 
+mod corrections;
 mod files;
+mod people;
 mod server;
 mod suite;
+mod upkeep;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use milepost::ledger::{
-    Batch, CreatePolicy, DecisionRecord, Dispatch, Lease, LedgerStore, MemoryLedger, Owner, RunEnd, RunRequest,
-    Settlement, connect,
+    Batch, CreatePolicy, DecisionRecord, Dispatch, Inquiry, Lease, LedgerStore, MemoryLedger, Owner, RunEnd,
+    RunRequest, Settlement, connect,
 };
 use milepost::model::{DeliveryKey, DeliveryState, EmailAddress, Level};
 use milepost::project::LedgerLocation;
@@ -78,6 +81,7 @@ fn request(run_id: &str) -> RunRequest {
         aliases: vec![],
         project: "acme".into(),
         environment: Some("staging".into()),
+        marketing: true,
         as_of: at(0),
         now: at(1),
     }
@@ -91,6 +95,8 @@ fn end(status: &str) -> RunEnd {
         counts: BTreeMap::from([("mail".into(), 3)]),
         starts: BTreeMap::new(),
         completes_first_run: false,
+        volumes: BTreeMap::new(),
+        saw_until: None,
     }
 }
 
@@ -116,8 +122,9 @@ fn claim(ledger: &dyn LedgerStore, lease: &Lease, batch_id: &str, place: (u32, &
         batch_id: batch_id.into(),
         level: Level::new(50.0),
         reached_at: at(-10),
-        detected_at: at(1),
+        detected_at: at(2),
         address_hash: ledger.identity().address_hash(&address),
+        variant: None,
         body_hash: format!("body of {position}"),
     }
 }
@@ -145,11 +152,21 @@ fn outcome(ledger: &dyn LedgerStore, lease: &Lease, key: &DeliveryKey, state: De
 }
 
 fn decision(key: &DeliveryKey, state: DeliveryState) -> DecisionRecord {
-    DecisionRecord { key: key.clone(), state, reason: None, level: None, reached_at: at(-5), detected_at: at(4) }
+    DecisionRecord {
+        key: key.clone(),
+        state,
+        reason: None,
+        not_before: None,
+        variant: None,
+        address_hash: None,
+        level: None,
+        reached_at: at(-5),
+        detected_at: at(4),
+    }
 }
 
 /// The state of each key as `recorded` tells it.
 async fn states(ledger: &dyn LedgerStore, lease: &Lease, keys: &[DeliveryKey]) -> Vec<Option<DeliveryState>> {
-    let recorded = ledger.recorded(lease, keys).await.expect("the ledger answers");
-    recorded.into_iter().map(|recorded| recorded.map(|recorded| recorded.state)).collect()
+    let answers = ledger.recorded(lease, &Inquiry::of_keys(keys)).await.expect("the ledger answers");
+    answers.recorded.into_iter().map(|recorded| recorded.map(|recorded| recorded.state)).collect()
 }

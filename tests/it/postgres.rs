@@ -2,7 +2,7 @@
 //! process. A machine without PostgreSQL fails the tests that need it; nothing is passed over in silence.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,14 +13,14 @@ use sqlx::{Connection as _, PgConnection};
 /// A server and what keeps it alive: it ends with its standard input, and so with this process.
 struct Server {
     url: String,
-    _alive: Option<ChildStdin>,
+    _process: Option<Child>,
 }
 
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| {
         if let Ok(url) = std::env::var("MILEPOST_TEST_POSTGRES") {
-            return Server { url, _alive: None };
+            return Server { url, _process: None };
         }
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres.sh");
         let mut process =
@@ -32,7 +32,7 @@ fn server() -> &'static Server {
             "the ledger's tests need PostgreSQL: install it (apt-get install postgresql), or name a server in \
              MILEPOST_TEST_POSTGRES; tests/postgres.sh says above why it has none"
         );
-        Server { url: url.trim().to_owned(), _alive: process.stdin.take() }
+        Server { url: url.trim().to_owned(), _process: Some(process) }
     })
 }
 
@@ -71,6 +71,40 @@ impl Schema {
     pub(crate) async fn run(&self, sql: &'static str) {
         let mut connection = self.connection().await;
         sqlx::raw_sql(sql).execute(&mut connection).await.expect("runs");
+        connection.close().await.expect("closes");
+    }
+
+    /// Takes the schema away and gives it back.
+    pub(crate) async fn rename(&self, away: bool) {
+        let aside = format!("{}_aside", self.name);
+        let (from, to) = if away { (&self.name, &aside) } else { (&aside, &self.name) };
+        self.administer(format!("drop schema if exists {to} cascade; alter schema {from} rename to {to}")).await;
+    }
+
+    /// Removes it with all that is in it.
+    pub(crate) async fn remove(&self) {
+        self.administer(format!("drop schema if exists {} cascade", self.name)).await;
+    }
+
+    /// Every table as text.
+    pub(crate) async fn texts(&self) -> Vec<(String, String)> {
+        let mut connection = self.connection().await;
+        let sql = "select table_name::text from information_schema.tables where table_schema = $1";
+        let tables: Vec<String> =
+            sqlx::query_scalar(sql).bind(&self.name).fetch_all(&mut connection).await.expect("tables");
+        let mut texts = Vec::new();
+        for table in tables {
+            let sql = format!("select coalesce(string_agg(row_to_json(found)::text, ' '), '') from {table} found");
+            let text = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut connection).await.expect("rows");
+            texts.push((table, text));
+        }
+        connection.close().await.expect("closes");
+        texts
+    }
+
+    async fn administer(&self, sql: String) {
+        let mut connection = PgConnection::connect(&server().url).await.expect("the server answers");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("runs");
         connection.close().await.expect("closes");
     }
 

@@ -41,7 +41,7 @@ pub(super) async fn anchored(
             .map_err(|error| ledger.said(&error))?;
         for (place, occasion, reached_at, state, attempt) in rows {
             let place = usize::try_from(place).expect("places count from 1") - 1;
-            let recorded = Recorded { state: ledger.state(&state)?, attempt: attempt.unsigned_abs() };
+            let recorded = Recorded::new(ledger.state(&state)?, attempt.unsigned_abs());
             answers[place].push(Anchored { occasion, reached_at: reached_at.0, recorded });
         }
     }

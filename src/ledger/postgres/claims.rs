@@ -28,7 +28,7 @@ pub(super) async fn dispatch(
     if deliveries.is_empty() {
         return Ok(());
     }
-    let mut loan = ledger.begin_held(lease).await?;
+    let mut loan = ledger.begin_unhalted(lease).await?;
     let claims = match claims(ledger, batches, deliveries) {
         Ok(claims) => claims,
         Err(refused) => return Err(undone(ledger, loan, refused).await),
@@ -39,6 +39,7 @@ pub(super) async fn dispatch(
         return Err(undone(ledger, loan, refused).await);
     }
     insert_batches(&mut loan, batches, deliveries).await.map_err(|error| ledger.said(&error))?;
+    crate::settings::crashpoint!("within_dispatch_postgres");
     let mut written = 0;
     for chunk in claims.chunks(ROWS_PER_STATEMENT) {
         written += insert_claims(&mut loan, lease, chunk).await.map_err(|error| ledger.said(&error))?;
@@ -130,15 +131,16 @@ async fn insert_claims(connection: &mut PgConnection, lease: &Lease, claims: &[C
         let claimable = transition::sql_list(|from| transition::may_dispatch(Some(from)));
         format!(
             "insert into deliveries (job, run_id, epoch, state, attempt, profile_id, occasion, delivery_id, batch_id,
-                position, level, reached_at, detected_at, address_hash, body_hash, provider, dispatched_at, updated_at)
+                position, level, reached_at, detected_at, address_hash, body_hash, provider, dispatched_at, updated_at,
+                variant)
             select $1, $2, $3, 'dispatched', 1, profile_id, occasion, delivery_id, batch_id, position, level, reached_at,
-                detected_at, address_hash, body_hash, provider, dispatched_at, dispatched_at
+                detected_at, address_hash, body_hash, provider, detected_at, dispatched_at, variant
             from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::int4[], $9::float8[], $10::timestamptz[],
-                $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::timestamptz[])
+                $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::timestamptz[], $16::text[])
                 as wave (profile_id, occasion, delivery_id, batch_id, position, level, reached_at, detected_at,
-                    address_hash, body_hash, provider, dispatched_at)
+                    address_hash, body_hash, provider, dispatched_at, variant)
             on conflict (job, profile_id, occasion) do update set delivery_id = excluded.delivery_id,
-                state = excluded.state, reason = null, level = excluded.level, reached_at = excluded.reached_at,
+                state = excluded.state, reason = null, not_before = null, variant = excluded.variant, level = excluded.level, reached_at = excluded.reached_at,
                 dispatched_at = excluded.dispatched_at, settled_at = null, updated_at = excluded.updated_at,
                 batch_id = excluded.batch_id, position = excluded.position, attempt = deliveries.attempt + 1,
                 provider = excluded.provider, provider_message_id = null, address_hash = excluded.address_hash,
@@ -164,6 +166,7 @@ async fn insert_claims(connection: &mut PgConnection, lease: &Lease, claims: &[C
         .bind(deliveries().map(|delivery| &delivery.body_hash).collect::<Vec<_>>())
         .bind(claims.iter().map(|claim| text(&claim.batch.provider)).collect::<Vec<_>>())
         .bind(claims.iter().map(|claim| Moment(claim.batch.dispatched_at)).collect::<Vec<_>>())
+        .bind(deliveries().map(|delivery| perhaps(delivery.variant.as_ref())).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(done.rows_affected())
@@ -207,6 +210,7 @@ pub(super) async fn settle(
     for chunk in settlements.chunks(ROWS_PER_STATEMENT) {
         written += update_outcomes(&mut loan, lease, chunk).await.map_err(|error| ledger.said(&error))?;
     }
+    crate::settings::crashpoint!("within_settle_postgres");
     if written == settlements.len() as u64 {
         return ledger.commit(loan).await;
     }

@@ -10,17 +10,6 @@ use super::{PostgresLedger, ROWS_PER_STATEMENT, names};
 use crate::ledger::{DecisionRecord, Lease, LedgerError, Recorded, transition};
 use crate::model::{DeliveryKey, DeliveryState, Level};
 
-pub(super) async fn recorded(
-    ledger: &PostgresLedger,
-    lease: &Lease,
-    keys: &[DeliveryKey],
-) -> Result<Vec<Option<Recorded>>, LedgerError> {
-    let mut reader = ledger.reader.borrow().await?;
-    let answers = lookup(ledger, &mut reader, lease, keys).await?;
-    reader.give_back();
-    Ok(answers)
-}
-
 /// What a connection sees for each key; of rows under several names the known one counts, else the one dispatched most.
 pub(super) async fn lookup(
     ledger: &PostgresLedger,
@@ -29,11 +18,11 @@ pub(super) async fn lookup(
     keys: &[DeliveryKey],
 ) -> Result<Vec<Option<Recorded>>, LedgerError> {
     // `offset 0` fixes the order, whatever the planner believes of the table: each wanted key is one look-up in the index.
-    let sql = "select wanted.place, found.state, found.attempt
+    let sql = "select wanted.place, found.state, found.attempt, found.reason, found.not_before, found.variant
         from unnest($1::text[], $2::text[]) with ordinality as wanted (profile_id, occasion, place)
         cross join unnest($3::text[]) as names (job)
         cross join lateral (
-            select state, attempt from deliveries
+            select state, attempt, reason, not_before, variant from deliveries
             where deliveries.job = names.job
                 and deliveries.profile_id = wanted.profile_id
                 and deliveries.occasion = wanted.occasion
@@ -47,15 +36,17 @@ pub(super) async fn lookup(
         let stored = chunk.iter().map(|key| ledger.identity.stored_key(key));
         let (profile_ids, occasions): (Vec<String>, Vec<String>) =
             stored.map(|key| (key.profile_id, key.occasion)).unzip();
-        let rows: Vec<(i64, String, i32)> = sqlx::query_as(sql)
+        let rows: Vec<(i64, String, i32, Option<String>, Option<Moment>, Option<String>)> = sqlx::query_as(sql)
             .bind(profile_ids)
             .bind(occasions)
             .bind(&names)
             .fetch_all(&mut *connection)
             .await
             .map_err(|error| ledger.said(&error))?;
-        for (place, state, attempt) in rows {
-            let answer = Recorded { state: ledger.state(&state)?, attempt: attempt.unsigned_abs() };
+        for (place, state, attempt, reason, not_before, variant) in rows {
+            let (state, attempt) = (ledger.state(&state)?, attempt.unsigned_abs());
+            let not_before = not_before.map(|moment| moment.0);
+            let answer = Recorded { state, attempt, reason, not_before, variant };
             let place = usize::try_from(place).expect("places count from 1") - 1;
             let known = &mut answers[first + place];
             if known.as_ref().is_none_or(|other| rank(other) < rank(&answer)) {
@@ -66,8 +57,8 @@ pub(super) async fn lookup(
     Ok(answers)
 }
 
-fn rank(recorded: &Recorded) -> (bool, u32) {
-    (recorded.state.is_known(), recorded.attempt)
+fn rank(recorded: &Recorded) -> (bool, bool, u32) {
+    transition::rank(recorded.state, recorded.attempt)
 }
 
 pub(super) async fn record(
@@ -92,6 +83,7 @@ pub(super) async fn record(
     };
     for chunk in changes.chunks(ROWS_PER_STATEMENT) {
         write(ledger, &mut loan, lease, chunk).await.map_err(|error| ledger.said(&error))?;
+        crate::settings::crashpoint!("within_record_postgres");
     }
     ledger.commit(loan).await
 }
@@ -114,7 +106,7 @@ fn changes<'a>(
                 to: record.state.name().to_owned(),
             });
         }
-        if from != Some(record.state) && seen.insert(key) {
+        if transition::renews(from, record.state) && seen.insert(key) {
             changes.push((record, key));
         }
     }
@@ -131,15 +123,18 @@ async fn write(
         let legal = transition::sql_pairs(|from, to| transition::may_record(Some(from), to));
         format!(
             "insert into deliveries (job, run_id, epoch, profile_id, occasion, delivery_id, state, reason, level,
-                reached_at, detected_at, updated_at, attempt)
+                reached_at, detected_at, updated_at, attempt, not_before, variant, address_hash)
             select $1, $2, $3, profile_id, occasion, delivery_id, state, reason, level, reached_at, detected_at,
-                detected_at, 0
+                detected_at, 0, not_before, variant, address_hash
             from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::timestamptz[],
-                $11::timestamptz[])
-                as decided (profile_id, occasion, delivery_id, state, reason, level, reached_at, detected_at)
+                $11::timestamptz[], $12::timestamptz[], $13::text[], $14::text[])
+                as decided (profile_id, occasion, delivery_id, state, reason, level, reached_at, detected_at,
+                    not_before, variant, address_hash)
             on conflict (job, profile_id, occasion) do update set state = excluded.state, reason = excluded.reason,
                 reached_at = excluded.reached_at, updated_at = excluded.updated_at, run_id = excluded.run_id,
-                epoch = excluded.epoch
+                epoch = excluded.epoch, not_before = excluded.not_before,
+                variant = coalesce(excluded.variant, deliveries.variant),
+                address_hash = coalesce(excluded.address_hash, deliveries.address_hash)
             where (deliveries.state, excluded.state) in (values {legal})"
         )
     });
@@ -157,6 +152,9 @@ async fn write(
         .bind(records().map(|record| record.level.map(Level::get)).collect::<Vec<_>>())
         .bind(records().map(|record| Moment(record.reached_at)).collect::<Vec<_>>())
         .bind(records().map(|record| Moment(record.detected_at)).collect::<Vec<_>>())
+        .bind(records().map(|record| record.not_before.map(Moment)).collect::<Vec<_>>())
+        .bind(records().map(|record| perhaps(record.variant.as_ref())).collect::<Vec<_>>())
+        .bind(records().map(|record| record.address_hash.as_ref()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::{PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::link::Loan;
+use super::people::read_halts;
 use super::values::{Moment, perhaps, text};
 use super::{PostgresLedger, failure, names};
-use crate::ledger::{Lease, LedgerError, Owner, RunEnd, RunRequest, lease_seconds};
+use crate::ledger::{Lease, LedgerError, Owner, RunEnd, RunRequest, VOLUMES_KEPT, lease_seconds};
+use crate::settings::seeded;
 
 pub(super) async fn open(ledger: &PostgresLedger, request: &RunRequest) -> Result<Lease, LedgerError> {
     check_owner(ledger, request)?;
@@ -29,6 +31,7 @@ pub(super) async fn open(ledger: &PostgresLedger, request: &RunRequest) -> Resul
         }
     }
     let lease = begin_run(&mut loan, request).await.map_err(|error| ledger.said(&error))?;
+    crate::settings::crashpoint!("within_open_postgres");
     ledger.commit(loan).await?;
     Ok(Lease { renewed, ..lease })
 }
@@ -46,12 +49,20 @@ async fn take(connection: &mut PgConnection, name: &str, request: &RunRequest) -
             taken_at = clock_timestamp(), heartbeat_at = clock_timestamp(), released_at = null
         where leases.released_at is not null
             or leases.heartbeat_at <= clock_timestamp() - make_interval(secs => $3)";
-    let done = sqlx::query(sql).bind(name).bind(&request.run_id).bind(lease_seconds()).execute(connection).await?;
+    let own = format!("<= timestamptz '{}'", crate::clock::Clock::System.now());
+    let sql = if seeded!("lease_by_wall_clock") { sql.replace("<= clock_timestamp()", &own) } else { sql.to_owned() };
+    let take = sqlx::query(AssertSqlSafe(sql)).bind(name).bind(&request.run_id).bind(lease_seconds());
+    let done = take.execute(connection).await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// Writes the run's row, and reads what the job has.
 async fn begin_run(connection: &mut PgConnection, request: &RunRequest) -> Result<Lease, sqlx::Error> {
+    sqlx::query("update jobs set category = $1 where job = $2")
+        .bind(if request.marketing { "marketing" } else { "transactional" })
+        .bind(&request.job)
+        .execute(&mut *connection)
+        .await?;
     let lease = read(connection, request).await?;
     sqlx::query("update runs set status = 'abandoned' where job = $1 and status = 'running'")
         .bind(&request.job)
@@ -97,6 +108,8 @@ async fn read(connection: &mut PgConnection, request: &RunRequest) -> Result<Lea
         first_run: true,
         starts: BTreeMap::new(),
         last_provider: None,
+        halt: read_halts(connection, Some(&request.job)).await?.into_iter().next(),
+        volumes: Vec::new(),
     };
     let aliases = request.aliases.iter().filter(|alias| **alias != request.job);
     for name in std::iter::once(&request.job).chain(aliases) {
@@ -113,6 +126,10 @@ async fn read(connection: &mut PgConnection, request: &RunRequest) -> Result<Lea
         for (part, instant) in starts {
             lease.starts.entry(part).or_insert(instant.0);
         }
+        let sql = "select bucket, mails from volumes where job = $1 order by updated_at desc, bucket desc limit $2";
+        let kept = i64::try_from(VOLUMES_KEPT.saturating_sub(lease.volumes.len())).unwrap_or(0);
+        let volumes: Vec<(String, i64)> = sqlx::query_as(sql).bind(name).bind(kept).fetch_all(&mut *connection).await?;
+        lease.volumes.extend(volumes.into_iter().map(|(bucket, mails)| (bucket, mails.unsigned_abs())));
     }
     Ok(lease)
 }
@@ -131,6 +148,18 @@ impl PostgresLedger {
         self.run(&mut loan, "rollback").await?;
         loan.give_back();
         Err(LedgerError::Fenced { job: lease.job.clone() })
+    }
+}
+
+impl PostgresLedger {
+    /// The same for claims: refused while a halt stands against the job.
+    pub(super) async fn begin_unhalted(&self, lease: &Lease) -> Result<Loan<'_>, LedgerError> {
+        let mut loan = self.begin_held(lease).await?;
+        let halts = read_halts(&mut loan, Some(&lease.job)).await.map_err(|error| self.said(&error))?;
+        let Some(halt) = halts.into_iter().next() else { return Ok(loan) };
+        self.run(&mut loan, "rollback").await?;
+        loan.give_back();
+        Err(LedgerError::Halted { job: lease.job.clone(), reason: halt.reason })
     }
 }
 
@@ -160,13 +189,15 @@ pub(super) async fn heartbeat(ledger: &PostgresLedger, lease: &Lease) -> Result<
     ledger.commit(loan).await
 }
 
-pub(super) async fn close(ledger: &PostgresLedger, lease: &Lease, end: &RunEnd) -> Result<(), LedgerError> {
+pub(super) async fn close(ledger: &PostgresLedger, lease: &Lease, end: &RunEnd) -> Result<u64, LedgerError> {
     let mut loan = ledger.begin_held(lease).await?;
-    write_end(&mut loan, lease, end).await.map_err(|error| ledger.said(&error))?;
-    ledger.commit(loan).await
+    let withdrawn = write_end(&mut loan, lease, end).await.map_err(|error| ledger.said(&error))?;
+    crate::settings::crashpoint!("within_close_postgres");
+    ledger.commit(loan).await?;
+    Ok(withdrawn)
 }
 
-async fn write_end(connection: &mut PgConnection, lease: &Lease, end: &RunEnd) -> Result<(), sqlx::Error> {
+async fn write_end(connection: &mut PgConnection, lease: &Lease, end: &RunEnd) -> Result<u64, sqlx::Error> {
     let counts = serde_json::to_string(&end.counts).expect("names and numbers are always JSON");
     let sql = "update runs set status = $1, ended_at = $2, provider = $3, counts = $4 where job = $5 and epoch = $6";
     sqlx::query(sql)
@@ -189,12 +220,52 @@ async fn write_end(connection: &mut PgConnection, lease: &Lease, end: &RunEnd) -
         from unnest($2::text[], $3::timestamptz[]) as kept (part, starts_at)
         on conflict (job, part) do nothing";
     sqlx::query(sql).bind(&lease.job).bind(parts).bind(instants).execute(&mut *connection).await?;
+    write_volumes(connection, lease, end).await?;
+    let withdrawn = match end.saw_until {
+        Some(seen) => withdraw(connection, lease, (seen, end.now)).await?,
+        None => 0,
+    };
     sqlx::query("update leases set released_at = clock_timestamp() where job = any($1) and run_id = $2")
         .bind(names(&lease.job, &lease.aliases))
         .bind(&lease.run_id)
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(withdrawn)
+}
+
+/// Adds the run's mails to what is usual.
+async fn write_volumes(connection: &mut PgConnection, lease: &Lease, end: &RunEnd) -> Result<(), sqlx::Error> {
+    let sql = "insert into volumes (job, bucket, mails, updated_at) select $1, bucket, mails, $4
+        from unnest($2::text[], $3::bigint[]) as added (bucket, mails)
+        on conflict (job, bucket) do update set mails = volumes.mails + excluded.mails, updated_at = excluded.updated_at";
+    let mails = end.volumes.values().map(|mails| i64::try_from(*mails).unwrap_or(i64::MAX));
+    sqlx::query(sql)
+        .bind(&lease.job)
+        .bind(end.volumes.keys().collect::<Vec<_>>())
+        .bind(mails.collect::<Vec<_>>())
+        .bind(Moment(end.now))
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Closes deferred rows that the run did not decide again.
+async fn withdraw(
+    connection: &mut PgConnection,
+    lease: &Lease,
+    (seen, now): (Timestamp, Timestamp),
+) -> Result<u64, sqlx::Error> {
+    let sql = "update deliveries set state = 'withdrawn', reason = null, not_before = null, updated_at = $1
+        where state = 'deferred' and reached_at <= $5 and job = any($2) and not (job = $3 and epoch = $4)";
+    let done = sqlx::query(sql)
+        .bind(Moment(now))
+        .bind(names(&lease.job, &lease.aliases))
+        .bind(&lease.job)
+        .bind(lease.epoch)
+        .bind(Moment(seen))
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected())
 }
 
 fn starts(kept: &BTreeMap<String, Timestamp>) -> (Vec<&String>, Vec<Moment>) {

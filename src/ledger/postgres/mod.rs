@@ -6,13 +6,18 @@
 
 mod anchors;
 mod claims;
+mod copying;
+mod corrections;
 mod decisions;
+mod facts;
 mod failure;
 mod leases;
 mod link;
+mod people;
 mod reading;
 mod recovery;
 mod setup;
+mod upkeep;
 mod values;
 
 use std::collections::BTreeMap;
@@ -22,17 +27,25 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    AnchorStem, Anchored, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease,
-    Ledger, LedgerAdministration, LedgerError, Owner, PendingBatch, Recorded, RunEnd, RunRequest, Settlement,
+    AnchorStem, Anchored, Answers, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Erased, Halt,
+    Identity, Inquiry, JobStatus, Lease, Ledger, LedgerAdministration, LedgerError, Owner, PendingBatch, RunEnd,
+    RunRequest, Settlement, SuppressionChange, SuppressionRow, SuppressionSubject,
 };
-use crate::model::{DeliveryKey, DeliveryState};
+use crate::model::DeliveryState;
 use crate::settings::Secret;
+pub(super) use copying::PostgresCopy;
 use link::{Link, Loan, Place};
 
 /// Rows in one statement: enough that a round trip hardly counts, few enough that a statement stays far below its limit.
 const ROWS_PER_STATEMENT: usize = 2_000;
 /// The longest a verb may take, waits for other verbs included; shorter than a lease.
 const ANSWER_WITHIN: Duration = Duration::from_secs(25);
+/// The longest that a person waits for an answer about the whole ledger.
+const LOOK_WITHIN: Duration = Duration::from_mins(30);
+/// What a session is told that looks through a whole ledger: other plans, more memory, more time.
+const WIDE: &str = "begin; set local statement_timeout = '30min'; set local enable_seqscan = on;
+    set local enable_hashjoin = on; set local enable_mergejoin = on; set local work_mem = '128MB';
+    set local plan_cache_mode = 'force_custom_plan'";
 
 /// A ledger in a PostgreSQL schema.
 pub struct PostgresLedger {
@@ -106,6 +119,18 @@ impl PostgresLedger {
         Ok(loan)
     }
 
+    /// Begins a transaction that may look at everything.
+    async fn begin_wide(&self) -> Result<Loan<'_>, LedgerError> {
+        let mut loan = self.writer.borrow().await?;
+        self.run(&mut loan, WIDE).await?;
+        Ok(loan)
+    }
+
+    /// Ends a look at the whole ledger that takes too long.
+    async fn looking<T>(&self, look: impl Future<Output = Result<T, LedgerError>> + Send) -> Result<T, LedgerError> {
+        tokio::time::timeout(LOOK_WITHIN, look).await.unwrap_or_else(|_| Err(self.place.silent(LOOK_WITHIN)))
+    }
+
     /// Keeps what was done in a transaction.
     async fn commit(&self, mut loan: Loan<'_>) -> Result<(), LedgerError> {
         self.run(&mut loan, "commit").await?;
@@ -140,8 +165,8 @@ impl Ledger for PostgresLedger {
         self.under(lease, recovery::recover(self, lease, now)).await
     }
 
-    async fn recorded(&self, lease: &Lease, keys: &[DeliveryKey]) -> Result<Vec<Option<Recorded>>, LedgerError> {
-        self.within(decisions::recorded(self, lease, keys)).await
+    async fn recorded(&self, lease: &Lease, inquiry: &Inquiry) -> Result<Answers, LedgerError> {
+        self.within(facts::recorded(self, lease, inquiry)).await
     }
 
     async fn record(&self, lease: &Lease, records: &[DecisionRecord]) -> Result<(), LedgerError> {
@@ -156,7 +181,7 @@ impl Ledger for PostgresLedger {
         self.under(lease, claims::settle(self, lease, settlements)).await
     }
 
-    async fn close(&self, lease: &Lease, end: &RunEnd) -> Result<(), LedgerError> {
+    async fn close(&self, lease: &Lease, end: &RunEnd) -> Result<u64, LedgerError> {
         self.under(lease, leases::close(self, lease, end)).await
     }
 
@@ -180,18 +205,49 @@ impl LedgerAdministration for PostgresLedger {
     }
 
     async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<DeliveryRow>, LedgerError> {
-        self.within(reading::deliveries(self, filter)).await
+        self.looking(reading::deliveries(self, filter)).await
     }
 
     async fn jobs(&self) -> Result<Vec<JobStatus>, LedgerError> {
-        self.within(reading::jobs(self)).await
+        self.looking(reading::jobs(self)).await
     }
 
     async fn counts(&self, job: &str) -> Result<BTreeMap<DeliveryState, u64>, LedgerError> {
-        self.within(reading::counts(self, job)).await
+        self.looking(reading::counts(self, job)).await
     }
 
     async fn unknown_since(&self, job: &str, instant: Timestamp) -> Result<u64, LedgerError> {
         self.within(reading::unknown_since(self, job, instant)).await
+    }
+    async fn deferring_jobs(&self) -> Result<Vec<String>, LedgerError> {
+        self.within(reading::deferring_jobs(self)).await
+    }
+
+    async fn suppress(&self, change: &SuppressionChange) -> Result<(), LedgerError> {
+        self.within(people::suppress(self, change)).await
+    }
+
+    async fn unsuppress(&self, change: &SuppressionChange) -> Result<u64, LedgerError> {
+        self.within(people::unsuppress(self, change)).await
+    }
+
+    async fn suppressions(&self, subject: Option<&SuppressionSubject>) -> Result<Vec<SuppressionRow>, LedgerError> {
+        self.within(people::suppressions(self, subject)).await
+    }
+
+    async fn erase(&self, profile_id: &str, at: Timestamp) -> Result<Erased, LedgerError> {
+        self.within(people::erase(self, profile_id, at)).await
+    }
+
+    async fn halt(&self, halt: &Halt) -> Result<(), LedgerError> {
+        self.within(people::halt(self, halt)).await
+    }
+
+    async fn resume(&self, job: Option<&str>) -> Result<bool, LedgerError> {
+        self.within(people::resume(self, job)).await
+    }
+
+    async fn halts(&self) -> Result<Vec<Halt>, LedgerError> {
+        self.within(people::halts(self)).await
     }
 }

@@ -22,6 +22,9 @@ pub(super) async fn deliveries(
     if let Some(profile_id) = &filter.profile_id {
         query.push(" and profile_id = ").push_bind(ledger.identity.stored_profile_id(profile_id));
     }
+    if let Some(delivery_id) = &filter.delivery_id {
+        query.push(" and delivery_id = ").push_bind(text(delivery_id));
+    }
     if let Some(state) = filter.state {
         query.push(" and state = ").push_bind(state.name());
     }
@@ -29,9 +32,9 @@ pub(super) async fn deliveries(
     if let Some(limit) = filter.limit {
         query.push(" limit ").push_bind(i64::from(limit));
     }
-    let mut reader = ledger.reader.borrow().await?;
-    let rows = query.build().persistent(false).fetch_all(&mut *reader).await.map_err(|error| ledger.said(&error))?;
-    reader.give_back();
+    let mut wide = ledger.begin_wide().await?;
+    let rows = query.build().persistent(false).fetch_all(&mut *wide).await.map_err(|error| ledger.said(&error))?;
+    ledger.commit(wide).await?;
     rows.iter().map(|row| delivery(ledger, row)).collect()
 }
 
@@ -59,6 +62,8 @@ fn delivery(ledger: &PostgresLedger, row: &PgRow) -> Result<DeliveryRow, LedgerE
         attempt: row.try_get::<i32, _>("attempt").map_err(said)?.unsigned_abs(),
         provider: perhaps("provider")?,
         provider_message_id: perhaps("provider_message_id")?,
+        not_before: perhaps_instant("not_before")?,
+        variant: perhaps("variant")?,
         address_hash: perhaps("address_hash")?,
         body_hash: perhaps("body_hash")?,
         run_id: written("run_id")?,
@@ -69,16 +74,16 @@ pub(super) async fn jobs(ledger: &PostgresLedger) -> Result<Vec<JobStatus>, Ledg
     let sql = "select jobs.job, jobs.first_completed_at is null,
             leases.released_at is null and leases.heartbeat_at > clock_timestamp() - make_interval(secs => $1)
         from jobs join leases using (job) order by jobs.job";
-    let mut reader = ledger.reader.borrow().await?;
+    let mut wide = ledger.begin_wide().await?;
     let rows: Vec<(String, bool, bool)> =
-        sqlx::query_as(sql).bind(lease_seconds()).fetch_all(&mut *reader).await.map_err(|error| ledger.said(&error))?;
+        sqlx::query_as(sql).bind(lease_seconds()).fetch_all(&mut *wide).await.map_err(|error| ledger.said(&error))?;
     let mut jobs = Vec::with_capacity(rows.len());
     for (job, first_run, held) in rows {
-        let last_run = last_run(ledger, &mut reader, &job).await?;
-        let counts = count_states(ledger, &mut reader, &job).await?;
+        let last_run = last_run(ledger, &mut wide, &job).await?;
+        let counts = count_states(ledger, &mut wide, &job).await?;
         jobs.push(JobStatus { job, held, first_run, last_run, counts });
     }
-    reader.give_back();
+    ledger.commit(wide).await?;
     Ok(jobs)
 }
 
@@ -107,9 +112,9 @@ async fn last_run(
 }
 
 pub(super) async fn counts(ledger: &PostgresLedger, job: &str) -> Result<BTreeMap<DeliveryState, u64>, LedgerError> {
-    let mut reader = ledger.reader.borrow().await?;
-    let counts = count_states(ledger, &mut reader, job).await?;
-    reader.give_back();
+    let mut wide = ledger.begin_wide().await?;
+    let counts = count_states(ledger, &mut wide, job).await?;
+    ledger.commit(wide).await?;
     Ok(counts)
 }
 
@@ -138,4 +143,12 @@ pub(super) async fn unknown_since(ledger: &PostgresLedger, job: &str, instant: T
         .map_err(|error| ledger.said(&error))?;
     reader.give_back();
     Ok(count.unsigned_abs())
+}
+
+pub(super) async fn deferring_jobs(ledger: &PostgresLedger) -> Result<Vec<String>, LedgerError> {
+    let sql = "select distinct job from deliveries where state = 'deferred' order by job";
+    let mut reader = ledger.reader.borrow().await?;
+    let jobs = sqlx::query_scalar(sql).fetch_all(&mut *reader).await.map_err(|error| ledger.said(&error))?;
+    reader.give_back();
+    Ok(jobs)
 }

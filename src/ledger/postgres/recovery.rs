@@ -16,6 +16,7 @@ pub(super) async fn recover(
 ) -> Result<Vec<PendingBatch>, LedgerError> {
     let mut loan = ledger.begin_held(lease).await?;
     let rows = mark_and_read(&mut loan, lease, now).await;
+    crate::settings::crashpoint!("within_recover_postgres");
     let pending = rows.and_then(|rows| group(&rows)).map_err(|error| ledger.said(&error))?;
     ledger.commit(loan).await?;
     Ok(pending)
@@ -38,7 +39,8 @@ async fn mark_and_read(
         .await?;
     let sql = "select batches.batch_id, batches.provider, batches.idempotency_key, batches.as_of, batches.period,
             batches.project_checksum, batches.dispatched_at, batches.size, deliveries.profile_id, deliveries.occasion,
-            deliveries.delivery_id, deliveries.position, deliveries.body_hash, deliveries.attempt
+            deliveries.delivery_id, deliveries.position, deliveries.body_hash, deliveries.attempt,
+            deliveries.variant
         from deliveries join batches using (batch_id)
         where deliveries.job = any($1) and deliveries.state = 'unknown'
         order by batches.dispatched_at, batches.batch_id, deliveries.position";
@@ -79,5 +81,6 @@ fn delivery(row: &PgRow) -> Result<PendingDelivery, sqlx::Error> {
         position: row.try_get::<i32, _>(11)?.unsigned_abs(),
         body_hash: row.try_get(12)?,
         attempt: row.try_get::<i32, _>(13)?.unsigned_abs(),
+        variant: row.try_get(14)?,
     })
 }

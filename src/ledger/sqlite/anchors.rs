@@ -44,10 +44,10 @@ pub(super) async fn anchored(
             answers[place].push(Anchored {
                 occasion: row.try_get(1).map_err(said)?,
                 reached_at: ledger.instant(row.try_get(2).map_err(said)?)?,
-                recorded: Recorded {
-                    state: ledger.state(row.try_get(3).map_err(said)?)?,
-                    attempt: row.try_get::<u32, _>(4).map_err(said)?,
-                },
+                recorded: Recorded::new(
+                    ledger.state(row.try_get(3).map_err(said)?)?,
+                    row.try_get::<u32, _>(4).map_err(said)?,
+                ),
             });
         }
     }

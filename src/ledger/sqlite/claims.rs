@@ -19,7 +19,7 @@ pub(super) async fn dispatch(
         return Ok(());
     }
     let mut writer = ledger.writer.lock().await;
-    ledger.begin_held(&mut writer, lease).await?;
+    ledger.begin_unhalted(&mut writer, lease).await?;
     match claim(ledger, &mut writer.connection, lease, (batches, deliveries)).await {
         Ok(written) if written < deliveries.len() as u64 => {
             writer.roll_back().await;
@@ -40,6 +40,7 @@ async fn claim(
         return Ok(0);
     }
     insert_batches(connection, batches, deliveries).await.map_err(|error| ledger.said(&error))?;
+    crate::settings::crashpoint!("within_dispatch_sqlite");
     insert_claims(ledger, connection, lease, deliveries).await
 }
 
@@ -101,7 +102,7 @@ async fn insert_claims(
         });
         query.push(
             "), wave (profile_id, occasion, delivery_id, batch_id, position, level, reached_at, detected_at, address_hash,
-                body_hash) as (",
+                variant, body_hash) as (",
         );
         query.push_values(chunk, |mut row, delivery| {
             let key = ledger.identity.stored_key(&delivery.key);
@@ -109,19 +110,19 @@ async fn insert_claims(
             row.push_bind(&delivery.delivery_id).push_bind(&delivery.batch_id).push_bind(delivery.position);
             row.push_bind(delivery.level.map(Level::get));
             row.push_bind(stored(delivery.reached_at)).push_bind(stored(delivery.detected_at));
-            row.push_bind(&delivery.address_hash).push_bind(&delivery.body_hash);
+            row.push_bind(&delivery.address_hash).push_bind(&delivery.variant).push_bind(&delivery.body_hash);
         });
         query.push(
             ") insert into deliveries (job, profile_id, occasion, delivery_id, state, level, reached_at, detected_at,
-                dispatched_at, updated_at, batch_id, position, attempt, provider, address_hash, body_hash, run_id,
+                dispatched_at, updated_at, batch_id, position, attempt, provider, address_hash, variant, body_hash, run_id,
                 epoch)
             select run.job, profile_id, occasion, delivery_id, 'dispatched', level, reached_at, detected_at,
-                batches.dispatched_at, batches.dispatched_at, batch_id, position, 1, batches.provider, address_hash, body_hash,
+                detected_at, batches.dispatched_at, batch_id, position, 1, batches.provider, address_hash, variant, body_hash,
                 run.run_id, run.epoch
             from wave cross join run cross join batches using (batch_id)
             where true
             on conflict (job, profile_id, occasion) do update set delivery_id = excluded.delivery_id,
-                state = excluded.state, reason = null, level = excluded.level, reached_at = excluded.reached_at,
+                state = excluded.state, reason = null, not_before = null, variant = excluded.variant, level = excluded.level, reached_at = excluded.reached_at,
                 dispatched_at = excluded.dispatched_at, settled_at = null, updated_at = excluded.updated_at,
                 batch_id = excluded.batch_id, position = excluded.position, attempt = deliveries.attempt + 1,
                 provider = excluded.provider, provider_message_id = null, address_hash = excluded.address_hash,
@@ -180,7 +181,10 @@ pub(super) async fn settle(
             writer.roll_back().await;
             Err(refused_outcome(ledger, &mut writer.connection, lease, settlements).await?)
         }
-        settled => ledger.end(&mut writer, settled.map(|_| ())).await,
+        settled => {
+            crate::settings::crashpoint!("within_settle_sqlite");
+            ledger.end(&mut writer, settled.map(|_| ())).await
+        }
     }
 }
 

@@ -8,15 +8,6 @@ use super::{SqliteLedger, names, portions, stored};
 use crate::ledger::{DecisionRecord, Lease, LedgerError, Recorded, transition};
 use crate::model::DeliveryKey;
 
-pub(super) async fn recorded(
-    ledger: &SqliteLedger,
-    lease: &Lease,
-    keys: &[DeliveryKey],
-) -> Result<Vec<Option<Recorded>>, LedgerError> {
-    let mut reader = ledger.reader.lock().await;
-    lookup(ledger, &mut reader, lease, keys).await
-}
-
 /// What a connection sees for each key; of rows under several names the known one counts, else the one dispatched most.
 pub(super) async fn lookup(
     ledger: &SqliteLedger,
@@ -37,7 +28,8 @@ pub(super) async fn lookup(
         });
         // Cross joins fix the order: each wanted key is one look-up in the unique index.
         query.push(
-            ") select wanted.place, deliveries.state, deliveries.attempt
+            ") select wanted.place, deliveries.state, deliveries.attempt, deliveries.reason, deliveries.not_before,
+                deliveries.variant
             from wanted cross join names cross join deliveries
             where deliveries.job = names.job
                 and deliveries.profile_id = wanted.profile_id
@@ -47,8 +39,14 @@ pub(super) async fn lookup(
         for row in rows.map_err(|error| ledger.said(&error))? {
             let said = |error: sqlx::Error| ledger.said(&error);
             let place = usize::try_from(row.try_get::<i64, _>(0).map_err(said)?).expect("places count from 0");
-            let state = ledger.state(row.try_get(1).map_err(said)?)?;
-            let answer = Recorded { state, attempt: row.try_get::<u32, _>(2).map_err(said)? };
+            let not_before: Option<&str> = row.try_get(4).map_err(said)?;
+            let answer = Recorded {
+                state: ledger.state(row.try_get(1).map_err(said)?)?,
+                attempt: row.try_get::<u32, _>(2).map_err(said)?,
+                reason: row.try_get(3).map_err(said)?,
+                not_before: not_before.map(|text| ledger.instant(text)).transpose()?,
+                variant: row.try_get(5).map_err(said)?,
+            };
             let known = &mut answers[first + place];
             if known.as_ref().is_none_or(|other| rank(other) < rank(&answer)) {
                 *known = Some(answer);
@@ -58,8 +56,8 @@ pub(super) async fn lookup(
     Ok(answers)
 }
 
-fn rank(recorded: &Recorded) -> (bool, u32) {
-    (recorded.state.is_known(), recorded.attempt)
+fn rank(recorded: &Recorded) -> (bool, bool, u32) {
+    transition::rank(recorded.state, recorded.attempt)
 }
 
 /// Begins a statement with the job's names as the table `names`.
@@ -105,13 +103,14 @@ async fn record_all(
                 to: record.state.name().to_owned(),
             });
         }
-        if from != Some(record.state) && seen.insert(&record.key) {
+        if transition::renews(from, record.state) && seen.insert(&record.key) {
             changes.push(record);
         }
     }
     for chunk in portions(&changes) {
         let mut query = statement(ledger, lease, chunk);
         query.build().execute(&mut *connection).await.map_err(|error| ledger.said(&error))?;
+        crate::settings::crashpoint!("within_record_sqlite");
     }
     Ok(())
 }
@@ -121,7 +120,10 @@ fn statement(ledger: &SqliteLedger, lease: &Lease, records: &[&DecisionRecord]) 
     query.push_values([lease], |mut row, lease| {
         row.push_bind(&lease.job).push_bind(&lease.run_id).push_bind(lease.epoch);
     });
-    query.push("), decided (profile_id, occasion, delivery_id, state, reason, level, reached_at, detected_at) as (");
+    query.push(
+        "), decided (profile_id, occasion, delivery_id, state, reason, level, reached_at, detected_at, not_before,
+            variant, address_hash) as (",
+    );
     query.push_values(records, |mut row, record| {
         let key = ledger.identity.stored_key(&record.key);
         row.push_bind(key.profile_id).push_bind(key.occasion);
@@ -129,17 +131,20 @@ fn statement(ledger: &SqliteLedger, lease: &Lease, records: &[&DecisionRecord]) 
         row.push_bind(record.state.name()).push_bind(&record.reason);
         row.push_bind(record.level.map(crate::model::Level::get));
         row.push_bind(stored(record.reached_at)).push_bind(stored(record.detected_at));
+        row.push_bind(record.not_before.map(stored)).push_bind(&record.variant).push_bind(&record.address_hash);
     });
     query.push(
         ") insert into deliveries (job, profile_id, occasion, delivery_id, state, reason, level, reached_at, detected_at,
-            updated_at, attempt, run_id, epoch)
+            updated_at, attempt, run_id, epoch, not_before, variant, address_hash)
         select run.job, profile_id, occasion, delivery_id, state, reason, level, reached_at, detected_at, detected_at, 0,
-            run.run_id, run.epoch
+            run.run_id, run.epoch, not_before, variant, address_hash
         from decided cross join run
         where true
         on conflict (job, profile_id, occasion) do update set state = excluded.state, reason = excluded.reason,
             reached_at = excluded.reached_at, updated_at = excluded.updated_at, run_id = excluded.run_id,
-            epoch = excluded.epoch
+            epoch = excluded.epoch, not_before = excluded.not_before,
+            variant = coalesce(excluded.variant, deliveries.variant),
+            address_hash = coalesce(excluded.address_hash, deliveries.address_hash)
         where (deliveries.state, excluded.state) in (values ",
     );
     query.push(transition::sql_pairs(|from, to| transition::may_record(Some(from), to)));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use super::migration::{FORMAT_VERSION, migrate};
 use super::writer::Writer;
 use super::{SqliteLedger, failure, stored};
 use crate::clock::{Clock, random_bytes};
@@ -16,8 +17,6 @@ use crate::ledger::{Identity, LedgerError, Owner};
 
 /// What the file says it is, beside being SQLite; `schema.sql` sets it.
 const APPLICATION_ID: i32 = 1_836_085_107;
-/// The format this version reads and writes.
-const FORMAT_VERSION: u32 = 1;
 /// How often a lock is tried: `status` looks at it for an instant, which must not refuse a run.
 const LOCK_TRIES: u32 = 3;
 
@@ -55,9 +54,12 @@ pub(super) async fn connect(path: &Path, owner: &Owner) -> Result<SqliteLedger, 
         Err(error) => return Err(unavailable(path, error.to_string())),
     }
     let mut writer = options(path).connect().await.map_err(said(path))?;
-    let (found, identity) = identify(path, &mut writer).await?;
+    let (found, identity, version) = identify(path, &mut writer).await?;
     if let Some(reason) = found.differs_from(owner) {
         return Err(foreign(path, reason));
+    }
+    if version < FORMAT_VERSION {
+        migrate(path, &mut writer).await?;
     }
     // A wave touches many pages: a larger log between checkpoints writes each of them once instead of per wave.
     sqlx::raw_sql("pragma journal_mode = wal; pragma wal_autocheckpoint = 8000; pragma cache_size = -32768; pragma temp_store = memory")
@@ -79,8 +81,8 @@ fn foreign(path: &Path, reason: impl Into<String>) -> LedgerError {
     LedgerError::Foreign { location: path.display().to_string(), reason: reason.into() }
 }
 
-/// Whose ledger the file is, and its secret.
-async fn identify(path: &Path, connection: &mut SqliteConnection) -> Result<(Owner, Identity), LedgerError> {
+/// Whose ledger the file is, its secret, and its format.
+async fn identify(path: &Path, connection: &mut SqliteConnection) -> Result<(Owner, Identity, u32), LedgerError> {
     let application: i32 =
         sqlx::query_scalar("pragma application_id").fetch_one(&mut *connection).await.map_err(said(path))?;
     if application != APPLICATION_ID {
@@ -90,51 +92,94 @@ async fn identify(path: &Path, connection: &mut SqliteConnection) -> Result<(Own
         sqlx::query_as("select key, value from meta").fetch_all(connection).await.map_err(said(path))?;
     let meta = |wanted: &str| rows.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.as_str());
     let version = meta("format_version").and_then(|text| text.parse::<u32>().ok());
-    if version.is_none_or(|version| version > FORMAT_VERSION) {
+    let Some(version) = version.filter(|version| *version <= FORMAT_VERSION) else {
         let found = meta("format_version").unwrap_or("unknown");
         let reason =
             format!("has format {found}, and this version of milepost reads up to {FORMAT_VERSION}: upgrade milepost");
         return Err(foreign(path, reason));
-    }
+    };
     let damaged = || unavailable(path, "its table `meta` is damaged: restore it from a backup");
     let project = meta("project").ok_or_else(damaged)?.to_owned();
     let key = meta("identity_key").and_then(key_from_hexadecimal).ok_or_else(damaged)?;
     let identity = Identity::new(key, project.clone());
-    Ok((Owner { project, environment: meta("environment").map(str::to_owned) }, identity))
+    Ok((Owner { project, environment: meta("environment").map(str::to_owned) }, identity, version))
 }
 
 /// Makes a ledger under a passing name and gives it its own when it is whole.
 pub(super) async fn create(path: &Path, owner: &Owner) -> Result<(), LedgerError> {
-    if path.exists() {
-        return Err(LedgerError::Exists { location: path.display().to_string() });
+    let unfinished = NewFile::begin(path)?;
+    fill(unfinished.path(), owner).await.map_err(|error| unfinished.explain(error))?;
+    unfinished.finish()
+}
+
+/// A ledger that does not have its name yet; dropped, it is gone.
+pub(super) struct NewFile {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl NewFile {
+    /// Begins one beside its future place, and makes the folders above it.
+    pub(super) fn begin(path: &Path) -> Result<Self, LedgerError> {
+        if path.exists() {
+            return Err(LedgerError::Exists { location: path.display().to_string() });
+        }
+        let log = beside(path, "-wal");
+        if log.exists() {
+            // SQLite would replay it into the new file.
+            let reason =
+                format!("{} is left from an earlier ledger: restore that ledger, or remove the file", log.display());
+            return Err(unavailable(path, reason));
+        }
+        let failed = |error: std::io::Error| unavailable(path, format!("it cannot be made: {error}"));
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let file = tempfile::Builder::new().prefix(".ledger-").tempfile_in(folder).map_err(failed)?;
+        Ok(Self { file, path: path.to_owned(), folder: folder.to_owned() })
     }
-    let log = beside(path, "-wal");
-    if log.exists() {
-        // SQLite would replay it into the new file.
-        let reason =
-            format!("{} is left from an earlier ledger: restore that ledger, or remove the file", log.display());
-        return Err(unavailable(path, reason));
+
+    /// Where it is until it is finished.
+    pub(super) fn path(&self) -> &Path {
+        self.file.path()
     }
-    let failed = |error: std::io::Error| unavailable(path, format!("it cannot be made: {error}"));
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let unfinished = tempfile::Builder::new().prefix(".ledger-").tempfile_in(folder).map_err(failed)?;
-    fill(unfinished.path(), owner).await.map_err(|error| match error {
-        LedgerError::Unavailable { reason, .. } => unavailable(path, reason),
-        other => other,
-    })?;
-    unfinished.persist_noclobber(path).map_err(|error| match error.error.kind() {
-        std::io::ErrorKind::AlreadyExists => LedgerError::Exists { location: path.display().to_string() },
-        _ => failed(error.error),
-    })?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+
+    /// An error about its future place.
+    pub(super) fn explain(&self, error: LedgerError) -> LedgerError {
+        match error {
+            LedgerError::Unavailable { reason, .. } => unavailable(&self.path, reason),
+            other => other,
+        }
+    }
+
+    /// Opens it for writing, with its tables made.
+    pub(super) async fn connect(&self) -> Result<SqliteConnection, LedgerError> {
+        connect_new(self.path()).await.map_err(|error| self.explain(error))
+    }
+
+    /// Gives it its own name; its connections must be closed.
+    pub(super) fn finish(self) -> Result<(), LedgerError> {
+        let Self { file, path, folder } = self;
+        let failed = |error: std::io::Error| unavailable(&path, format!("it cannot be made: {error}"));
+        file.persist_noclobber(&path).map_err(|error| match error.error.kind() {
+            std::io::ErrorKind::AlreadyExists => LedgerError::Exists { location: path.display().to_string() },
+            _ => failed(error.error),
+        })?;
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+/// A connection to a new file, with the tables made.
+async fn connect_new(path: &Path) -> Result<SqliteConnection, LedgerError> {
+    let mut connection = options(path).journal_mode(SqliteJournalMode::Delete).connect().await.map_err(said(path))?;
+    sqlx::raw_sql(include_str!("schema.sql")).execute(&mut connection).await.map_err(said(path))?;
+    Ok(connection)
 }
 
 async fn fill(path: &Path, owner: &Owner) -> Result<(), LedgerError> {
     let key =
         random_bytes::<32>().map_err(|error| unavailable(path, format!("no random key could be made: {error}")))?;
-    let mut connection = options(path).journal_mode(SqliteJournalMode::Delete).connect().await.map_err(said(path))?;
-    sqlx::raw_sql(include_str!("schema.sql")).execute(&mut connection).await.map_err(said(path))?;
+    let mut connection = connect_new(path).await?;
     let facts = [
         ("format_version", Some(FORMAT_VERSION.to_string())),
         ("project", Some(owner.project.clone())),

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::decisions::with_names;
+use super::suppressions::{StoredHalt, read_halts, understood_halt};
 use super::{SqliteLedger, file, names, stored};
 use crate::clock::monotonic;
-use crate::ledger::{Lease, LedgerError, Owner, RunEnd, RunRequest};
+use crate::ledger::{Lease, LedgerError, Owner, RunEnd, RunRequest, VOLUMES_KEPT};
+use crate::settings::crashpoint;
 
 pub(super) async fn open(ledger: &SqliteLedger, request: &RunRequest) -> Result<Lease, LedgerError> {
     check_owner(ledger, request)?;
@@ -41,6 +44,12 @@ async fn begin_run(
     for name in held {
         take(connection, name, request).await?;
     }
+    sqlx::query("update jobs set category = ? where job = ?")
+        .bind(if request.marketing { "marketing" } else { "transactional" })
+        .bind(&request.job)
+        .execute(&mut *connection)
+        .await?;
+    crashpoint!("within_open_sqlite");
     let found = read(connection, request).await?;
     sqlx::query("update runs set status = 'abandoned' where job = ? and status = 'running'")
         .bind(&request.job)
@@ -95,12 +104,21 @@ struct Found {
     first_run: bool,
     last_provider: Option<String>,
     starts: Vec<(String, String)>,
+    halt: Option<StoredHalt>,
+    volumes: Vec<(String, i64)>,
 }
 
 /// Reads what a job and its earlier names have; the job's own facts go before those of earlier names.
 async fn read(connection: &mut SqliteConnection, request: &RunRequest) -> Result<Found, sqlx::Error> {
-    let mut found =
-        Found { request: request.clone(), epoch: 0, first_run: true, last_provider: None, starts: Vec::new() };
+    let mut found = Found {
+        request: request.clone(),
+        epoch: 0,
+        first_run: true,
+        last_provider: None,
+        starts: Vec::new(),
+        halt: read_halts(connection, Some(&request.job)).await?.into_iter().next(),
+        volumes: Vec::new(),
+    };
     for name in names(&request.job, &request.aliases) {
         let sql =
             "select first_completed_at, last_provider, epoch from jobs left join leases using (job) where job = ?";
@@ -112,6 +130,11 @@ async fn read(connection: &mut SqliteConnection, request: &RunRequest) -> Result
         }
         let starts = sqlx::query_as("select part, starts_at from starts where job = ?").bind(name);
         found.starts.extend(starts.fetch_all(&mut *connection).await?);
+        let volumes = sqlx::query_as(
+            "select bucket, mails from volumes where job = ? order by updated_at desc, bucket desc limit ?",
+        );
+        let kept = i64::try_from(VOLUMES_KEPT.saturating_sub(found.volumes.len())).unwrap_or(0);
+        found.volumes.extend(volumes.bind(name).bind(kept).fetch_all(&mut *connection).await?);
     }
     Ok(found)
 }
@@ -131,6 +154,8 @@ fn understand(ledger: &SqliteLedger, found: Found) -> Result<Lease, LedgerError>
         first_run: found.first_run,
         starts,
         last_provider: found.last_provider,
+        halt: found.halt.map(|halt| understood_halt(ledger, halt)).transpose()?,
+        volumes: found.volumes.into_iter().map(|(bucket, mails)| (bucket, mails.unsigned_abs())).collect(),
     })
 }
 
@@ -145,16 +170,16 @@ pub(super) async fn heartbeat(ledger: &SqliteLedger, lease: &Lease, now: Timesta
     ledger.end(&mut writer, done.map(|_| ()).map_err(|error| ledger.said(&error))).await
 }
 
-pub(super) async fn close(ledger: &SqliteLedger, lease: &Lease, end: &RunEnd) -> Result<(), LedgerError> {
+pub(super) async fn close(ledger: &SqliteLedger, lease: &Lease, end: &RunEnd) -> Result<u64, LedgerError> {
     let mut writer = ledger.writer.lock().await;
     ledger.begin_held(&mut writer, lease).await?;
     let done = write_end(&mut writer.connection, lease, end).await.map_err(|error| ledger.said(&error));
-    ledger.end(&mut writer, done).await?;
+    let withdrawn = ledger.end(&mut writer, done).await?;
     ledger.held.lock().expect("no holder of this lock panics").remove(&lease.job);
-    Ok(())
+    Ok(withdrawn)
 }
 
-async fn write_end(connection: &mut SqliteConnection, lease: &Lease, end: &RunEnd) -> Result<(), sqlx::Error> {
+async fn write_end(connection: &mut SqliteConnection, lease: &Lease, end: &RunEnd) -> Result<u64, sqlx::Error> {
     let now = stored(end.now);
     let counts = serde_json::to_string(&end.counts).expect("names and numbers are always JSON");
     sqlx::query("update runs set status = ?, ended_at = ?, provider = ?, counts = ? where job = ? and epoch = ?")
@@ -177,6 +202,7 @@ async fn write_end(connection: &mut SqliteConnection, lease: &Lease, end: &RunEn
         .bind(&lease.job)
         .execute(&mut *connection)
         .await?;
+    crashpoint!("within_close_sqlite");
     if !end.starts.is_empty() {
         let mut query = QueryBuilder::<Sqlite>::new("insert into starts (job, part, starts_at) ");
         query.push_values(&end.starts, |mut row, (part, instant)| {
@@ -185,6 +211,21 @@ async fn write_end(connection: &mut SqliteConnection, lease: &Lease, end: &RunEn
         query.push(" on conflict (job, part) do nothing");
         query.build().persistent(false).execute(&mut *connection).await?;
     }
+    if !end.volumes.is_empty() {
+        let mut query = QueryBuilder::<Sqlite>::new("insert into volumes (job, bucket, mails, updated_at) ");
+        query.push_values(&end.volumes, |mut row, (bucket, mails)| {
+            row.push_bind(&lease.job).push_bind(bucket).push_bind(i64::try_from(*mails).unwrap_or(i64::MAX));
+            row.push_bind(&now);
+        });
+        query.push(
+            " on conflict (job, bucket) do update set mails = mails + excluded.mails, updated_at = excluded.updated_at",
+        );
+        query.build().persistent(false).execute(&mut *connection).await?;
+    }
+    let withdrawn = match end.saw_until {
+        Some(seen) => withdraw(connection, lease, (&stored(seen), &now)).await?,
+        None => 0,
+    };
     for name in names(&lease.job, &lease.aliases) {
         sqlx::query("update leases set released_at = ? where job = ? and run_id = ?")
             .bind(&now)
@@ -193,5 +234,21 @@ async fn write_end(connection: &mut SqliteConnection, lease: &Lease, end: &RunEn
             .execute(&mut *connection)
             .await?;
     }
-    Ok(())
+    Ok(withdrawn)
+}
+
+/// Closes deferred rows that the run did not decide again.
+async fn withdraw(
+    connection: &mut SqliteConnection,
+    lease: &Lease,
+    (seen, now): (&str, &str),
+) -> Result<u64, sqlx::Error> {
+    let mut query = with_names(lease);
+    query
+        .push(" update deliveries set state = 'withdrawn', reason = null, not_before = null, updated_at = ")
+        .push_bind(now);
+    query.push(" where state = 'deferred' and reached_at <= ").push_bind(seen);
+    query.push(" and job in (select job from names) and not (job = ").push_bind(&lease.job);
+    query.push(" and epoch = ").push_bind(lease.epoch).push(")");
+    Ok(query.build().persistent(false).execute(connection).await?.rows_affected())
 }

@@ -6,12 +6,18 @@
 
 mod anchors;
 mod claims;
+mod copying;
+mod corrections;
 mod decisions;
+mod facts;
 mod failure;
 mod file;
 mod leases;
+mod migration;
 mod reading;
 mod recovery;
+mod suppressions;
+mod upkeep;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,10 +30,11 @@ use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::{
-    AnchorStem, Anchored, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Identity, JobStatus, Lease,
-    Ledger, LedgerAdministration, LedgerError, Owner, PendingBatch, Recorded, RunEnd, RunRequest, Settlement,
+    AnchorStem, Anchored, Answers, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Erased, Halt,
+    Identity, Inquiry, JobStatus, Lease, Ledger, LedgerAdministration, LedgerError, Owner, PendingBatch, RunEnd,
+    RunRequest, Settlement, SuppressionChange, SuppressionRow, SuppressionSubject,
 };
-use crate::model::{DeliveryKey, DeliveryState};
+use crate::model::DeliveryState;
 
 /// Rows bound to one statement: few numbers, so that every statement is prepared once and found again. Preparing one for
 /// many rows costs as much as running it.
@@ -43,6 +50,8 @@ fn portions<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
         Some(portion)
     })
 }
+
+pub(super) use copying::SqliteCopy;
 
 /// A ledger in a SQLite file.
 pub struct SqliteLedger {
@@ -115,8 +124,8 @@ impl Ledger for SqliteLedger {
         recovery::recover(self, lease, now).await
     }
 
-    async fn recorded(&self, lease: &Lease, keys: &[DeliveryKey]) -> Result<Vec<Option<Recorded>>, LedgerError> {
-        decisions::recorded(self, lease, keys).await
+    async fn recorded(&self, lease: &Lease, inquiry: &Inquiry) -> Result<Answers, LedgerError> {
+        facts::recorded(self, lease, inquiry).await
     }
 
     async fn record(&self, lease: &Lease, records: &[DecisionRecord]) -> Result<(), LedgerError> {
@@ -131,7 +140,7 @@ impl Ledger for SqliteLedger {
         claims::settle(self, lease, settlements).await
     }
 
-    async fn close(&self, lease: &Lease, end: &RunEnd) -> Result<(), LedgerError> {
+    async fn close(&self, lease: &Lease, end: &RunEnd) -> Result<u64, LedgerError> {
         leases::close(self, lease, end).await
     }
 
@@ -168,5 +177,37 @@ impl LedgerAdministration for SqliteLedger {
 
     async fn unknown_since(&self, job: &str, instant: Timestamp) -> Result<u64, LedgerError> {
         reading::unknown_since(self, job, instant).await
+    }
+
+    async fn deferring_jobs(&self) -> Result<Vec<String>, LedgerError> {
+        reading::deferring_jobs(self).await
+    }
+
+    async fn suppress(&self, change: &SuppressionChange) -> Result<(), LedgerError> {
+        suppressions::suppress(self, change).await
+    }
+
+    async fn unsuppress(&self, change: &SuppressionChange) -> Result<u64, LedgerError> {
+        suppressions::unsuppress(self, change).await
+    }
+
+    async fn suppressions(&self, subject: Option<&SuppressionSubject>) -> Result<Vec<SuppressionRow>, LedgerError> {
+        suppressions::suppressions(self, subject).await
+    }
+
+    async fn erase(&self, profile_id: &str, at: Timestamp) -> Result<Erased, LedgerError> {
+        suppressions::erase(self, profile_id, at).await
+    }
+
+    async fn halt(&self, halt: &Halt) -> Result<(), LedgerError> {
+        suppressions::halt(self, halt).await
+    }
+
+    async fn resume(&self, job: Option<&str>) -> Result<bool, LedgerError> {
+        suppressions::resume(self, job).await
+    }
+
+    async fn halts(&self) -> Result<Vec<Halt>, LedgerError> {
+        suppressions::halts(self).await
     }
 }

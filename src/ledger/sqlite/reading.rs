@@ -21,6 +21,9 @@ pub(super) async fn deliveries(
     if let Some(profile_id) = &filter.profile_id {
         query.push(" and profile_id = ").push_bind(ledger.identity.stored_profile_id(profile_id));
     }
+    if let Some(delivery_id) = &filter.delivery_id {
+        query.push(" and delivery_id = ").push_bind(delivery_id);
+    }
     if let Some(state) = filter.state {
         query.push(" and state = ").push_bind(state.name());
     }
@@ -54,6 +57,8 @@ fn delivery(ledger: &SqliteLedger, row: &SqliteRow) -> Result<DeliveryRow, Ledge
         attempt: row.try_get("attempt").map_err(said)?,
         provider: perhaps("provider")?,
         provider_message_id: perhaps("provider_message_id")?,
+        not_before: perhaps_instant("not_before")?,
+        variant: perhaps("variant")?,
         address_hash: perhaps("address_hash")?,
         body_hash: perhaps("body_hash")?,
         run_id: text("run_id")?,
@@ -124,4 +129,12 @@ pub(super) async fn unknown_since(ledger: &SqliteLedger, job: &str, instant: Tim
     .await
     .map_err(|error| ledger.said(&error))?;
     Ok(count.unsigned_abs())
+}
+
+pub(super) async fn deferring_jobs(ledger: &SqliteLedger) -> Result<Vec<String>, LedgerError> {
+    let mut reader = ledger.reader.lock().await;
+    sqlx::query_scalar("select distinct job from deliveries where state = 'deferred' order by job")
+        .fetch_all(&mut *reader)
+        .await
+        .map_err(|error| ledger.said(&error))
 }

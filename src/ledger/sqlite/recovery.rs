@@ -8,6 +8,7 @@ use super::decisions::with_names;
 use super::{SqliteLedger, stored};
 use crate::ledger::{Batch, Lease, LedgerError, PendingBatch, PendingDelivery};
 use crate::model::DeliveryKey;
+use crate::settings::crashpoint;
 
 pub(super) async fn recover(
     ledger: &SqliteLedger,
@@ -37,12 +38,14 @@ async fn mark_and_read(
         .push_bind(lease.epoch)
         .push(")");
     query.build().execute(&mut *connection).await?;
+    crashpoint!("within_recover_sqlite");
 
     let mut query = with_names(lease);
     query.push(
         " select batches.batch_id, batches.provider, batches.idempotency_key, batches.as_of, batches.period,
             batches.project_checksum, batches.dispatched_at, batches.size, deliveries.profile_id, deliveries.occasion,
-            deliveries.delivery_id, deliveries.position, deliveries.body_hash, deliveries.attempt
+            deliveries.delivery_id, deliveries.position, deliveries.body_hash, deliveries.attempt,
+            deliveries.variant
         from deliveries join batches using (batch_id)
         where deliveries.job in (select job from names) and deliveries.state = 'unknown'
         order by batches.dispatched_at, batches.batch_id, deliveries.position",
@@ -86,5 +89,6 @@ fn delivery(row: &SqliteRow) -> Result<PendingDelivery, sqlx::Error> {
         position: row.try_get(11)?,
         body_hash: row.try_get(12)?,
         attempt: row.try_get(13)?,
+        variant: row.try_get(14)?,
     })
 }

@@ -6,6 +6,7 @@
 use sqlx::SqliteConnection;
 
 use super::SqliteLedger;
+use super::suppressions::read_halts;
 use crate::ledger::{Lease, LedgerError};
 
 pub(super) struct Writer {
@@ -52,6 +53,20 @@ impl SqliteLedger {
         };
         writer.roll_back().await;
         Err(holds)
+    }
+
+    /// Begins a transaction of claims: refused too while a halt stands against the job.
+    pub(super) async fn begin_unhalted(&self, writer: &mut Writer, lease: &Lease) -> Result<(), LedgerError> {
+        self.begin_held(writer, lease).await?;
+        let refused = match read_halts(&mut writer.connection, Some(&lease.job)).await {
+            Ok(halts) => match halts.into_iter().next() {
+                None => return Ok(()),
+                Some((_, reason, _)) => LedgerError::Halted { job: lease.job.clone(), reason },
+            },
+            Err(error) => self.said(&error),
+        };
+        writer.roll_back().await;
+        Err(refused)
     }
 
     /// Keeps what was done since the beginning when all of it went well, else nothing.

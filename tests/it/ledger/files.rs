@@ -71,14 +71,49 @@ async fn what_is_no_ledger_is_refused_and_left_alone() {
 
     let newer = folder.path().join("newer.db");
     create(&LedgerLocation::Sqlite(newer.clone()), &owner()).await.expect("makes it");
-    raw(&newer, "update meta set value = '2' where key = 'format_version'").await;
+    raw(&newer, "update meta set value = '3' where key = 'format_version'").await;
     let words = refusal(&newer).await;
-    assert!(words.contains("format 2") && words.contains("upgrade milepost"), "{words}");
+    assert!(words.contains("format 3") && words.contains("upgrade milepost"), "{words}");
 
     let keyless = folder.path().join("keyless.db");
     create(&LedgerLocation::Sqlite(keyless.clone()), &owner()).await.expect("makes it");
     raw(&keyless, "update meta set value = 'é' where key = 'identity_key'").await;
     assert!(refusal(&keyless).await.contains("damaged"));
+}
+
+#[tokio::test]
+async fn a_ledger_of_format_1_opens_with_all_it_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("old.db");
+    raw(&path, include_str!("format_1.sql")).await;
+    let rows = "insert into meta values ('format_version', '1'), ('project', 'acme'), ('environment', 'staging'),
+            ('identity_key', '5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a');
+        insert into jobs values ('high_five', '2026-01-01T00:00:00.000000Z', '2026-01-02T00:00:00.000000Z', 'main/resend');
+        insert into leases values ('high_five', 7, 'r0', '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z', null);
+        insert into batches values ('b0', 'main', null, '2026-01-01T00:00:00.000000Z', null, 'c', '2026-01-01T00:00:00.000000Z', 1);
+        insert into deliveries values ('high_five', 'u1', 'o', 'd1', 'accepted', null, 50, '2026-01-01T00:00:00.000000Z',
+            '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:01.000000Z',
+            '2026-01-01T00:00:01.000000Z', 'b0', 0, 1, 'main', 're_1', 'abcdefabcdef', 'body', 'r0', 7);";
+    raw(&path, rows).await;
+    for run in ["r1", "r2"] {
+        let ledger = reach(&path, CreatePolicy::Never).await.expect("the old format opens");
+        let lease = ledger.open(&request(run)).await.expect("opens");
+        assert!(lease.epoch > 7 && !lease.first_run);
+        let keys = [key("u1", "o")];
+        assert_eq!(states(&*ledger, &lease, &keys).await, [Some(DeliveryState::Accepted)]);
+        let rows = ledger.deliveries(&milepost::ledger::DeliveryFilter::default()).await.expect("lists");
+        let row = rows.iter().find(|row| row.profile_id == "u1").expect("the old row");
+        assert_eq!(
+            (row.level, row.address_hash.as_deref(), row.variant.as_deref()),
+            (Some(50.0), Some("abcdefabcdef"), None)
+        );
+        let deferred = key(run, "o");
+        let record = milepost::ledger::DecisionRecord {
+            key: deferred.clone(),
+            ..super::decision(&deferred, DeliveryState::Deferred)
+        };
+        ledger.record(&lease, &[record]).await.expect("the new states are known");
+    }
 }
 
 /// Runs SQL on a file as another program would.

@@ -1,0 +1,43 @@
+//! Older formats become the present one, whole or not at all; a file of a later version is never touched.
+
+use std::path::Path;
+
+use sqlx::SqliteConnection;
+
+use super::failure;
+use crate::ledger::LedgerError;
+
+/// The format this version reads and writes.
+pub(super) const FORMAT_VERSION: u32 = 2;
+
+/// By format: the script that leads to the next one.
+const STEPS: [(u32, &str); 1] = [(1, include_str!("format_2.sql"))];
+
+/// Brings a ledger to the present format; another process may be doing the same.
+pub(super) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), LedgerError> {
+    migrate_steps(connection).await.map_err(|error| LedgerError::Unavailable {
+        location: path.display().to_string(),
+        reason: failure::words(&error),
+    })
+}
+
+async fn migrate_steps(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("begin immediate").execute(&mut *connection).await?;
+    let done = carry_out(connection).await;
+    let end = if done.is_ok() { "commit" } else { "rollback" };
+    let ended = sqlx::raw_sql(end).execute(connection).await;
+    done.and(ended.map(|_| ()))
+}
+
+async fn carry_out(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    for (from, script) in STEPS {
+        // Read under the lock: whoever waited finds the work done.
+        let found: String = sqlx::query_scalar("select value from meta where key = 'format_version'")
+            .fetch_one(&mut *connection)
+            .await?;
+        if found == from.to_string() {
+            sqlx::raw_sql(script).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}
