@@ -65,6 +65,10 @@ pub(super) enum Command {
     Compile(command::compile::Compile),
     /// Compute who reached what, and mail them once.
     Run(command::run::Run),
+    /// Decide who would get what, and write it to a file that `run --plan` executes exactly.
+    Plan(command::plan::Plan),
+    /// What a change does, compared with a folder or a revision of git: who enters and leaves, which mails read otherwise.
+    Diff(command::diff::Diff),
     /// Render the mails one person would get.
     Preview(command::preview::Preview),
     /// Milestone flags of a job as a table, CSV, JSON or Parquet.
@@ -77,8 +81,22 @@ pub(super) enum Command {
     Schema(command::schema::Schema),
     /// The ledger's deliveries.
     Deliveries(command::deliveries::Deliveries),
-    /// Create the ledger.
+    /// Create, check, copy or prune the ledger.
     Ledger(command::ledger::Ledger),
+    /// Write the ledger's tables as Parquet.
+    Export(command::export::Export),
+    /// Never mail an address or a profile, from the next run on.
+    Suppress(command::suppress::Suppress),
+    /// Lift what `suppress` wrote.
+    Unsuppress(command::suppress::Unsuppress),
+    /// Forget a person: only keys without meaning stay, so that they are never mailed again.
+    Erase(command::suppress::Erase),
+    /// Halt one job, or all: no run claims another delivery until `resume`.
+    Halt(command::halt::Halt),
+    /// Lift a halt.
+    Resume(command::halt::Resume),
+    /// Why a profile was mailed or not: every decision in order, with what was found.
+    Explain(command::explain::Explain),
     /// Jobs, last runs, unknown outcomes, next periods.
     Status(command::status::Status),
 }

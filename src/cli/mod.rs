@@ -3,6 +3,7 @@
 mod arguments;
 mod command;
 mod diagnostics;
+mod explain_text;
 mod failure;
 mod interrupt;
 mod logging;
@@ -37,6 +38,10 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let output = Output { format: arguments.common.format, quiet: arguments.common.quiet };
+    #[cfg(debug_assertions)]
+    if let Some((seconds, readings)) = crate::settings::clock_jump() {
+        crate::clock::rehearse_jump(seconds, readings);
+    }
     logging::start(arguments.common.log_format, arguments.common.verbose, arguments.common.quiet);
     let ended = context(&arguments.common, output).and_then(|context| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
@@ -77,6 +82,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Test(arguments) => arguments.execute(context).await,
         Command::Compile(arguments) => arguments.execute(context).await,
         Command::Run(arguments) => arguments.execute(context).await,
+        Command::Plan(arguments) => arguments.execute(context).await,
+        Command::Diff(arguments) => arguments.execute(context).await,
         Command::Preview(arguments) => arguments.execute(context).await,
         Command::Flags(arguments) => arguments.execute(context).await,
         Command::Metrics(arguments) => arguments.execute(context).await,
@@ -84,6 +91,13 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Schema(arguments) => Ok(arguments.execute(context)),
         Command::Deliveries(arguments) => arguments.execute(context).await,
         Command::Ledger(arguments) => arguments.execute(context).await,
+        Command::Export(arguments) => arguments.execute(context).await,
+        Command::Suppress(arguments) => arguments.execute(context).await,
+        Command::Unsuppress(arguments) => arguments.execute(context).await,
+        Command::Erase(arguments) => arguments.execute(context).await,
+        Command::Halt(arguments) => arguments.execute(context).await,
+        Command::Resume(arguments) => arguments.execute(context).await,
+        Command::Explain(arguments) => arguments.execute(context).await,
         Command::Status(arguments) => arguments.execute(context).await,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::model::Decision;
-use crate::run::{JobReport, JobStatus, ListedDelivery, RunReport, StatusReport};
+use crate::run::{JobReport, JobStatus, ListedDelivery, RunReport, ShownDelivery, StatusReport};
 
 /// A run: one block per job, then where to look.
 #[must_use]
@@ -53,6 +53,9 @@ fn job_block(job: &JobReport) -> String {
     if !job.recovered.is_empty() {
         let _ = writeln!(text, "  in doubt from earlier runs{}", breakdown(&job.recovered));
     }
+    if job.withdrawn > 0 {
+        let _ = writeln!(text, "  {:>9} withdrawn: they waited and are no longer due", grouped(job.withdrawn));
+    }
     if !job.dropped.is_empty() {
         let _ = writeln!(text, "  not candidates{}", breakdown(&job.dropped));
     }
@@ -94,9 +97,11 @@ pub(super) fn deliveries(rows: &[ListedDelivery]) -> String {
     if rows.is_empty() {
         return "no deliveries".to_owned();
     }
-    let mut lines = vec![["JOB", "PROFILE", "OCCASION", "STATE", "ATTEMPT", "UPDATED", "REASON"].map(str::to_owned)];
+    let mut lines =
+        vec![["ID", "JOB", "PROFILE", "OCCASION", "STATE", "ATTEMPT", "UPDATED", "REASON"].map(str::to_owned)];
     lines.extend(rows.iter().map(|row| {
         [
+            row.delivery_id.clone(),
             row.job.clone(),
             row.profile_id.clone(),
             row.occasion.clone(),
@@ -109,19 +114,40 @@ pub(super) fn deliveries(rows: &[ListedDelivery]) -> String {
     columns(&lines)
 }
 
+/// One delivery, a line per field, then what people decided about it.
+#[must_use]
+pub(super) fn delivery(shown: &ShownDelivery) -> String {
+    let written = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let lines: Vec<_> = shown.fields.iter().map(|(name, value)| [name.clone(), written(value)]).collect();
+    let mut text = columns(&lines);
+    for one in &shown.corrections {
+        let _ = writeln!(text, "{}  {} -> {} by {}: {}", one.at, one.from, one.to, one.by, one.reason);
+    }
+    text
+}
+
 /// Jobs, last runs and what needs a person.
 #[must_use]
 pub(super) fn status(report: &StatusReport) -> String {
-    let mut lines = vec![["JOB", "LAST RUN", "STATUS", "ACCEPTED", "UNKNOWN", "NEXT PERIOD", "NOW"].map(str::to_owned)];
+    let mut lines =
+        vec![["JOB", "LAST RUN", "STATUS", "ACCEPTED", "WAITING", "UNKNOWN", "NEXT PERIOD", "NOW"].map(str::to_owned)];
     lines.extend(report.jobs.iter().map(|job| {
         [
             job.job.clone(),
             job.last_run_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
             job.last_status.clone().unwrap_or_default(),
             grouped(job.accepted),
+            grouped(job.deferred),
             grouped(job.unknown),
             job.next_period.clone().unwrap_or_default(),
-            if job.held { "running".to_owned() } else { String::new() },
+            (if job.halted {
+                "halted"
+            } else if job.held {
+                "running"
+            } else {
+                ""
+            })
+            .to_owned(),
         ]
     }));
     let mut text = columns(&lines);

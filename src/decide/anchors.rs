@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Decided, Decision, Rules};
+use super::Rules;
 use crate::ledger::{AnchorStem, Anchored};
 use crate::model::Candidate;
 
@@ -82,19 +82,22 @@ fn same_entity(own: &str, stored: &str) -> bool {
     own == stored || stored.starts_with("/hmac:") && own.contains('@')
 }
 
-/// Of candidates of one chunk that are the same streak or silence, the first that is mailed makes the others known.
-pub(super) fn settle_repeated(rules: &Rules, candidates: &[Candidate], decided: &mut [Decided]) {
-    let mut mailed: HashMap<(&str, &str, &str), Vec<Span>> = HashMap::new();
-    for (candidate, decided) in candidates.iter().zip(decided) {
-        let Some(slack) = slack(rules, candidate).filter(|_| decided.decision == Decision::Mail) else { continue };
-        let Some(occasion) = Occasion::parse(&candidate.key.occasion) else { continue };
+/// The streaks and silences of a chunk that are mailed: the first of those that are the same makes the others known.
+#[derive(Default)]
+pub(super) struct MailedAnchors<'a>(HashMap<(&'a str, &'a str, &'a str), Vec<Span>>);
+
+impl<'a> MailedAnchors<'a> {
+    /// Whether an earlier one is the same; keeps it where none is.
+    pub(super) fn repeats(&mut self, rules: &Rules, candidate: &'a Candidate) -> bool {
+        let Some(slack) = slack(rules, candidate) else { return false };
+        let Some(occasion) = Occasion::parse(&candidate.key.occasion) else { return false };
         let span = Span::new(occasion.day, candidate.reached_at);
-        let earlier = mailed.entry((&candidate.key.profile_id, occasion.stem, occasion.suffix)).or_default();
+        let earlier = self.0.entry((&candidate.key.profile_id, occasion.stem, occasion.suffix)).or_default();
         if earlier.iter().any(|earlier| earlier.is_near(span, slack)) {
-            *decided = super::counted(Decision::Known, Some("repeated_in_run"));
-        } else {
-            earlier.push(span);
+            return true;
         }
+        earlier.push(span);
+        false
     }
 }
 

@@ -1,145 +1,145 @@
 //! Candidates plus facts to one decision each; pure: no clock, no ledger, no data is read here.
 //!
 //! Guarantees: every candidate gets exactly one [`Decision`], the first that applies in the order of its variants.
-//! Never: looks at more than the chunk it is given, so all levels of one profile's milestone must stand in one chunk.
+//! Never: looks at more than the chunk it is given and what [`Ahead`] kept of earlier ones, so all levels of one profile's
+//! milestone must stand in one chunk.
 
+mod ahead;
 mod anchors;
+mod case;
 mod earlier;
+mod facts;
 mod guard;
 mod rules;
+mod shares;
 mod start;
+mod steps;
 
+#[cfg(test)]
+mod restraint_tests;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use crate::ledger::{DecisionRecord, Recorded};
-use crate::model::{Candidate, Decision, DeliveryKey, DeliveryState, EmailAddress, Level};
+use crate::ledger::DecisionRecord;
+use crate::model::{Candidate, Decision, DeliveryKey, DeliveryState, Level};
 
+pub use ahead::Ahead;
 pub use earlier::Lookup;
-pub use guard::{Refusal, Volume, guard};
+pub use facts::{Facts, Recipients};
+pub use guard::{Refusal, Volume, guard, usual};
 pub use rules::{Part, Rules};
+pub use shares::variant_for;
+pub use steps::Step;
+
+use anchors::MailedAnchors;
+use case::Case;
 
 /// One candidate's decision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {
     /// What is done.
     pub decision: Decision,
     /// Why, without personal data, where the decision alone does not say it.
     pub reason: Option<String>,
-    /// Whether the ledger stores the decision; the others are only counted.
-    pub stored: bool,
+    /// The state that the ledger stores; the other decisions are only counted.
+    pub stored: Option<DeliveryState>,
+    /// When a deferred one may be mailed at the earliest.
+    pub not_before: Option<Timestamp>,
+    /// The variant it qualified for.
+    pub variant: Option<String>,
+    /// HMAC of the normalised address, where others with the address are to find it.
+    pub address_hash: Option<String>,
 }
 
 impl Decided {
     /// What the ledger is to record, where it is to record anything.
     #[must_use]
     pub fn record(&self, candidate: &Candidate, detected_at: Timestamp) -> Option<DecisionRecord> {
-        let state = match self.decision {
-            Decision::Baselined => DeliveryState::Baselined,
-            Decision::Superseded => DeliveryState::Superseded,
-            Decision::Expired => DeliveryState::Expired,
-            Decision::InvalidAddress => DeliveryState::InvalidAddress,
-            Decision::Suppressed => DeliveryState::Suppressed,
-            Decision::Known | Decision::Skipped | Decision::Mail => return None,
-        };
-        self.stored.then(|| DecisionRecord {
+        self.stored.map(|state| DecisionRecord {
             key: candidate.key.clone(),
             state,
             reason: self.reason.clone(),
+            not_before: self.not_before,
+            variant: self.variant.clone(),
+            address_hash: self.address_hash.clone(),
             level: candidate.level(),
             reached_at: candidate.reached_at,
             detected_at,
         })
     }
+
+    fn counted(decision: Decision, reason: Option<&str>) -> Self {
+        let reason = reason.map(str::to_owned);
+        Self { decision, reason, stored: None, not_before: None, variant: None, address_hash: None }
+    }
+
+    fn stored(decision: Decision, state: DeliveryState, reason: Option<String>) -> Self {
+        Self { reason, stored: Some(state), ..Self::counted(decision, None) }
+    }
 }
 
-/// Decides a chunk; `recorded` holds what [`Lookup::merge`] gave for each candidate, in order.
+/// Decides a chunk; `facts` holds what is known of each candidate, in order.
 #[must_use]
-pub fn decide(rules: &Rules, candidates: &[Candidate], recorded: &[Option<Recorded>]) -> Vec<Decided> {
+pub fn decide(rules: &Rules, candidates: &[Candidate], facts: &[Facts], ahead: &mut Ahead) -> Vec<Decided> {
+    walk(rules, candidates, facts, ahead, |_| ()).into_iter().map(|(decided, ())| decided).collect()
+}
+
+/// Decides a chunk and tells the steps to each decision.
+#[must_use]
+pub fn explain(
+    rules: &Rules,
+    candidates: &[Candidate],
+    facts: &[Facts],
+    ahead: &mut Ahead,
+) -> Vec<(Decided, Vec<Step>)> {
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method itself is of one lifetime only")]
+    walk(rules, candidates, facts, ahead, |case| case.steps())
+}
+
+/// Decides candidate after candidate; `look` sees each case before what it means is kept.
+fn walk<T>(
+    rules: &Rules,
+    candidates: &[Candidate],
+    facts: &[Facts],
+    ahead: &mut Ahead,
+    look: impl Fn(&Case<'_>) -> T,
+) -> Vec<(Decided, T)> {
     let mut seen: HashSet<&DeliveryKey> = HashSet::with_capacity(candidates.len());
-    let standings: Vec<Standing> = candidates
-        .iter()
-        .enumerate()
-        .map(|(place, candidate)| {
-            let recorded = recorded.get(place).and_then(Option::as_ref);
-            let repeated = !seen.insert(&candidate.key);
-            standing(rules, candidate, recorded, repeated)
-        })
-        .collect();
-    let highest = highest_levels(rules, candidates, &standings);
-    let judged = candidates.iter().zip(standings);
-    let mut decided =
-        judged.map(|(candidate, standing)| judge(rules, candidate, standing, &highest)).collect::<Vec<_>>();
-    anchors::settle_repeated(rules, candidates, &mut decided);
+    let repeated: Vec<bool> = candidates.iter().map(|candidate| !seen.insert(&candidate.key)).collect();
+    let alone = |place: usize| case(rules, (&candidates[place], &facts[place], repeated[place]), ahead).settle();
+    let settled: Vec<Option<Decided>> = (0..candidates.len()).map(alone).collect();
+    let highest = highest_levels(rules, candidates, &settled);
+    let mut mailed = MailedAnchors::default();
+    let mut decided = Vec::with_capacity(candidates.len());
+    for (place, settled) in settled.into_iter().enumerate() {
+        let candidate = &candidates[place];
+        let case = Case {
+            higher: higher_level(rules, candidate, &highest),
+            ..case(rules, (candidate, &facts[place], repeated[place]), ahead)
+        };
+        let mut one = settled.unwrap_or_else(|| case.decide_open());
+        let looked = look(&case);
+        if one.decision == Decision::Mail && mailed.repeats(rules, candidate) {
+            one = Decided::counted(Decision::Known, Some("repeated_in_run"));
+        }
+        ahead.note(candidate, &facts[place], one.decision);
+        decided.push((one, looked));
+    }
     decided
 }
 
-/// How a candidate stands before others of its ladder are looked at.
-enum Standing {
-    Settled(Decided),
-    Open,
-}
-
-/// The first three reasons, which depend on the candidate alone.
-fn standing(rules: &Rules, candidate: &Candidate, recorded: Option<&Recorded>, repeated: bool) -> Standing {
-    if let Some(recorded) = recorded.filter(|recorded| recorded.state.is_known()) {
-        return Standing::Settled(counted(Decision::Known, Some(recorded.state.name())));
-    }
-    if repeated {
-        return Standing::Settled(counted(Decision::Known, Some("repeated_in_run")));
-    }
-    // What the ledger has without an instant of its own was seen after the start: it must not fall back behind it.
-    if rules.is_baselined(candidate) && (candidate.dated || recorded.is_none()) {
-        let decided = Decided { stored: !candidate.dated, ..counted(Decision::Baselined, None) };
-        return Standing::Settled(decided);
-    }
-    if !candidate.wanted {
-        return Standing::Settled(counted(Decision::Skipped, None));
-    }
-    Standing::Open
-}
-
-/// The other reasons, in their order.
-fn judge(rules: &Rules, candidate: &Candidate, standing: Standing, highest: &HighestLevels) -> Decided {
-    if let Standing::Settled(decided) = standing {
-        return decided;
-    }
-    let higher =
-        ladder(rules, candidate).and_then(|(ladder, level)| highest.get(&ladder).filter(|highest| **highest > level));
-    if let Some(higher) = higher {
-        return stored(Decision::Superseded, Some(format!("level {higher}")));
-    }
-    if rules.is_expired(candidate) {
-        return stored(Decision::Expired, None);
-    }
-    let address = candidate.address.as_deref().unwrap_or_default();
-    if EmailAddress::parse(address).is_none() {
-        let reason = if address.trim().is_empty() { "no_address" } else { "not_an_address" };
-        return stored(Decision::InvalidAddress, Some(reason.to_owned()));
-    }
-    if let Some(suppression) = &candidate.suppressed {
-        return stored(Decision::Suppressed, Some(presentable(&suppression.reason)));
-    }
-    counted(Decision::Mail, None)
-}
-
-fn counted(decision: Decision, reason: Option<&str>) -> Decided {
-    Decided { decision, reason: reason.map(str::to_owned), stored: false }
-}
-
-fn stored(decision: Decision, reason: Option<String>) -> Decided {
-    Decided { decision, reason, stored: true }
-}
-
-/// A suppression's reason comes from the project's data and is kept only when it cannot be personal.
-fn presentable(reason: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphabetic() || matches!(character, '_' | '-' | ' ');
-    let fits = !reason.is_empty() && reason.len() <= 40 && reason.chars().all(plain);
-    if fits { reason.to_owned() } else { "suppressed".to_owned() }
+/// A candidate before others of its ladder are looked at.
+fn case<'a>(
+    rules: &'a Rules,
+    (candidate, facts, repeated): (&'a Candidate, &'a Facts, bool),
+    ahead: &'a Ahead,
+) -> Case<'a> {
+    Case { rules, candidate, facts, ahead, higher: None, repeated }
 }
 
 /// Part, profile, and what of an occasion follows its level (a streak's first day, an entity): levels of the same three
@@ -156,17 +156,18 @@ fn ladder<'a>(rules: &Rules, candidate: &'a Candidate) -> Option<(Ladder<'a>, Le
 }
 
 /// The highest level of each ladder that is mailed about or was: baselined and skipped levels take no one's place.
-fn highest_levels<'a>(rules: &Rules, candidates: &'a [Candidate], standings: &[Standing]) -> HighestLevels<'a> {
+fn highest_levels<'a>(rules: &Rules, candidates: &'a [Candidate], settled: &[Option<Decided>]) -> HighestLevels<'a> {
     let mut highest: HighestLevels = HashMap::new();
-    for (candidate, standing) in candidates.iter().zip(standings) {
+    for (candidate, settled) in candidates.iter().zip(settled) {
         let Some((ladder, level)) = ladder(rules, candidate) else { continue };
-        let counts = match standing {
-            Standing::Open => true,
-            Standing::Settled(decided) => decided.decision == Decision::Known,
-        };
-        if counts {
+        if settled.as_ref().is_none_or(|decided| decided.decision == Decision::Known) {
             highest.entry(ladder).and_modify(|known| *known = level.max(*known)).or_insert(level);
         }
     }
     highest
+}
+
+fn higher_level(rules: &Rules, candidate: &Candidate, highest: &HighestLevels<'_>) -> Option<Level> {
+    let (ladder, level) = ladder(rules, candidate)?;
+    highest.get(&ladder).copied().filter(|highest| *highest > level)
 }

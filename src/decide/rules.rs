@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ledger::Lease;
 use crate::model::{Candidate, Level};
-use crate::project::{Job, JobKind, Levels, Measure, Milestone, MilestoneSource, MomentKind, SendLevels, Start};
+use crate::project::{
+    Cap, Category, Job, JobKind, JobWindow, Levels, Measure, MessageSpec, Milestone, MilestoneSource, MomentKind,
+    Project, SendLevels, Share, Start,
+};
 
 /// One milestone of the job, or the recap.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,11 +27,31 @@ pub struct Part {
     pub own_view: bool,
     /// Streaks and silences: how near to each other two of them are still the same one.
     pub anchor_slack: Option<SignedDuration>,
+    /// The message's variants with their weights, in declared order.
+    pub variants: Vec<(String, f64)>,
+    /// The milestone that declares them; empty when the job does.
+    pub salt: String,
 }
 
 /// The rules of one run of one job.
 #[derive(Clone, Debug)]
 pub struct Rules {
+    /// The project's name, part of every stable hash.
+    pub project: String,
+    /// The job's name.
+    pub job: String,
+    /// Earlier names of the job.
+    pub aliases: Vec<String>,
+    /// Whether its mails are marketing: what caps count and leaving a list is about.
+    pub marketing: bool,
+    /// The share of profiles that is not mailed.
+    pub holdout: Option<Share>,
+    /// The project's caps.
+    pub caps: Vec<Cap>,
+    /// When its mail may leave.
+    pub window: Option<JobWindow>,
+    /// The project's zone, where a profile names none.
+    pub zone: TimeZone,
     /// The job's start policy.
     pub start: Start,
     /// `start: from_now` instants of the ledger.
@@ -45,19 +69,27 @@ pub struct Rules {
 impl Rules {
     /// The rules of a job, with what its lease says; `wall` is `as_of` under `--replay`.
     #[must_use]
-    pub fn new(job: &Job, lease: &Lease, as_of: Timestamp, wall: Timestamp) -> Self {
+    pub fn new(project: &Project, job: &Job, lease: &Lease, (as_of, wall): (Timestamp, Timestamp)) -> Self {
         let parts = match &job.kind {
             JobKind::Milestones(milestones) => milestones.iter().map(Part::of).collect(),
-            JobKind::Recap(_) => vec![Part {
-                name: String::new(),
-                aliases: Vec::new(),
-                levels: Vec::new(),
-                highest_only: false,
-                own_view: false,
-                anchor_slack: None,
-            }],
+            JobKind::Recap(recap) => vec![Part::named("", &recap.message)],
         };
-        Self { start: job.start, starts: lease.starts.clone(), as_of, wall, mail_within: job.mail_within, parts }
+        Self {
+            project: project.name.clone(),
+            job: job.name.clone(),
+            aliases: job.aliases.clone(),
+            marketing: job.category == Category::Marketing,
+            holdout: job.holdout,
+            caps: project.caps.clone(),
+            window: job.window,
+            zone: project.timezone.clone(),
+            start: job.start,
+            starts: lease.starts.clone(),
+            as_of,
+            wall,
+            mail_within: job.mail_within,
+            parts,
+        }
     }
 
     /// Later than `mail_within` after `reached_at`, or the candidate's own end has come.
@@ -71,15 +103,24 @@ impl Rules {
 }
 
 impl Part {
-    fn of(milestone: &Milestone) -> Self {
-        let mut part = Self {
-            name: milestone.name.value.clone(),
-            aliases: milestone.aliases.clone(),
+    /// A part that starts as a whole.
+    fn named(name: &str, message: &MessageSpec) -> Self {
+        let variants = &message.variants;
+        Self {
+            name: name.to_owned(),
+            aliases: Vec::new(),
             levels: Vec::new(),
             highest_only: false,
             own_view: false,
             anchor_slack: None,
-        };
+            variants: variants.list.iter().map(|variant| (variant.name.clone(), variant.weight)).collect(),
+            salt: variants.salt.clone(),
+        }
+    }
+
+    fn of(milestone: &Milestone) -> Self {
+        let mut part = Self::named(&milestone.name.value, &milestone.message);
+        part.aliases.clone_from(&milestone.aliases);
         // Late rows may move a first day by the table's lookback, another zone by a day.
         let slack = milestone.lookback.saturating_add(SignedDuration::from_hours(24));
         match &milestone.source {

@@ -25,6 +25,15 @@ impl Rules {
         }
     }
 
+    /// The instant from which the candidate's part counts, where there is one.
+    pub(super) fn start_of(&self, candidate: &Candidate) -> Option<Timestamp> {
+        match self.start {
+            Start::All => None,
+            Start::FromNow => self.kept_start(candidate),
+            Start::Since(instant) => Some(instant),
+        }
+    }
+
     /// The starts to keep when this run ends as the first complete one that saw their parts; the ledger leaves those it
     /// has as they are.
     #[must_use]

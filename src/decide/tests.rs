@@ -7,10 +7,11 @@ use proptest::prelude::*;
 use serde_json::Map;
 
 use super::*;
+use crate::ledger::Recorded;
 use crate::model::Suppression;
 use crate::project::{Limits, Start};
 
-fn at(day: i64) -> Timestamp {
+pub(super) fn at(day: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + day * 86_400).expect("an instant")
 }
 
@@ -22,15 +23,25 @@ fn part(name: &str, levels: &[f64]) -> Part {
         highest_only: true,
         own_view: false,
         anchor_slack: None,
+        variants: Vec::new(),
+        salt: String::new(),
     }
 }
 
 /// Today is day 0 on both clocks, and every part started at day -10.
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     let each = Part { highest_only: false, ..part("each", &[10.0, 50.0]) };
     let view = Part { highest_only: false, own_view: true, ..part("view", &[]) };
     let starts = ["campaigns:10", "campaigns:50", "every", "each:10", "each:50", "view"];
     Rules {
+        project: "acme".into(),
+        job: "cheers".into(),
+        aliases: vec!["applause".into()],
+        marketing: true,
+        holdout: None,
+        caps: Vec::new(),
+        window: None,
+        zone: jiff::tz::TimeZone::UTC,
         start: Start::FromNow,
         starts: starts.into_iter().map(|key| (key.to_owned(), at(-10))).collect(),
         as_of: at(0),
@@ -40,7 +51,7 @@ fn rules() -> Rules {
     }
 }
 
-fn candidate(part: usize, level: f64) -> Candidate {
+pub(super) fn candidate(part: usize, level: f64) -> Candidate {
     let milestone = ["campaigns", "every", "each", "view"][part];
     Candidate {
         key: DeliveryKey { profile_id: "u1".into(), occasion: format!("{milestone}:{level}") },
@@ -52,6 +63,7 @@ fn candidate(part: usize, level: f64) -> Candidate {
         dated: true,
         wanted: true,
         suppressed: None,
+        variant: None,
         expires_at: None,
         context: Map::new(),
     }
@@ -59,11 +71,17 @@ fn candidate(part: usize, level: f64) -> Candidate {
 
 #[expect(clippy::unnecessary_wraps, reason = "an answer of the ledger is optional")]
 fn known(state: DeliveryState) -> Option<Recorded> {
-    Some(Recorded { state, attempt: 1 })
+    Some(Recorded::new(state, 1))
+}
+
+fn decided_of(rules: &Rules, candidates: &[Candidate], recorded: &[Option<Recorded>]) -> Vec<Decided> {
+    let recorded = recorded.iter().cloned().chain(std::iter::repeat(None));
+    let facts: Vec<Facts> = candidates.iter().zip(recorded).map(|(_, recorded)| Facts::of(recorded)).collect();
+    decide(rules, candidates, &facts, &mut Ahead::new(rules))
 }
 
 fn decisions(rules: &Rules, candidates: &[Candidate], recorded: &[Option<Recorded>]) -> Vec<Decision> {
-    decide(rules, candidates, recorded).into_iter().map(|decided| decided.decision).collect()
+    decided_of(rules, candidates, recorded).into_iter().map(|decided| decided.decision).collect()
 }
 
 fn alone(rules: &Rules, candidate: &Candidate) -> Decision {
@@ -110,6 +128,7 @@ fn what_may_be_decided_again_is_not_known() {
             DeliveryState::InvalidAddress,
             DeliveryState::Suppressed,
             DeliveryState::RenderFailed,
+            DeliveryState::Deferred,
         ];
         assert_eq!(decided, if open.contains(&state) { Decision::Mail } else { Decision::Known }, "{state}");
     }
@@ -208,7 +227,7 @@ fn only_undated_baselines_are_stored() {
     let rules = Rules { starts: BTreeMap::new(), ..rules() };
     for (dated, stored) in [(true, false), (false, true)] {
         let one = Candidate { dated, ..candidate(3, 1.0) };
-        let decided = &decide(&rules, std::slice::from_ref(&one), &[None])[0];
+        let decided = &decided_of(&rules, std::slice::from_ref(&one), &[None])[0];
         assert_eq!(decided.record(&one, at(0)).map(|record| record.state), stored.then_some(DeliveryState::Baselined));
     }
 }
@@ -241,12 +260,12 @@ fn reasons_carry_nothing_personal() {
     ];
     for (given, expected) in cases {
         let one = Candidate { suppressed: Some(Suppression { reason: given.into() }), ..candidate(0, 10.0) };
-        let decided = &decide(&rules(), std::slice::from_ref(&one), &[None])[0];
+        let decided = &decided_of(&rules(), std::slice::from_ref(&one), &[None])[0];
         assert_eq!((decided.decision, decided.reason.as_deref()), (Decision::Suppressed, Some(expected)));
     }
     for (address, reason) in [(None, "no_address"), (Some("  "), "no_address"), (Some("ann@"), "not_an_address")] {
         let one = Candidate { address: address.map(str::to_owned), ..candidate(0, 10.0) };
-        assert_eq!(decide(&rules(), &[one], &[None])[0].reason.as_deref(), Some(reason));
+        assert_eq!(decided_of(&rules(), &[one], &[None])[0].reason.as_deref(), Some(reason));
     }
 }
 
@@ -269,7 +288,8 @@ fn what_was_mailed_under_an_earlier_name_is_known() {
 fn volume_guards_name_the_number_the_limit_and_the_way_on() {
     let volume = |first_run, mails, per_run, confirm| {
         let limits = Limits { first_run: 1_000, per_run };
-        guard(&Volume { first_run, mails, limits, confirm }).map_err(|refusal| refusal.to_string())
+        guard(&Volume { usual: None, redirects_left: None, first_run, mails, limits, confirm })
+            .map_err(|refusal| refusal.to_string())
     };
     for passing in [
         volume(true, 1_000, None, None),
@@ -303,13 +323,13 @@ prop_compose! {
             key: DeliveryKey { profile_id: format!("u{profile}"), occasion: format!("{part}:{level:?}") },
             address: address.map(str::to_owned), part, milestone: None, level, reached_at: at(day), dated, wanted,
             suppressed: suppressed.then(|| Suppression { reason: "bounce".into() }),
-            expires_at: expires.map(at), context: Map::new(),
+            variant: None, expires_at: expires.map(at), context: Map::new(),
         }
     }
 }
 
 prop_compose! {
-    fn any_chunk()(chunk in prop::collection::vec((any_candidate(), prop::option::of(0..11usize)), 0..12))
+    fn any_chunk()(chunk in prop::collection::vec((any_candidate(), prop::option::of(0..DeliveryState::ALL.len())), 0..12))
         -> (Vec<Candidate>, Vec<Option<Recorded>>) {
         chunk.into_iter().map(|(one, state)| (one, state.and_then(|state| known(DeliveryState::ALL[state])))).unzip()
     }
@@ -319,7 +339,7 @@ proptest! {
     #[test]
     fn every_candidate_gets_one_decision_that_is_true_and_first((candidates, recorded) in any_chunk()) {
         let rules = rules();
-        let decided = decide(&rules, &candidates, &recorded);
+        let decided = decided_of(&rules, &candidates, &recorded);
         prop_assert_eq!(decided.len(), candidates.len());
         for (place, (one, decided)) in candidates.iter().zip(&decided).enumerate() {
             let repeated = candidates[..place].iter().any(|earlier| earlier.key == one.key);
@@ -345,7 +365,7 @@ proptest! {
             ];
             let first = reasons.iter().find(|(_, holds)| *holds).map(|(decision, _)| *decision);
             prop_assert_eq!(Some(decided.decision), first);
-            let higher = candidates.iter().zip(&decide(&rules, &candidates, &recorded)).any(|(other, other_decided)| {
+            let higher = candidates.iter().zip(&decided_of(&rules, &candidates, &recorded)).any(|(other, other_decided)| {
                 (other.part, &other.key.profile_id) == (one.part, &one.key.profile_id)
                     && other.level() > one.level()
                     && !matches!(other_decided.decision, Decision::Baselined | Decision::Skipped)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::SignedDuration;
 
 use super::project::Start;
+use super::restraint::{JobWindow, Share, Variants};
 use crate::model::diagnostic::{Located, Place};
 use crate::model::number::Level;
 use crate::model::period::PeriodKind;
@@ -47,6 +48,10 @@ pub struct Job {
     pub on_unknown: OnUnknown,
     /// Higher runs earlier.
     pub priority: i64,
+    /// The share of its profiles that is not mailed, so that lift can be measured.
+    pub holdout: Option<Share>,
+    /// When its mail may leave; any time where absent.
+    pub window: Option<JobWindow>,
     /// Where the job's name is written.
     pub place: Place,
 }
@@ -344,6 +349,8 @@ pub struct MessageSpec {
     pub reply_to: Option<Mailbox>,
     /// Further headers.
     pub headers: Vec<(String, Located<String>)>,
+    /// Other ways to write it; where there are any, the fields above are those of the first.
+    pub variants: Variants,
 }
 
 impl Job {

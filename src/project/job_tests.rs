@@ -13,7 +13,7 @@ use super::project::Project;
 use super::read::{Findings, Named, Read, quoted, record, report_missing, wrong_type};
 use crate::model::diagnostic::{Diagnostic, Located, Place, arrange, did_you_mean};
 use crate::model::number::Level;
-use crate::model::{Decision, DeliveryKey};
+use crate::model::{Decision, DeliveryKey, EmailAddress, SuppressionReason};
 
 /// Where job tests stand.
 const FOLDER: &str = "jobs/tests";
@@ -43,6 +43,8 @@ pub struct JobTest {
     pub given: Vec<GivenTable>,
     /// Deliveries that earlier runs saw accepted.
     pub earlier: Vec<EarlierDelivery>,
+    /// Suppressions that the ledger has.
+    pub suppressions: Vec<GivenSuppression>,
     /// Every mail; not compared when absent.
     pub expect: Option<Vec<ExpectedMail>>,
     /// Candidates per decision, unnamed ones 0; not compared when absent.
@@ -74,6 +76,27 @@ pub struct EarlierDelivery {
     pub level: Option<Level>,
     /// When it was reached; at `as_of` when absent.
     pub reached_at: Option<Timestamp>,
+    /// When it was dispatched; at `as_of` when absent.
+    pub dispatched_at: Option<Timestamp>,
+    /// The address it went to.
+    pub address: Option<EmailAddress>,
+    /// The job of the project; the one under test when absent.
+    pub job: Option<String>,
+    /// Until when it waits for its window, instead of being accepted.
+    pub not_before: Option<Timestamp>,
+}
+
+/// A suppression of the ledger.
+#[derive(Clone, Debug)]
+pub struct GivenSuppression {
+    /// The profile it is about.
+    pub profile: Option<String>,
+    /// The address it is about, where it names no profile.
+    pub address: Option<EmailAddress>,
+    /// Why.
+    pub reason: SuppressionReason,
+    /// The one job it is about.
+    pub job: Option<String>,
 }
 
 /// One expected mail; what is absent is not compared.
@@ -81,6 +104,8 @@ pub struct EarlierDelivery {
 pub struct ExpectedMail {
     /// Profile and occasion.
     pub key: DeliveryKey,
+    /// Which variant it is.
+    pub variant: Option<String>,
     /// The whole subject.
     pub subject: Option<String>,
     /// Texts that the mail shows, blanks compared as one.
@@ -106,6 +131,8 @@ record! {
         rows as "given": Named<Vec<GivenRow>>,
         /// Deliveries that earlier runs saw accepted.
         earlier: Vec<Located<EarlierFields>>,
+        /// Suppressions that the ledger has.
+        suppressions: Vec<Located<SuppressionFields>>,
         /// Every mail that must come of it, in any order.
         expect: Vec<Located<ExpectedFields>>,
         /// Candidates per decision; those without a name here must be 0.
@@ -124,6 +151,28 @@ record! {
         level: Level,
         /// When it was reached; at `as_of` by default.
         reached_at: Timestamp,
+        /// When it was dispatched; at `as_of` by default.
+        dispatched_at: Timestamp,
+        /// The address it went to.
+        address: EmailAddress,
+        /// Another job of the project; the one under test by default.
+        job: String,
+        /// Instead of being accepted it waits outside its window until this instant.
+        not_before: Timestamp,
+    }
+}
+
+record! {
+    /// A suppression that the ledger has.
+    SuppressionFields {
+        /// The profile it is about.
+        profile: String,
+        /// Or the address it is about.
+        address: EmailAddress,
+        /// `unsubscribed`, `bounce`, `complaint`, `erase` or `manual`.
+        reason: SuppressionReason,
+        /// The one job it is about, where the reason is `unsubscribed`.
+        job: String,
     }
 }
 
@@ -134,6 +183,8 @@ record! {
         profile: String,
         /// The occasion, such as `campaigns:10` or `2026-W46`.
         occasion: String,
+        /// Which variant it is.
+        variant: String,
         /// The whole subject.
         subject: String,
         /// Texts that the mail must show.
@@ -238,7 +289,8 @@ fn build(
         period: fields.period,
         started_at: fields.started_at.map(|instant| instant.value),
         given,
-        earlier: earlier_deliveries(fields.earlier.map(|earlier| earlier.value).unwrap_or_default(), findings),
+        earlier: earlier_deliveries(project, fields.earlier.map(|earlier| earlier.value).unwrap_or_default(), findings),
+        suppressions: suppressions(fields.suppressions.map(|list| list.value).unwrap_or_default(), findings),
         expect,
         expect_decisions: decisions,
     })
@@ -274,14 +326,48 @@ fn given_tables(project: &Project, given: Named<Vec<GivenRow>>, findings: &mut F
     tables
 }
 
-fn earlier_deliveries(earlier: Vec<Located<EarlierFields>>, findings: &mut Findings) -> Vec<EarlierDelivery> {
+fn suppressions(written: Vec<Located<SuppressionFields>>, findings: &mut Findings) -> Vec<GivenSuppression> {
+    let mut given = Vec::with_capacity(written.len());
+    for Located { value: fields, place } in written {
+        report_missing(&fields.given, "reason", "say why: `reason: bounce`", &place, findings);
+        if fields.profile.is_some() == fields.address.is_some() {
+            let finding =
+                Diagnostic::error("bad-suppression", "a suppression is about a profile or an address", &place);
+            findings.push(finding.with_help("write one of `profile:` and `address:`"));
+        }
+        let Some(reason) = fields.reason else { continue };
+        given.push(GivenSuppression {
+            profile: fields.profile.map(|profile| profile.value),
+            address: fields.address.map(|address| address.value),
+            reason: reason.value,
+            job: fields.job.map(|job| job.value),
+        });
+    }
+    given
+}
+
+fn earlier_deliveries(
+    project: &Project,
+    earlier: Vec<Located<EarlierFields>>,
+    findings: &mut Findings,
+) -> Vec<EarlierDelivery> {
     let mut seen = BTreeSet::new();
     let mut deliveries = Vec::with_capacity(earlier.len());
     for Located { value: fields, place } in earlier {
         let key = key((fields.profile, fields.occasion), (&fields.given, &place), &mut seen, findings);
-        let level = fields.level.map(|level| level.value);
-        let reached_at = fields.reached_at.map(|instant| instant.value);
-        deliveries.extend(key.map(|key| EarlierDelivery { key, level, reached_at }));
+        if let Some(job) = &fields.job {
+            check_job(project, job, None, findings);
+        }
+        let delivery = key.map(|key| EarlierDelivery {
+            key,
+            level: fields.level.map(|level| level.value),
+            reached_at: fields.reached_at.map(|instant| instant.value),
+            dispatched_at: fields.dispatched_at.map(|instant| instant.value),
+            address: fields.address.map(|address| address.value),
+            job: fields.job.map(|job| job.value),
+            not_before: fields.not_before.map(|instant| instant.value),
+        });
+        deliveries.extend(delivery);
     }
     deliveries
 }
@@ -298,8 +384,9 @@ fn expected_mails(
         let snapshot = fields.body_snapshot.map(|snapshot| snapshot.value);
         let body_snapshot = snapshot.and_then(|file| snapshot_file(project, file, findings));
         let subject = fields.subject.map(|subject| subject.value);
+        let variant = fields.variant.map(|variant| variant.value);
         let body_contains = fields.body_contains.map(|texts| texts.value).unwrap_or_default();
-        mails.extend(key.map(|key| ExpectedMail { key, subject, body_contains, body_snapshot }));
+        mails.extend(key.map(|key| ExpectedMail { key, variant, subject, body_contains, body_snapshot }));
     }
     mails
 }

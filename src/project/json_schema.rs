@@ -15,8 +15,12 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("ExpectedFields", &["profile", "occasion"]),
     ("MilestoneFields", &["name"]),
     ("MetricFields", &["sql"]),
+    ("CapFields", &["max", "per"]),
     ("SinceFields", &["since"]),
+    ("SuppressionFields", &["reason"]),
     ("UnsubscribeFields", &["url"]),
+    ("VariantFields", &["name"]),
+    ("WindowFields", &["hours"]),
 ];
 
 /// What a file is.

@@ -13,20 +13,33 @@ mod overlay;
 mod project;
 mod read;
 mod recap_values;
+mod restraint;
+mod restraint_values;
 mod schema;
 mod secrets;
 mod values;
 
 pub use files::find_root;
+
 pub use job::{
     Breakdown, Category, Compare, Entity, EventRows, Job, JobKind, Levels, Limits, Measure, MessageSpec, Metric,
     Milestone, MilestoneSource, Moment, MomentKind, OnUnknown, Reaches, Recap, RecapZone, SendLevels, StreakUnit,
     TopList, Trend,
 };
-pub use job_tests::{EarlierDelivery, ExpectedMail, GivenRow, GivenTable, JobTest, RENDER_FAILED, job_tests};
+pub use job_tests::{
+    EarlierDelivery, ExpectedMail, GivenRow, GivenSuppression, GivenTable, JobTest, RENDER_FAILED, job_tests,
+};
 pub use json_schema::{SchemaKind, json_schema};
 pub use load::{Loaded, load};
 pub use project::{
     LedgerLocation, Partition, PartitionKind, PartitionOf, Project, ProviderConfig, Setting, Start, Table, TableFormat,
     Unsubscribe, View,
 };
+pub use restraint::{Cap, JobWindow, Share, Variant, Variants, WindowZone};
+
+/// The ledger that a text names, as `ledger:` of a project would: `sqlite:PATH`, `postgres://...`, `env:NAME` or
+/// `file:PATH`; relative paths count from `root`.
+#[must_use]
+pub fn ledger_location(root: &std::path::Path, text: &str) -> LedgerLocation {
+    build::ledger_of_argument(root, text)
+}

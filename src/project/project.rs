@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::job::Job;
+use super::restraint::Cap;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
 use crate::model::period::WeekStart;
 use crate::settings::Secret;
@@ -37,6 +38,8 @@ pub struct Project {
     pub unsubscribe: Option<Unsubscribe>,
     /// Table or view of addresses and profiles that must not be mailed.
     pub suppressed: Option<Located<String>>,
+    /// How many marketing mails a profile may get, across jobs.
+    pub caps: Vec<Cap>,
     /// `vars:`, scalars only.
     pub vars: BTreeMap<String, Value>,
     /// Every mail of this environment goes here instead.

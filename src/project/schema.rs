@@ -8,6 +8,8 @@ use super::job::{Category, Compare, Measure, OnUnknown, RecapZone, SendLevels, T
 use super::overlay::{Defaults, Environments};
 use super::project::{PartitionKind, PartitionOf};
 use super::read::{Named, Scalar, record};
+use super::restraint::{Share, WindowZone};
+use super::restraint_values::{Days, Hours};
 use super::secrets::{LedgerText, ProviderText};
 use super::values::{EntityChoice, Ladder, StartChoice};
 use crate::model::Mailbox;
@@ -36,6 +38,8 @@ record! {
         unsubscribe: UnsubscribeFields,
         /// A table or view of addresses and profiles that must not be mailed.
         suppressed: String,
+        /// The most marketing mails to one profile within a time, across jobs.
+        caps: Vec<Located<CapFields>>,
         /// Values for `$name` in SQL and `{{ vars.name }}` in templates.
         vars: Named<Scalar>,
         /// Every mail goes to this address instead.
@@ -130,6 +134,56 @@ record! {
         on_unknown: OnUnknown,
         /// Higher runs earlier; 0 by default.
         priority: i64,
+        /// The share of profiles that is not mailed, so that lift can be measured, such as `5%`.
+        holdout: Share,
+        /// When its mail may leave.
+        window: WindowFields,
+        /// Ways to write the message, compared with each other.
+        variants: Vec<Located<VariantFields>>,
+    }
+}
+
+record! {
+    /// The most marketing mails to one profile within a time.
+    CapFields {
+        /// How many, at least 1.
+        max: u64,
+        /// Within which time, such as `7 days`.
+        per: SignedDuration,
+    }
+}
+
+record! {
+    /// When mail may leave.
+    WindowFields {
+        /// From one time of the day to another, such as `09:00-18:00`.
+        hours: Hours,
+        /// `mon-fri`, or a list of days; every day by default.
+        days: Days,
+        /// `profile` (default) or `project`: whose clock.
+        zone: WindowZone,
+    }
+}
+
+record! {
+    /// One way to write a message.
+    VariantFields {
+        /// Recorded with each delivery.
+        name: String,
+        /// Its share among the others; 1 by default.
+        weight: Level,
+        /// Instead of the message's.
+        subject: String,
+        /// Instead of the message's.
+        template: String,
+        /// Instead of the message's.
+        text: String,
+        /// Instead of the message's.
+        preheader: String,
+        /// Instead of the message's.
+        reply_to: Mailbox,
+        /// Over the message's.
+        headers: Named<Located<String>>,
     }
 }
 
@@ -194,6 +248,8 @@ record! {
         only_if: String,
         /// What is mailed; each part defaults to the job's.
         message: MessageFields,
+        /// Ways to write it, instead of the job's.
+        variants: Vec<Located<VariantFields>>,
     }
 }
 

@@ -11,10 +11,10 @@ use super::node::{Content, Node};
 use super::project::{PartitionKind, PartitionOf};
 use super::read::{Findings, Read, quoted, read_word, report_missing, wrong_type};
 use super::schema::{EntityFields, SinceFields};
-use crate::model::Mailbox;
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
 use crate::model::number::Level;
 use crate::model::period::{PeriodKind, WeekStart};
+use crate::model::{EmailAddress, Mailbox, SuppressionReason};
 
 /// A hundred years: beyond it a duration is a slip, and time arithmetic comes near its edges.
 const MAX_DURATION_HOURS: i64 = 24 * 366 * 100;
@@ -50,6 +50,23 @@ words!(Trend { "day" => Self::Day });
 words!(PeriodKind {
     "day" => Self::Day, "week" => Self::Week, "month" => Self::Month, "quarter" => Self::Quarter, "year" => Self::Year,
 });
+
+words!(SuppressionReason {
+    "unsubscribed" => Self::Unsubscribed, "bounce" => Self::Bounce, "complaint" => Self::Complaint, "erase" => Self::Erase,
+    "manual" => Self::Manual,
+});
+
+impl Read for EmailAddress {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        read_text(node, findings, |text| {
+            Self::parse(text).ok_or_else(|| Diagnostic::error("bad-address", "this is no mail address", &node.place))
+        })
+    }
+
+    fn schema(_definitions: &mut Definitions) -> Value {
+        json!({ "type": "string" })
+    }
+}
 
 /// Text that is read by a parser of its own; `None` after a finding.
 fn read_text<T>(node: &Node, findings: &mut Findings, parse: impl Fn(&str) -> Result<T, Diagnostic>) -> Option<T> {

@@ -1,5 +1,6 @@
 //! Everything that can be known to be wrong before a run, all at once.
 
+use crate::evaluate;
 use crate::model::diagnostic::{Diagnostic, Severity, add_later, arrange};
 use crate::providers;
 
@@ -33,12 +34,15 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String]) -> Result<CheckR
     let mut names = Vec::new();
     if let Some(workspace) = &workspace {
         add_later(&mut diagnostics, workspace.project.providers.values().flat_map(providers::check));
-        for job in workspace.jobs(jobs)? {
+        let jobs = workspace.jobs(jobs)?;
+        for job in &jobs {
             names.push(job.name.clone());
             match workspace.prepare(job).await {
                 Ok((_, findings)) | Err(findings) => add_later(&mut diagnostics, findings),
             }
         }
+        let unknown = evaluate::unknown_events(&workspace.project, &jobs, &workspace.warehouse).await;
+        add_later(&mut diagnostics, unknown?);
     }
     if let Some(workspace) = &workspace {
         add_later(&mut diagnostics, super::job_tests::ready(workspace, &names).1);

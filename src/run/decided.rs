@@ -6,12 +6,14 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{self, Decided, Lookup, Rules};
+use crate::decide::{self, Ahead, Decided, Facts, Lookup, Recipients, Rules};
 use crate::evaluate::{Request, Tally};
-use crate::ledger::{DecisionRecord, Lease, LedgerStore};
-use crate::model::{Candidate, Decision};
+use crate::ledger::{Answers, DecisionRecord, Inquiry, Lease, LedgerStore};
+use crate::model::{Candidate, Decision, DeliveryKey};
+use crate::settings::{crashpoint, seeded};
 use crate::warehouse::Warehouse;
 
+use super::plan::PlannedMail;
 use super::spool::Spool;
 use super::{PreparedJob, RunError};
 
@@ -23,85 +25,150 @@ pub(super) struct DecidedJob {
     pub(super) known: BTreeMap<&'static str, u64>,
     /// Rows that could not become candidates.
     pub(super) dropped: BTreeMap<&'static str, u64>,
+    /// Mails by period of a recap or by day of milestones.
+    pub(super) volumes: BTreeMap<String, u64>,
+    /// Which they are, and the first of them, where the run keeps them.
+    pub(super) kept: Option<KeptMails>,
     /// Candidates to mail.
     pub(super) mails: Spool,
     /// Decisions to store.
     pub(super) stored: Spool,
 }
 
+/// Which candidates are mailed, for plans.
+#[derive(Default)]
+pub(super) struct KeptMails {
+    /// All of them.
+    pub(super) mails: Vec<PlannedMail>,
+    /// The first ones.
+    pub(super) first: Vec<Candidate>,
+}
+
+impl KeptMails {
+    const FIRST_MAX: usize = 3;
+
+    fn add(&mut self, candidate: &Candidate) {
+        if self.first.len() < Self::FIRST_MAX {
+            self.first.push(candidate.clone());
+        }
+        let DeliveryKey { profile_id, occasion } = candidate.key.clone();
+        self.mails.push(PlannedMail { profile_id, occasion, variant: candidate.variant.clone() });
+    }
+}
+
 /// A decision that waits for the guards before it is stored.
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredDecision {
     candidate: Candidate,
-    decision: Decision,
-    reason: Option<String>,
+    decided: Decided,
 }
 
 impl StoredDecision {
     /// What the ledger is to record.
     pub(super) fn record(&self, detected_at: Timestamp) -> Option<DecisionRecord> {
-        let decided = Decided { decision: self.decision, reason: self.reason.clone(), stored: true };
-        decided.record(&self.candidate, detected_at)
+        self.decided.record(&self.candidate, detected_at)
     }
 }
 
-/// Evaluates and decides a whole job.
-///
-/// # Errors
-/// When the evaluation fails, the ledger cannot be asked, or the disk is full.
-pub(super) async fn decide_job(
-    prepared: &PreparedJob<'_>,
-    warehouse: &Warehouse,
-    request: &Request,
-    known_to: (&dyn LedgerStore, &Lease, &Rules),
-    candidates_seen: &(dyn Fn(u64) + Sync),
-) -> Result<DecidedJob, RunError> {
-    let mut decided = DecidedJob {
-        decisions: Decision::ALL.into_iter().map(|decision| (decision.name(), 0)).collect(),
-        known: BTreeMap::new(),
-        dropped: BTreeMap::new(),
-        mails: Spool::default(),
-        stored: Spool::default(),
-    };
-    let mut seen = 0;
-    let tally = decide_each(prepared, warehouse, request, known_to, &mut |chunk| {
-        seen += chunk.len() as u64;
-        for (candidate, decision) in chunk {
-            decided.add(candidate, decision)?;
-        }
-        candidates_seen(seen);
-        Ok(())
-    })
-    .await?;
-    decided.dropped = tally.by_reason().filter(|(_, count)| *count > 0).collect();
-    Ok(decided)
+/// What deciding a job takes.
+#[derive(Clone, Copy)]
+pub(super) struct Deciding<'a> {
+    /// The job.
+    pub(super) prepared: &'a PreparedJob<'a>,
+    /// Its tables.
+    pub(super) warehouse: &'a Warehouse,
+    /// When, for which period and for whom.
+    pub(super) request: &'a Request,
+    /// What was decided before.
+    pub(super) ledger: &'a dyn LedgerStore,
+    /// The job as the ledger knows it.
+    pub(super) lease: &'a Lease,
+    /// The rules of the run.
+    pub(super) rules: &'a Rules,
 }
 
 /// What takes a chunk of decided candidates.
 pub(super) type Take<'a> = &'a mut (dyn FnMut(Vec<(Candidate, Decided)>) -> Result<(), RunError> + Send);
 
-/// Evaluates a whole job and hands over its candidates, decided, in chunks; returns what was seen beside them.
-///
-/// # Errors
-/// When the evaluation fails, the ledger cannot be asked, or `take` refuses.
-pub(super) async fn decide_each(
-    prepared: &PreparedJob<'_>,
-    warehouse: &Warehouse,
-    request: &Request,
-    (ledger, lease, rules): (&dyn LedgerStore, &Lease, &Rules),
-    take: Take<'_>,
-) -> Result<Tally, RunError> {
-    let mut stream = prepared.compiled.candidates(warehouse, request).await?;
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
-        let lookup = Lookup::new(rules, &chunk);
-        let recorded = lookup.merge(ledger.recorded(lease, lookup.keys()).await?);
-        let anchored = ledger.anchored(lease, lookup.stems()).await?;
-        let recorded = lookup.merge_anchored(rules, &chunk, recorded, &anchored);
-        let decisions = decide::decide(rules, &chunk, &recorded);
-        take(chunk.into_iter().zip(decisions).collect())?;
+impl Deciding<'_> {
+    /// Evaluates and decides a whole job; `ahead` is what the run decided before it.
+    ///
+    /// # Errors
+    /// When the evaluation fails, the ledger cannot be asked, or the disk is full.
+    pub(super) async fn job(
+        &self,
+        ahead: &mut Ahead,
+        keep_mails: bool,
+        candidates_seen: &(dyn Fn(u64) + Sync),
+    ) -> Result<DecidedJob, RunError> {
+        let mut decided = DecidedJob {
+            decisions: Decision::ALL.into_iter().map(|decision| (decision.name(), 0)).collect(),
+            known: BTreeMap::new(),
+            dropped: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            kept: keep_mails.then(KeptMails::default),
+            mails: Spool::default(),
+            stored: Spool::default(),
+        };
+        let mut seen = 0;
+        let day = self.rules.wall.to_string().chars().take(10).collect::<String>();
+        let tally = self
+            .each(ahead, &mut |chunk| {
+                seen += chunk.len() as u64;
+                for (candidate, decision) in chunk {
+                    decided.add(candidate, decision, &day)?;
+                }
+                crashpoint!("within_decide");
+                candidates_seen(seen);
+                Ok(())
+            })
+            .await?;
+        decided.dropped = tally.by_reason().filter(|(_, count)| *count > 0).collect();
+        Ok(decided)
     }
-    Ok(stream.tally())
+
+    /// Evaluates a whole job and hands over its candidates, decided, in chunks; returns what was seen beside them.
+    ///
+    /// # Errors
+    /// When the evaluation fails, the ledger cannot be asked, or `take` refuses.
+    pub(super) async fn each(&self, ahead: &mut Ahead, take: Take<'_>) -> Result<Tally, RunError> {
+        let mut stream = self.prepared.compiled.candidates(self.warehouse, self.request).await?;
+        while let Some(chunk) = stream.next().await {
+            let mut chunk = chunk?;
+            if seeded!("template_hash_in_key") {
+                let hash = format!("{:?}", self.prepared.job).len();
+                for candidate in &mut chunk {
+                    candidate.key.occasion += &format!("#{hash}");
+                }
+            }
+            let facts = self.facts(&chunk).await?;
+            let decisions = decide::decide(self.rules, &chunk, &facts, ahead);
+            for (candidate, decided) in chunk.iter_mut().zip(&decisions) {
+                candidate.variant.clone_from(&decided.variant);
+            }
+            take(chunk.into_iter().zip(decisions).collect())?;
+        }
+        Ok(stream.tally())
+    }
+
+    /// What the ledger knows of each candidate of a chunk.
+    ///
+    /// # Errors
+    /// When the ledger cannot be asked.
+    pub(super) async fn facts(&self, chunk: &[Candidate]) -> Result<Vec<Facts>, RunError> {
+        let (ledger, lease, rules) = (self.ledger, self.lease, self.rules);
+        let lookup = Lookup::new(rules, chunk);
+        let answers = ledger.recorded(lease, &Inquiry::of_keys(lookup.keys())).await?;
+        let recorded = lookup.merge(answers.recorded);
+        let anchored = ledger.anchored(lease, lookup.stems()).await?;
+        let recorded = lookup.merge_anchored(rules, chunk, recorded, &anchored);
+        let recipients = Recipients::new(rules, chunk, recorded, ledger.identity());
+        let answers = match recipients.inquiry() {
+            Some(inquiry) => ledger.recorded(lease, inquiry).await?,
+            None => Answers::default(),
+        };
+        Ok(recipients.facts(answers))
+    }
 }
 
 impl DecidedJob {
@@ -110,22 +177,36 @@ impl DecidedJob {
         self.mails.len()
     }
 
-    fn add(&mut self, candidate: Candidate, decided: Decided) -> Result<(), RunError> {
+    fn add(&mut self, candidate: Candidate, decided: Decided, day: &str) -> Result<(), RunError> {
         *self.decisions.entry(decided.decision.name()).or_default() += 1;
         if decided.decision == Decision::Known {
             *self.known.entry(known_state(decided.reason.as_deref())).or_default() += 1;
         }
-        let spooled = match decided.decision {
-            Decision::Mail => self.mails.push(&candidate),
-            decision if decided.stored => {
-                // A stored decision needs the key and the times, never what the mail would have shown.
-                let candidate = Candidate { context: serde_json::Map::new(), address: None, ..candidate };
-                self.stored.push(&StoredDecision { candidate, decision, reason: decided.reason })
+        let spooled = if decided.decision == Decision::Mail {
+            let bucket = candidate.milestone.as_ref().map_or_else(|| period_of(&candidate), |_| day);
+            match self.volumes.get_mut(bucket) {
+                Some(count) => *count += 1,
+                None => drop(self.volumes.insert(bucket.to_owned(), 1)),
             }
-            _ => Ok(()),
+            if let Some(kept) = &mut self.kept {
+                kept.add(&candidate);
+            }
+            self.mails.push(&candidate)
+        } else if decided.stored.is_some() {
+            // A stored decision needs the key and the times, never what the mail would have shown.
+            let candidate = Candidate { context: serde_json::Map::new(), address: None, ..candidate };
+            self.stored.push(&StoredDecision { candidate, decided })
+        } else {
+            Ok(())
         };
         spooled.map_err(|source| spool_failed("written", source))
     }
+}
+
+/// The key of a recap's period: what stands before the entity in the occasion.
+fn period_of(candidate: &Candidate) -> &str {
+    let occasion = &candidate.key.occasion;
+    occasion.split_once('/').map_or(occasion.as_str(), |(period, _)| period)
 }
 
 /// The disk is full or broken.

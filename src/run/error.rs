@@ -56,6 +56,16 @@ pub enum RunError {
         /// The limit, the number, and what allows it.
         refusal: crate::decide::Refusal,
     },
+    /// A job could not be planned.
+    #[error("{message}")]
+    Planning {
+        /// The job and what happened.
+        message: String,
+        /// What to do next.
+        hint: Option<String>,
+        /// The exit that the job asked for.
+        exit: Exit,
+    },
     /// Delivering ended without an orderly end.
     #[error(transparent)]
     Deliver(#[from] DeliverError),
@@ -113,6 +123,7 @@ impl RunError {
                 Exit::Invalid
             }
             Self::Refused { .. } | Self::Guard { .. } => Exit::Refused,
+            Self::Planning { exit, .. } => *exit,
             Self::Interrupted => Exit::Interrupted,
             Self::Deliver(DeliverError::Fenced { .. }) => Exit::Fenced,
             Self::Deliver(DeliverError::Source(_)) | Self::File { .. } => Exit::Failed,
@@ -131,6 +142,7 @@ impl RunError {
                 "`milepost init` makes a project that runs at once; `--project DIR` names another folder".to_owned(),
             ),
             Self::UnknownJob { hint, .. } | Self::Usage { hint, .. } | Self::Refused { hint, .. } => Some(hint.clone()),
+            Self::Planning { hint, .. } => hint.clone(),
             Self::Ledger(LedgerError::Held { .. }) => {
                 Some("`--lock-timeout 10m` waits for it; `milepost status` shows what runs".to_owned())
             }
@@ -154,7 +166,7 @@ fn ledger_exit(error: &LedgerError) -> Exit {
     match error {
         LedgerError::Held { .. } => Exit::Held,
         LedgerError::Fenced { .. } => Exit::Fenced,
-        LedgerError::Foreign { .. } => Exit::Refused,
+        LedgerError::Foreign { .. } | LedgerError::Halted { .. } => Exit::Refused,
         LedgerError::Exists { .. } | LedgerError::Unresolved { .. } => Exit::Invalid,
         LedgerError::Missing { .. } | LedgerError::Unavailable { .. } => Exit::Unavailable,
         LedgerError::IllegalTransition { .. } => Exit::Failed,

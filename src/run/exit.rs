@@ -21,6 +21,8 @@ pub enum Exit {
     Unavailable,
     /// Another run holds the job.
     Held,
+    /// There was nothing to do, and whoever started the run wants to tell that apart.
+    Empty,
     /// Interrupted by SIGINT and drained.
     Interrupted,
     /// Interrupted by SIGTERM and drained.
@@ -29,7 +31,7 @@ pub enum Exit {
 
 impl Exit {
     /// The first of several exits at once decides.
-    const PRECEDENCE: [Self; 11] = [
+    const PRECEDENCE: [Self; 12] = [
         Self::Terminated,
         Self::Interrupted,
         Self::Invalid,
@@ -40,6 +42,7 @@ impl Exit {
         Self::Retryable,
         Self::Failed,
         Self::Held,
+        Self::Empty,
         Self::Done,
     ];
 
@@ -56,6 +59,7 @@ impl Exit {
             Self::Fenced => 6,
             Self::Unavailable => 7,
             Self::Held => 75,
+            Self::Empty => 99,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

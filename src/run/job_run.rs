@@ -9,14 +9,17 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::decide::{self, Rules, Volume};
+use crate::decide::{self, Ahead, Rules, Volume};
 use crate::deliver::{Account, Shutdown};
 use crate::evaluate::{PeriodChoice, Request};
 use crate::ledger::{Lease, LedgerError, LedgerStore, RunEnd, RunRequest};
-use crate::project::Job;
+use crate::model::Candidate;
+use crate::project::{Category, Job};
+use crate::settings::crashpoint;
 
-use super::decided::{DecidedJob, StoredDecision, decide_job, spool_failed};
+use super::decided::{DecidedJob, Deciding, StoredDecision, spool_failed};
 use super::mailing::Mailing;
+use super::plan::PlannedSample;
 use super::runs::{Progress, Report};
 use super::{Exit, JobReport, JobStatus, PreparedJob, RunError, RunOptions, Workspace};
 
@@ -41,6 +44,10 @@ pub(super) struct RunContext<'a> {
     pub(super) shutdown: watch::Receiver<Shutdown>,
     /// Where the run is.
     pub(super) progress: Report,
+    /// What a run that records nothing decided in earlier jobs: the ledger cannot tell their caps.
+    pub(super) ahead: tokio::sync::Mutex<Ahead>,
+    /// Mails that earlier jobs of the run made to `redirect_to`.
+    pub(super) redirected: AtomicU64,
 }
 
 /// One job of a run.
@@ -88,21 +95,33 @@ impl JobRun<'_> {
         options.only.is_none() && options.limit.is_none() && !options.dry_run
     }
 
+    /// False when a recap was asked for other periods than the latest that is due.
+    fn sees_every_period(&self) -> bool {
+        self.job().recap().is_none() || self.request().period == PeriodChoice::LatestDue
+    }
+
     async fn carry_out(&self, report: &mut JobReport) -> Result<(), RunError> {
         if self.context.options.dry_run {
             let lease = self.context.ledger.look(&self.introduction()).await?;
             let rules = self.rules(&lease);
             let decided = self.decide(&lease, &rules, report).await?;
             report.status = JobStatus::DryRun;
-            self.guard(&lease, &decided)?;
-            return Ok(());
+            return self.guard(&lease, &decided);
         }
+        crashpoint!("before_open");
         let lease = self.acquire().await?;
+        crashpoint!("after_open");
         let ended = self.under_lease(&lease, report).await;
         if let Err(error) = &ended {
             report.fail(error);
         }
-        let closed = self.close(&lease, report).await;
+        let (ended, volumes) = match ended {
+            Ok(volumes) => (Ok(()), volumes),
+            Err(error) => (Err(error), BTreeMap::new()),
+        };
+        crashpoint!("before_close");
+        let closed = self.close(&lease, report, volumes).await;
+        crashpoint!("after_close");
         ended.and(closed)
     }
 
@@ -114,6 +133,7 @@ impl JobRun<'_> {
             aliases: self.job().aliases.clone(),
             project: project.name.clone(),
             environment: project.environment.clone(),
+            marketing: self.job().category == Category::Marketing,
             as_of: self.context.as_of,
             now: self.context.clock.now(),
         }
@@ -137,24 +157,35 @@ impl JobRun<'_> {
         }
     }
 
-    async fn under_lease(&self, lease: &Lease, report: &mut JobReport) -> Result<(), RunError> {
+    /// Carries the job out and returns its mails by period or day.
+    async fn under_lease(&self, lease: &Lease, report: &mut JobReport) -> Result<BTreeMap<String, u64>, RunError> {
+        refuse_halted(lease)?;
         self.refuse_change_of_provider(lease)?;
         let total = Arc::new(AtomicU64::new(0));
         let mailing = Mailing::start(self, lease, total.clone());
+        crashpoint!("before_recover");
         mailing.recover(report).await?;
+        crashpoint!("before_decide");
         let rules = self.rules(lease);
         let mut decided = self.decide(lease, &rules, report).await?;
+        crashpoint!("after_decide");
+        if let Some(plan) = &self.context.options.plan {
+            plan.check_job(&self.job().name, &report.mails)?;
+        }
         self.guard(lease, &decided)?;
+        crashpoint!("after_guard");
         total.store(decided.mail_count(), Ordering::Relaxed);
         let started = clock::monotonic();
         self.record(lease, std::mem::take(&mut decided.stored)).await?;
+        crashpoint!("after_record");
         mailing.mail(decided.mails, report).await?;
         report.timing_seconds.insert("deliver", seconds_since(started));
-        Ok(())
+        Ok(decided.volumes)
     }
 
     fn rules(&self, lease: &Lease) -> Rules {
-        Rules::new(self.job(), lease, self.context.as_of, self.context.clock.now())
+        let clocks = (self.context.as_of, self.context.clock.now());
+        Rules::new(&self.context.workspace.project, self.job(), lease, clocks)
     }
 
     async fn decide(&self, lease: &Lease, rules: &Rules, report: &mut JobReport) -> Result<DecidedJob, RunError> {
@@ -162,22 +193,43 @@ impl JobRun<'_> {
         let job = &self.job().name;
         let progress = &self.context.progress;
         progress(Progress::Evaluating { job: job.clone(), candidates: 0 });
-        let warehouse = &self.context.workspace.warehouse;
-        let decided = decide_job(
-            self.prepared,
-            warehouse,
-            &self.request(),
-            (self.context.ledger.as_ref(), lease, rules),
-            &|seen| {
-                progress(Progress::Evaluating { job: job.clone(), candidates: seen });
-            },
-        )
-        .await?;
+        let request = self.request();
+        let deciding = Deciding {
+            prepared: self.prepared,
+            warehouse: &self.context.workspace.warehouse,
+            request: &request,
+            ledger: self.context.ledger.as_ref(),
+            lease,
+            rules,
+        };
+        let options = self.context.options;
+        let kept =
+            if options.dry_run { std::mem::take(&mut *self.context.ahead.lock().await) } else { Ahead::default() };
+        let mut ahead = kept.next_job(rules);
+        let seen = |seen| progress(Progress::Evaluating { job: job.clone(), candidates: seen });
+        let mut decided = deciding.job(&mut ahead, options.keep_mails, &seen).await?;
+        if options.dry_run {
+            *self.context.ahead.lock().await = ahead;
+        }
+        if let Some(kept) = decided.kept.take() {
+            report.samples = kept.first.iter().map(|candidate| self.sample(candidate)).collect();
+            report.mails = kept.mails;
+        }
         report.decisions.clone_from(&decided.decisions);
         report.known.clone_from(&decided.known);
         report.dropped.clone_from(&decided.dropped);
         report.timing_seconds.insert("evaluate", seconds_since(started));
         Ok(decided)
+    }
+
+    /// A mail of a plan: its subject, or why there is none.
+    fn sample(&self, candidate: &Candidate) -> PlannedSample {
+        let rendered = self.prepared.composer.compose(candidate, &"0".repeat(32), self.context.as_of);
+        PlannedSample {
+            profile_id: candidate.key.profile_id.clone(),
+            occasion: candidate.key.occasion.clone(),
+            subject: rendered.map_or_else(|error| error.to_string(), |message| message.subject),
+        }
     }
 
     /// A job whose mails went to the outbox would be silent, or mail everybody, once a real provider takes over.
@@ -203,8 +255,26 @@ impl JobRun<'_> {
     fn guard(&self, lease: &Lease, decided: &DecidedJob) -> Result<(), RunError> {
         let options = self.context.options;
         let mails = options.limit.map_or(decided.mail_count(), |limit| limit.min(decided.mail_count()));
-        let volume = Volume { first_run: lease.first_run, mails, limits: self.job().limits, confirm: options.confirm };
-        decide::guard(&volume).map_err(|refusal| RunError::Guard { job: self.job().name.clone(), refusal })
+        let project = &self.context.workspace.project;
+        let redirected = self.context.redirected.load(Ordering::Relaxed);
+        let volume = Volume {
+            usual: self.usual(lease, decided),
+            redirects_left: project.redirect_to.as_ref().map(|_| project.redirect_limit.saturating_sub(redirected)),
+            first_run: lease.first_run,
+            mails,
+            limits: self.job().limits,
+            confirm: options.confirm,
+        };
+        decide::guard(&volume).map_err(|refusal| RunError::Guard { job: self.job().name.clone(), refusal })?;
+        self.context.redirected.fetch_add(mails, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The median of the last 5 periods of a recap or the last 7 days of milestones, this run's own left out.
+    fn usual(&self, lease: &Lease, decided: &DecidedJob) -> Option<u64> {
+        let last = if self.job().recap().is_some() { 5 } else { 7 };
+        let earlier = lease.volumes.iter().filter(|(bucket, _)| !decided.volumes.contains_key(bucket));
+        decide::usual(earlier.map(|(_, mails)| *mails).collect(), last)
     }
 
     async fn record(&self, lease: &Lease, stored: super::spool::Spool) -> Result<(), RunError> {
@@ -221,7 +291,12 @@ impl JobRun<'_> {
     }
 
     /// Writes the run's row and gives the job back; a fenced run has nothing left to give.
-    async fn close(&self, lease: &Lease, report: &JobReport) -> Result<(), RunError> {
+    async fn close(
+        &self,
+        lease: &Lease,
+        report: &mut JobReport,
+        volumes: BTreeMap<String, u64>,
+    ) -> Result<(), RunError> {
         let complete = self.is_unrestricted() && report.status == JobStatus::Completed;
         let end = RunEnd {
             status: report.status.name().to_owned(),
@@ -230,11 +305,24 @@ impl JobRun<'_> {
             counts: stored_counts(report),
             starts: if complete { self.rules(lease).starts_to_keep() } else { BTreeMap::new() },
             completes_first_run: complete,
+            volumes: if complete { volumes } else { BTreeMap::new() },
+            saw_until: Some(self.context.as_of).filter(|_| complete && self.sees_every_period()),
         };
         match self.context.ledger.close(lease, &end).await {
             Err(LedgerError::Fenced { .. }) if report.exit == Exit::Fenced => Ok(()),
-            closed => Ok(closed?),
+            closed => {
+                report.withdrawn = closed?;
+                Ok(())
+            }
         }
+    }
+}
+
+/// A halt stands against every job or this one.
+fn refuse_halted(lease: &Lease) -> Result<(), RunError> {
+    match &lease.halt {
+        Some(halt) => Err(LedgerError::Halted { job: lease.job.clone(), reason: halt.reason.clone() }.into()),
+        None => Ok(()),
     }
 }
 

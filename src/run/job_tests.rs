@@ -5,11 +5,13 @@
 mod compare;
 mod world;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::clock;
+use crate::model::DeliveryKey;
 use crate::model::diagnostic::{Diagnostic, add_later, arrange};
 use crate::project::{self, JobTest};
 use crate::warehouse::Warehouse;
@@ -18,6 +20,7 @@ use super::job_run::seconds_since;
 use super::workspace::has_errors;
 use super::{Exit, PreparedJob, RunError, Workspace, WorkspaceOptions};
 use compare::Comparison;
+pub(super) use compare::difference;
 
 /// Which tests, and what becomes of snapshots that differ.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +85,7 @@ pub(super) struct Ready {
 /// # Errors
 /// When the project has errors, a name is not a job's, or a snapshot cannot be written.
 pub async fn test(options: &WorkspaceOptions, request: &TestRequest) -> Result<TestReport, RunError> {
-    let workspace = Workspace::open(options).await?;
+    let workspace = Workspace::open_without_ledger(options).await?;
     let jobs: Vec<String> = workspace.jobs(&request.jobs)?.into_iter().map(|job| job.name.clone()).collect();
     let (ready, diagnostics) = ready(&workspace, &jobs);
     let mut report = TestReport { tests: Vec::with_capacity(ready.len()), diagnostics };
@@ -115,6 +118,30 @@ pub(super) fn ready(workspace: &Workspace, jobs: &[String]) -> (Vec<Ready>, Vec<
         }
     }
     (ready, arrange(findings))
+}
+
+/// The subject and text part of every mail.
+pub(super) type Rendered = BTreeMap<DeliveryKey, (String, String)>;
+
+/// The tests of a job that can be run.
+pub(super) fn of_job(workspace: &Workspace, job: &str) -> Vec<JobTest> {
+    let (tests, _) = project::job_tests(&workspace.project);
+    tests.into_iter().filter(|test| !test.flawed && test.job.value == job).collect()
+}
+
+/// The mails that a project makes of a test's rows: none where it does not have the job, or its tables do not fit.
+///
+/// # Errors
+/// What a run would end with.
+pub(super) async fn rendered(workspace: &Workspace, job: &str, test: &JobTest) -> Result<Rendered, RunError> {
+    let Some(job) = workspace.project.jobs.iter().find(|known| known.name == job) else { return Ok(Rendered::new()) };
+    let Ok(warehouse) = workspace.warehouse.with_rows(&workspace.project, &test.given) else {
+        return Ok(Rendered::new());
+    };
+    let prepared = workspace.prepare_valid(job).await?;
+    let happened = world::happened(&workspace.project, &prepared, test, &warehouse).await?;
+    let mails = happened.into_iter().filter_map(|(key, ended)| Some((key, ended.message?)));
+    Ok(mails.map(|(key, mail)| (key, (mail.subject, mail.text))).collect())
 }
 
 async fn carry_out(

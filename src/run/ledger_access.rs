@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::ledger::{self, CreatePolicy, DeliveryFilter, LedgerStore, Owner};
+use crate::ledger::{self, CreatePolicy, DeliveryFilter, DeliveryRow, LedgerError, LedgerStore, MemoryLedger, Owner};
 use crate::model::{DeliveryState, Severity};
 use crate::project::{self, LedgerLocation, Project};
 
@@ -31,6 +31,14 @@ pub struct ListedDelivery {
     pub reached_at: String,
     /// When the row last changed.
     pub updated_at: String,
+    /// When it was last dispatched.
+    pub dispatched_at: Option<String>,
+    /// When its last outcome was written.
+    pub settled_at: Option<String>,
+    /// When a deferred one may be mailed at the earliest.
+    pub not_before: Option<String>,
+    /// The variant of the message.
+    pub variant: Option<String>,
     /// The provider's name in the project.
     pub provider: Option<String>,
     /// The provider's message id.
@@ -70,10 +78,16 @@ pub async fn deliveries(options: &WorkspaceOptions, query: DeliveryQuery) -> Res
     let project = load(options)?;
     let ledger = existing(&project).await?;
     let DeliveryQuery { job, state, profile_id, limit } = query;
-    let rows = ledger.deliveries(&DeliveryFilter { job, state, profile_id, limit: Some(limit) }).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| ListedDelivery {
+    let rows = ledger
+        .deliveries(&DeliveryFilter { job, state, profile_id, limit: Some(limit), ..DeliveryFilter::default() })
+        .await?;
+    Ok(rows.into_iter().map(ListedDelivery::from).collect())
+}
+
+impl From<DeliveryRow> for ListedDelivery {
+    fn from(row: DeliveryRow) -> Self {
+        let shown = |instant: Option<jiff::Timestamp>| instant.map(|instant| instant.to_string());
+        Self {
             job: row.job,
             profile_id: row.profile_id,
             occasion: row.occasion,
@@ -84,16 +98,28 @@ pub async fn deliveries(options: &WorkspaceOptions, query: DeliveryQuery) -> Res
             level: row.level,
             reached_at: row.reached_at.to_string(),
             updated_at: row.updated_at.to_string(),
+            dispatched_at: shown(row.dispatched_at),
+            settled_at: shown(row.settled_at),
+            not_before: shown(row.not_before),
+            variant: row.variant,
             provider: row.provider,
             provider_message_id: row.provider_message_id,
             run_id: row.run_id,
-        })
-        .collect())
+        }
+    }
 }
 
 /// The project's ledger, which must exist.
 pub(super) async fn existing(project: &Project) -> Result<Box<dyn LedgerStore>, RunError> {
     Ok(ledger::connect(&project.ledger, &owner(project), CreatePolicy::Never).await?)
+}
+
+/// The project's ledger, or an empty one in memory where there is none yet: for looking only.
+pub(super) async fn existing_or_empty(project: &Project) -> Result<Box<dyn LedgerStore>, RunError> {
+    match existing(project).await {
+        Err(RunError::Ledger(LedgerError::Missing { .. })) => Ok(Box::new(MemoryLedger::new(owner(project)))),
+        found => found,
+    }
 }
 
 /// The project without its warehouse: enough for everything that asks the ledger alone.

@@ -10,8 +10,9 @@ use crate::clock::Clock;
 use crate::deliver::{ComposeFailure, DeliverySummary, Session, SessionParts, SourceError, Stopped};
 use crate::evaluate::{PeriodChoice, Request};
 use crate::ledger::{Lease, PendingBatch, Settlement, lease_lifetime};
-use crate::model::{Candidate, DeliveryKey, DeliveryState};
+use crate::model::{Candidate, Decision, DeliveryKey, DeliveryState};
 use crate::project::OnUnknown;
+use crate::settings::crashpoint;
 
 use super::job_run::JobRun;
 use super::spool::Spool;
@@ -46,6 +47,7 @@ impl<'a> Mailing<'a> {
             as_of: run.context.as_of,
             period: run.period_key(),
             project_checksum: run.context.workspace.project.checksum.clone(),
+            clock: run.context.clock,
             shutdown: run.context.shutdown.clone(),
             progress: Arc::new(move |summary: &DeliverySummary| {
                 let total = total.load(std::sync::atomic::Ordering::Relaxed);
@@ -58,6 +60,7 @@ impl<'a> Mailing<'a> {
     /// Clears up what earlier runs left in doubt, as far as that can be done without mailing anybody twice.
     pub(super) async fn recover(&self, report: &mut JobReport) -> Result<(), RunError> {
         let pending = self.run.context.ledger.recover(self.lease, Clock::System.now()).await?;
+        crashpoint!("after_recover");
         let found: u64 = pending.iter().map(|batch| batch.deliveries.len() as u64).sum();
         if found == 0 {
             return Ok(());
@@ -73,6 +76,7 @@ impl<'a> Mailing<'a> {
         report.recovered.insert("found", found);
         report.requests = summary.requests;
         replayed?;
+        crashpoint!("after_replay");
         self.apply_policy(report).await
     }
 
@@ -112,12 +116,12 @@ impl<'a> Mailing<'a> {
     /// The candidates of batches in doubt, evaluated as they were: at each batch's own `as_of` and period.
     async fn candidates_in_doubt(&self, pending: &[PendingBatch]) -> Result<Vec<Candidate>, RunError> {
         let mut evaluations: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
-        let mut wanted: BTreeSet<&DeliveryKey> = BTreeSet::new();
+        let mut wanted: BTreeMap<&DeliveryKey, &Option<String>> = BTreeMap::new();
         for batch in pending {
             let profiles = evaluations.entry((batch.batch.as_of, batch.batch.period.clone())).or_default();
             for delivery in &batch.deliveries {
                 profiles.insert(&delivery.key.profile_id);
-                wanted.insert(&delivery.key);
+                wanted.insert(&delivery.key, &delivery.variant);
             }
         }
         let identity = self.run.context.ledger.identity();
@@ -133,9 +137,13 @@ impl<'a> Mailing<'a> {
             let warehouse = &self.run.context.workspace.warehouse;
             let mut candidates = self.run.prepared.compiled.candidates(warehouse, &request).await?;
             while let Some(chunk) = candidates.next().await {
-                found.extend(
-                    chunk?.into_iter().filter(|candidate| wanted.contains(&identity.stored_key(&candidate.key))),
-                );
+                let wanted = chunk?.into_iter().filter_map(|mut candidate| {
+                    // The variant that left is the recorded one, whatever the weights are now.
+                    let variant = wanted.get(&identity.stored_key(&candidate.key))?;
+                    candidate.variant.clone_from(variant);
+                    Some(candidate)
+                });
+                found.extend(wanted);
             }
         }
         Ok(found)
@@ -160,7 +168,7 @@ impl<'a> Mailing<'a> {
 
     /// The exit and the words for what did not end as wished.
     async fn conclude(&self, summary: &DeliverySummary, report: &mut JobReport) -> Result<(), RunError> {
-        let now = Clock::System.now();
+        let now = self.run.context.clock.now();
         let alert_since = now.checked_sub(UNKNOWN_ALERT).unwrap_or(now);
         let unknown = self.run.context.ledger.unknown_since(&self.lease.job, alert_since).await?;
         let mut exits = Vec::new();
@@ -171,6 +179,12 @@ impl<'a> Mailing<'a> {
             exits.push(Exit::Unknown);
             report.message.get_or_insert(format!("{unknown} outcomes are unknown: no answer proves them either way"));
             report.hint.get_or_insert("`milepost deliveries list --state unknown`".to_owned());
+        }
+        let missed = report.decisions.get(Decision::MissedWindow.name()).copied().unwrap_or(0);
+        if missed > 0 {
+            exits.push(Exit::Retryable);
+            report.message.get_or_insert(format!("{missed} deliveries missed their window: no run was inside it"));
+            report.hint.get_or_insert("run hourly, so that every window has a run in it".to_owned());
         }
         if summary.retryable + summary.render_failed > 0 {
             exits.push(Exit::Retryable);

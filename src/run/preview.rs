@@ -118,17 +118,17 @@ async fn standings(
     evaluation.profiles = Some(vec![profile.clone()]);
     let standings = prepared.compiled.standings(&workspace.warehouse, &evaluation).await?;
     let job = &prepared.job.name;
-    let remark = |standing: Standing| {
-        let of = standing.entity_id.map(|entity| format!(" of `{entity}`")).unwrap_or_default();
-        let (name, value, next) = (standing.milestone, standing.value, standing.next);
-        match next.get("level").zip(next.get("remaining")) {
-            Some((level, remaining)) => {
-                format!("{job}: {name}{of} is at {value}, {remaining} below the next level {level}")
-            }
-            None => format!("{job}: {name}{of} is at {value}, above its last level"),
-        }
-    };
-    Ok(standings.into_iter().map(remark).collect())
+    Ok(standings.into_iter().map(|standing| format!("{job}: {}", in_words(standing))).collect())
+}
+
+/// `campaigns is at 12, 38 below the next level 50`.
+pub(super) fn in_words(standing: Standing) -> String {
+    let of = standing.entity_id.map(|entity| format!(" of `{entity}`")).unwrap_or_default();
+    let (name, value, next) = (standing.milestone, standing.value, standing.next);
+    match next.get("level").zip(next.get("remaining")) {
+        Some((level, remaining)) => format!("{name}{of} is at {value}, {remaining} below the next level {level}"),
+        None => format!("{name}{of} is at {value}, above its last level"),
+    }
 }
 
 fn render(
@@ -140,6 +140,7 @@ fn render(
     let as_of = evaluation(request.as_of, None).as_of;
     // A preview needs an address only to be rendered; nothing leaves.
     let mut addressed = candidate.clone();
+    addressed.variant = crate::decide::variant_for(&workspace.project.name, prepared.job, candidate);
     if addressed.address.as_deref().and_then(crate::model::EmailAddress::parse).is_none() {
         addressed.address = Some("preview@example.invalid".to_owned());
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::project::Job;
 
+use super::plan::{PlannedMail, PlannedSample};
 use super::{Exit, RunError};
 
 /// How a job of a run ended.
@@ -58,6 +59,8 @@ pub struct JobReport {
     pub outcomes: BTreeMap<&'static str, u64>,
     /// What became of the deliveries in doubt from earlier runs: found, accepted, rejected, retryable, unknown.
     pub recovered: BTreeMap<&'static str, u64>,
+    /// Deliveries that waited and that this run no longer saw.
+    pub withdrawn: u64,
     /// Rows that could not become candidates, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
     /// Outcomes by the provider's code or what happened.
@@ -70,6 +73,12 @@ pub struct JobReport {
     pub message: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Which mails were decided, where the run keeps them; never part of an artifact.
+    #[serde(skip)]
+    pub mails: Vec<PlannedMail>,
+    /// The first of them with their subjects.
+    #[serde(skip)]
+    pub samples: Vec<PlannedSample>,
     /// The exit this job asks for.
     #[serde(serialize_with = "exit_code")]
     pub exit: Exit,
@@ -78,8 +87,13 @@ pub struct JobReport {
 impl JobReport {
     /// A job that did nothing yet.
     pub(super) fn new(job: &Job, provider: &str) -> Self {
+        Self::named(&job.name, provider)
+    }
+
+    /// The same for a job that is only known by name.
+    pub(super) fn named(job: &str, provider: &str) -> Self {
         Self {
-            job: job.name.clone(),
+            job: job.to_owned(),
             status: JobStatus::Completed,
             period: None,
             provider: provider.to_owned(),
@@ -87,12 +101,15 @@ impl JobReport {
             known: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             recovered: BTreeMap::new(),
+            withdrawn: 0,
             dropped: BTreeMap::new(),
             reasons: BTreeMap::new(),
             requests: 0,
             timing_seconds: BTreeMap::new(),
             message: None,
             hint: None,
+            mails: Vec::new(),
+            samples: Vec::new(),
             exit: Exit::Done,
         }
     }
@@ -123,6 +140,11 @@ impl JobReport {
         count(&self.known).saturating_sub(count(&self.recovered))
     }
 
+    /// True when nobody was to be mailed and nothing was in doubt.
+    fn had_nothing_to_do(&self) -> bool {
+        self.requests == 0 && self.recovered.is_empty() && self.decisions.get("mail").is_none_or(|mails| *mails == 0)
+    }
+
     /// Candidates in all.
     #[must_use]
     pub fn candidates(&self) -> u64 {
@@ -145,6 +167,9 @@ pub struct RunReport {
     pub jobs: Vec<JobReport>,
     /// Where people look next, such as the outbox's index.
     pub open: Vec<String>,
+    /// Whether a run that had nothing to do ends with [`Exit::Empty`].
+    #[serde(skip)]
+    pub tells_empty: bool,
 }
 
 impl RunReport {
@@ -158,7 +183,10 @@ impl RunReport {
     /// The exit of the run.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        Exit::of_all(self.jobs.iter().map(|job| job.exit))
+        match Exit::of_all(self.jobs.iter().map(|job| job.exit)) {
+            Exit::Done if self.tells_empty && self.jobs.iter().all(JobReport::had_nothing_to_do) => Exit::Empty,
+            exit => exit,
+        }
     }
 }
 
@@ -182,12 +210,15 @@ mod tests {
             known: BTreeMap::from([("accepted", 288), ("expired", 5)]),
             outcomes: BTreeMap::from([("accepted", 3)]),
             recovered: BTreeMap::from([("found", 88), ("accepted", 88)]),
+            withdrawn: 0,
             dropped: BTreeMap::new(),
             reasons: BTreeMap::new(),
             requests: 0,
             timing_seconds: BTreeMap::new(),
             message: None,
             hint: None,
+            mails: Vec::new(),
+            samples: Vec::new(),
             exit: Exit::Done,
         };
         assert_eq!((report.accepted(), report.accepted_before()), (91, 200));

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Exit, RunError, RunReport};
+use crate::settings::crashpoint;
 
 /// The version of the document's shape.
 const SCHEMA_VERSION: u32 = 1;
@@ -107,6 +108,8 @@ fn write_document(root: &Path, document: &Document<'_>) -> Result<PathBuf, RunEr
     let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
     serde_json::to_writer_pretty(&mut file, document).map_err(|error| failed(error.into()))?;
     file.flush().map_err(failed)?;
+    crashpoint!("within_results");
     file.persist(&path).map_err(|error| failed(error.error))?;
+    crashpoint!("after_results");
     Ok(path)
 }

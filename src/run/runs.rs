@@ -9,15 +9,18 @@ use tokio::sync::watch;
 
 use crate::clock::{self, Clock};
 use crate::deliver::{Account, Shutdown};
-use crate::ledger::{self, CreatePolicy, LedgerError, LedgerStore, MemoryLedger};
+use crate::ledger::{self, CreatePolicy, LedgerError, LedgerStore, MemoryLedger, RunEnd, RunRequest};
 use crate::project::Job;
 use crate::providers;
+use crate::settings::{crashpoint, seeded};
 
 use super::job_run::{JobRun, RunContext};
+use super::plan::{self, Plan, Planned};
 use super::{JobReport, JobStatus, RunError, RunReport, Workspace, WorkspaceOptions, ledger_access, results};
 
 /// What a run is asked to do.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct RunOptions {
     /// Only these jobs.
     pub jobs: Vec<String>,
@@ -37,8 +40,14 @@ pub struct RunOptions {
     pub confirm: Option<u64>,
     /// `as_of` is the wall clock too.
     pub replay: bool,
+    /// Keep which mails were decided with the report: for plans.
+    pub keep_mails: bool,
+    /// Do exactly this, or refuse.
+    pub plan: Option<Arc<Plan>>,
     /// How long to wait for another run of the same job.
     pub lock_timeout: Duration,
+    /// Whether a run that has nothing to do ends with [`super::Exit::Empty`].
+    pub tells_empty: bool,
     /// The arguments as they stand in the results.
     pub arguments: serde_json::Value,
 }
@@ -78,23 +87,45 @@ pub async fn run(
     progress: Report,
 ) -> Result<RunReport, RunError> {
     let root = options.root()?;
-    let ended = carry_out(options, request, shutdown, progress).await;
+    let ended = as_planned(options, request, shutdown, progress).await;
+    crashpoint!("before_results");
     let environment = options.environment.as_deref();
     let origin = |project| results::Origin { root: &root, project, environment, arguments: &request.arguments };
     match &ended {
-        Ok((project, report)) => results::write(origin(Some(project.as_str())), report)?,
+        Ok(done) => results::write(origin(Some(done.project.name.as_str())), &done.report)?,
         Err(error) => results::write_failure(origin(None), error, Clock::System.now())?,
     };
-    Ok(ended?.1)
+    Ok(ended?.report)
 }
 
-/// The run without its artifact: the project's name and the report.
-async fn carry_out(
+/// A run that follows its plan, where it has one: decided once before anything leaves, and again as it goes.
+async fn as_planned(
     options: &WorkspaceOptions,
     request: &RunOptions,
     shutdown: watch::Receiver<Shutdown>,
     progress: Report,
-) -> Result<(String, RunReport), RunError> {
+) -> Result<CarriedOut, RunError> {
+    let Some(plan) = &request.plan else { return carry_out(options, request, shutdown, progress).await };
+    let request = plan.run(request);
+    plan::rehearse(options, &request, plan).await?;
+    carry_out(options, &request, shutdown, progress).await
+}
+
+/// A run that ended by itself.
+pub(super) struct CarriedOut {
+    /// Whose it was.
+    pub(super) project: Planned,
+    /// What it did.
+    pub(super) report: RunReport,
+}
+
+/// The run without its artifact.
+pub(super) async fn carry_out(
+    options: &WorkspaceOptions,
+    request: &RunOptions,
+    shutdown: watch::Receiver<Shutdown>,
+    progress: Report,
+) -> Result<CarriedOut, RunError> {
     let workspace = Workspace::open(options).await?;
     let jobs = workspace.jobs(&request.jobs)?;
     refuse_contradictions(request, &jobs)?;
@@ -113,8 +144,11 @@ async fn carry_out(
         ledger,
         shutdown,
         progress,
+        ahead: tokio::sync::Mutex::default(),
+        redirected: std::sync::atomic::AtomicU64::new(0),
     };
-    let reports = run_jobs(&context, &jobs, &providers).await;
+    let mut reports = run_jobs(&context, &jobs, &providers).await;
+    reports.extend(withdraw_removed(&context).await);
     let mut report = RunReport {
         run_id: context.run_id.clone(),
         as_of,
@@ -122,9 +156,10 @@ async fn carry_out(
         finished_at: Clock::System.now(),
         jobs: reports,
         open: Vec::new(),
+        tells_empty: request.tells_empty,
     };
     report.open = finish_providers(&providers, &mut report.jobs).await;
-    Ok((workspace.project.name.clone(), report))
+    Ok(CarriedOut { project: Planned::of(&workspace.project), report })
 }
 
 /// Providers by their name in the project, each with a label such as `local/outbox`.
@@ -180,7 +215,11 @@ async fn reach_ledger(
 ) -> Result<Arc<dyn LedgerStore>, RunError> {
     let project = &workspace.project;
     let owner = ledger_access::owner(project);
-    let policy = if leaves_machine || dry_run { CreatePolicy::Never } else { CreatePolicy::WhenMissing };
+    let policy = if (leaves_machine && !seeded!("missing_ledger_created_silently")) || dry_run {
+        CreatePolicy::Never
+    } else {
+        CreatePolicy::WhenMissing
+    };
     match ledger::connect(&project.ledger, &owner, policy).await {
         Err(LedgerError::Missing { .. }) if dry_run => Ok(Arc::new(MemoryLedger::new(owner))),
         connected => Ok(Arc::from(connected?)),
@@ -208,6 +247,67 @@ async fn run_jobs(context: &RunContext<'_>, jobs: &[&Job], providers: &Providers
         reports.push(report);
     }
     reports
+}
+
+/// What waits in jobs that the project no longer has: a run of everybody by everything closes it.
+async fn withdraw_removed(context: &RunContext<'_>) -> Vec<JobReport> {
+    let options = context.options;
+    let complete = options.jobs.is_empty() && options.only.is_none() && options.limit.is_none() && !options.dry_run;
+    if !complete || *context.shutdown.borrow() != Shutdown::No {
+        return Vec::new();
+    }
+    let project = &context.workspace.project;
+    let names: Vec<&String> =
+        project.jobs.iter().flat_map(|job| std::iter::once(&job.name).chain(&job.aliases)).collect();
+    let deferring = match context.ledger.deferring_jobs().await {
+        Ok(jobs) => jobs,
+        Err(error) => return vec![failed("jobs that are gone", &error.into())],
+    };
+    let mut reports = Vec::new();
+    for job in deferring.iter().filter(|job| !names.contains(job)) {
+        let mut report = JobReport::named(job, REMOVED);
+        match withdraw(context, job).await {
+            Ok(withdrawn) => report.withdrawn = withdrawn,
+            Err(error) => report.fail(&error),
+        }
+        reports.push(report);
+    }
+    reports
+}
+
+/// Where the provider of a job stands in reports, of a job that is gone.
+const REMOVED: &str = "removed from the project";
+
+fn failed(job: &str, error: &RunError) -> JobReport {
+    let mut report = JobReport::named(job, REMOVED);
+    report.fail(error);
+    report
+}
+
+async fn withdraw(context: &RunContext<'_>, job: &str) -> Result<u64, RunError> {
+    let project = &context.workspace.project;
+    let introduction = RunRequest {
+        run_id: context.run_id.clone(),
+        job: job.to_owned(),
+        aliases: Vec::new(),
+        project: project.name.clone(),
+        environment: project.environment.clone(),
+        marketing: true,
+        as_of: context.as_of,
+        now: context.clock.now(),
+    };
+    let lease = context.ledger.open(&introduction).await?;
+    let end = RunEnd {
+        status: "completed".to_owned(),
+        now: context.clock.now(),
+        provider: lease.last_provider.clone().unwrap_or_default(),
+        counts: BTreeMap::new(),
+        starts: BTreeMap::new(),
+        completes_first_run: false,
+        volumes: BTreeMap::new(),
+        saw_until: Some(context.as_of),
+    };
+    Ok(context.ledger.close(&lease, &end).await?)
 }
 
 /// Lets providers write what they keep for people, and returns what to open.

@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::SpooledTempFile;
 
+use crate::settings::crashpoint;
+
 /// Bytes kept in memory before the file is used.
 const MEMORY_BYTES_MAX: usize = 16 << 20;
 
@@ -30,6 +32,7 @@ impl Spool {
     /// When the disk is full.
     pub(super) fn push(&mut self, entry: &impl Serialize) -> std::io::Result<()> {
         serde_json::to_writer(&mut self.file, entry)?;
+        crashpoint!("within_spool");
         self.file.write_all(b"\n")?;
         self.count += 1;
         Ok(())
@@ -46,6 +49,7 @@ impl Spool {
     /// # Errors
     /// When the file cannot be written out or read.
     pub(super) fn into_entries<T: DeserializeOwned>(self) -> std::io::Result<impl Iterator<Item = std::io::Result<T>>> {
+        crashpoint!("before_spool_read");
         let mut file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         file.seek(SeekFrom::Start(0))?;
         let mut reader = BufReader::with_capacity(1 << 16, file);

@@ -35,6 +35,10 @@ pub struct JobStanding {
     pub unknown: u64,
     /// Deliveries that the next run tries again.
     pub retryable: u64,
+    /// Deliveries that wait for a cap or a window.
+    pub deferred: u64,
+    /// Whether a halt stands against it.
+    pub halted: bool,
     /// Whether a run holds it now.
     pub held: bool,
     /// The recap's next period and when it is due.
@@ -47,16 +51,19 @@ pub struct JobStanding {
 /// When the project cannot be read or the ledger is there but cannot be used.
 pub async fn status(options: &WorkspaceOptions) -> Result<StatusReport, RunError> {
     let project = load(options)?;
-    let (known, has_ledger) = match existing(&project).await {
-        Ok(ledger) => (ledger.jobs().await?, true),
-        Err(RunError::Ledger(LedgerError::Missing { .. })) => (Vec::new(), false),
+    let (known, halts, has_ledger) = match existing(&project).await {
+        Ok(ledger) => (ledger.jobs().await?, ledger.halts().await?, true),
+        Err(RunError::Ledger(LedgerError::Missing { .. })) => (Vec::new(), Vec::new(), false),
         Err(error) => return Err(error),
     };
     let now = Clock::System.now();
     let mut jobs: Vec<_> = project
         .jobs
         .iter()
-        .map(|job| standing(&project, job, known.iter().find(|status| status.job == job.name), now))
+        .map(|job| JobStanding {
+            halted: halts.iter().any(|halt| halt.job.as_ref().is_none_or(|halted| *halted == job.name)),
+            ..standing(&project, job, known.iter().find(|status| status.job == job.name), now)
+        })
         .collect();
     jobs.sort_by(|left, right| left.job.cmp(&right.job));
     Ok(StatusReport { jobs, has_ledger })
@@ -72,6 +79,8 @@ fn standing(project: &Project, job: &Job, status: Option<&JobStatus>, now: Times
         accepted: count(DeliveryState::Accepted),
         unknown: count(DeliveryState::Unknown),
         retryable: count(DeliveryState::Retryable),
+        deferred: count(DeliveryState::Deferred),
+        halted: false,
         held: status.is_some_and(|status| status.held),
         next_period: next_period(project, job, now),
     }

@@ -87,7 +87,7 @@ pub async fn queries(
     as_of: Option<Timestamp>,
     period: Option<String>,
 ) -> Result<Vec<Query>, RunError> {
-    let workspace = Workspace::open(options).await?;
+    let workspace = Workspace::open_without_ledger(options).await?;
     let job = workspace.jobs(&[job.to_owned()])?[0];
     let prepared = workspace.prepare_valid(job).await?;
     Ok(prepared.compiled.queries(&evaluation(as_of, period.as_deref()))?)

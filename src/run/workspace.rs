@@ -10,7 +10,7 @@ use crate::project::{self, Job, Project};
 use crate::render::Composer;
 use crate::warehouse::{Warehouse, WarehouseOptions};
 
-use super::RunError;
+use super::{RunError, ledger_rows};
 
 /// Where the project is and how much its queries may take.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,8 @@ pub struct Workspace {
     pub warehouse: Warehouse,
     /// Warnings and notes found on the way.
     pub warnings: Vec<Diagnostic>,
+    /// The rows of the ledger that views read; kept for as long as they may be read.
+    ledger_rows: Option<tempfile::TempDir>,
 }
 
 /// A job with its queries and templates compiled.
@@ -75,17 +77,51 @@ impl Workspace {
         let loaded = project::load(&options.root()?, options.environment.as_deref());
         let mut findings = loaded.diagnostics;
         let Some(project) = loaded.project else { return Ok((None, findings)) };
-        let opened = Warehouse::open(&project, &options.warehouse()).await;
-        let (warehouse, more) = opened.map_err(EvaluateError::from)?;
+        let (workspace, more) = Self::with_tables(project, options).await?;
         add_later(&mut findings, more);
-        Ok((Some(Self { project, warehouse, warnings: Vec::new() }), findings))
+        Ok((Some(workspace), findings))
     }
 
-    /// Opens a project that has no errors.
+    async fn with_tables(project: Project, options: &WorkspaceOptions) -> Result<(Self, Vec<Diagnostic>), RunError> {
+        let opened = Warehouse::open(&project, &options.warehouse()).await;
+        let (warehouse, findings) = opened.map_err(EvaluateError::from)?;
+        Ok((Self { project, warehouse, warnings: Vec::new(), ledger_rows: None }, findings))
+    }
+
+    /// Opens the tables of a project that has no errors of its own.
+    ///
+    /// # Errors
+    /// [`RunError::Invalid`] with every finding about tables and views.
+    pub(super) async fn of(project: Project, options: &WorkspaceOptions) -> Result<Self, RunError> {
+        let (workspace, findings) = Self::with_tables(project, options).await?;
+        if has_errors(&findings) {
+            return Err(RunError::Invalid { diagnostics: findings });
+        }
+        Self { warnings: findings, ..workspace }.with_ledger().await
+    }
+
+    /// Opens a project that has no errors; views that read `ledger.*` see the ledger as it is now, empty where there is
+    /// none yet.
+    ///
+    /// # Errors
+    /// [`RunError::Invalid`] with every finding, no project, or a ledger that views read and that cannot be used.
+    pub async fn open(options: &WorkspaceOptions) -> Result<Self, RunError> {
+        Self::open_without_ledger(options).await?.with_ledger().await
+    }
+
+    async fn with_ledger(mut self) -> Result<Self, RunError> {
+        let tables = self.warehouse.ledger_tables_in_use();
+        if !tables.is_empty() {
+            self.ledger_rows = ledger_rows::read(&self.project, &mut self.warehouse, &tables).await?;
+        }
+        Ok(self)
+    }
+
+    /// Opens a project that has no errors; to its views the ledger is empty.
     ///
     /// # Errors
     /// [`RunError::Invalid`] with every finding, or no project.
-    pub async fn open(options: &WorkspaceOptions) -> Result<Self, RunError> {
+    pub async fn open_without_ledger(options: &WorkspaceOptions) -> Result<Self, RunError> {
         let (workspace, findings) = Self::survey(options).await?;
         match workspace {
             Some(workspace) if !has_errors(&findings) => Ok(Self { warnings: findings, ..workspace }),

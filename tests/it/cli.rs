@@ -12,7 +12,7 @@ const SAMPLE_END: &str = "2026-11-01T06:00:00Z";
 /// How a command ended.
 pub(crate) struct Ran {
     code: i32,
-    stdout: String,
+    pub(crate) stdout: String,
     stderr: String,
 }
 
@@ -132,6 +132,17 @@ fn every_job_of_the_root_project_checks_strictly_and_runs() {
     let status = milepost(project.path(), &["status", "--format", "json"]).expect(0).json();
     assert_eq!(status["jobs"].as_array().map(Vec::len), Some(3));
     assert!(status["jobs"][0]["accepted"].as_u64() > Some(0));
+}
+
+#[test]
+fn a_run_with_nobody_to_mail_can_say_so_by_its_exit_code() {
+    let project = starter();
+    let as_of = ["--as-of", "2026-11-01T06:00:00Z", "--replay"];
+    let arguments: Vec<&str> = ["run", "--empty-exit-code", "99"].into_iter().chain(as_of).collect();
+    milepost(project.path(), &arguments).expect(0);
+    milepost(project.path(), &arguments).expect(99);
+    let quiet: Vec<&str> = ["run"].into_iter().chain(as_of).collect();
+    milepost(project.path(), &quiet).expect(0);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn cases() -> Vec<(String, String)> {
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         (name, fs::read_to_string(path).expect("readable"))
     };
-    entries.map(case).collect()
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "yml")).map(case).collect()
 }
 
 /// Whether a case is of this row: named after it, perhaps with more.

@@ -1,5 +1,6 @@
 //! `milepost run`: compute who reached what, and mail them once.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::cli::arguments::{Interval, parse_duration, parse_instant, parse_inter
 use crate::cli::failure::Failure;
 use crate::cli::progress::Bar;
 use crate::cli::{interrupt, report_text};
-use crate::run::{self, Exit, RunOptions, RunReport};
+use crate::run::{self, Exit, Plan, RunOptions, RunReport};
 
 /// Compute who reached what, and mail them once.
 #[derive(Debug, Args, Default)]
@@ -43,9 +44,15 @@ pub(crate) struct Run {
     /// Let `as_of` be the wall clock too, so that what was current then is mailed now.
     #[arg(long, requires = "as_of")]
     replay: bool,
+    /// Do exactly what this file of `milepost plan` says, or refuse.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["jobs", "as_of", "period", "interval", "dry_run", "only", "limit", "replay"])]
+    plan: Option<PathBuf>,
     /// Wait this long for another run of the same job to end, such as 10m.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     lock_timeout: Option<Duration>,
+    /// End with this code instead of 0 when there was nothing to do, so that an orchestrator shows the task as skipped.
+    #[arg(long, value_name = "99", value_parser = clap::value_parser!(u8).range(99..=99))]
+    empty_exit_code: Option<u8>,
 }
 
 /// The arguments as they stand in `run_results.json`: no profile ids.
@@ -60,6 +67,7 @@ struct ArgumentsJson<'a> {
     limit: Option<u64>,
     confirm: Option<u64>,
     replay: bool,
+    plan: Option<&'a Path>,
 }
 
 impl Run {
@@ -80,7 +88,11 @@ impl Run {
         let bar = Arc::new(Bar::new(context.output.shows_progress()));
         let shown = bar.clone();
         let progress = Arc::new(move |progress| shown.show(&progress));
-        let report = run::run(&context.workspace, &self.options()?, shutdown, progress).await;
+        let mut options = self.options()?;
+        if let Some(file) = &self.plan {
+            options.plan = Some(Arc::new(Plan::read(&context.workspace.start.join(file))?));
+        }
+        let report = run::run(&context.workspace, &options, shutdown, progress).await;
         bar.clear();
         let mut report: RunReport = report?;
         if let Some(signal) = *why.borrow() {
@@ -101,6 +113,7 @@ impl Run {
             limit: self.limit,
             confirm: self.confirm,
             replay: self.replay,
+            plan: self.plan.as_deref(),
         };
         let arguments = serde_json::to_value(arguments)
             .map_err(|error| Failure::new(Exit::Failed, format!("the arguments cannot be recorded: {error}"), None))?;
@@ -114,7 +127,10 @@ impl Run {
             limit: self.limit,
             confirm: self.confirm,
             replay: self.replay,
+            keep_mails: false,
+            plan: None,
             lock_timeout: self.lock_timeout.unwrap_or_default(),
+            tells_empty: self.empty_exit_code.is_some(),
             arguments,
         })
     }

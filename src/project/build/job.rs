@@ -7,7 +7,8 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use super::{message, milestone, recap};
+use super::restraint::{self, Declared};
+use super::{milestone, recap};
 use crate::model::diagnostic::{Diagnostic, Located, Place, SourceFile, did_you_mean};
 use crate::model::period::start_of_day;
 use crate::project::job::{Category, Job, JobKind, Limits};
@@ -104,22 +105,26 @@ pub(super) fn build(
         limits: limits(fields.limits.as_ref()),
         on_unknown: fields.on_unknown.map(|choice| choice.value).unwrap_or_default(),
         priority: fields.priority.map_or(0, |priority| priority.value),
+        holdout: fields.holdout.map(|holdout| holdout.value),
+        window: restraint::window(fields.window.as_ref(), findings),
         place,
     })
 }
 
 fn kind(fields: &JobFields, setting: &Setting<'_>, place: &Place, findings: &mut Findings) -> Option<JobKind> {
-    let inherited = fields.message.as_ref();
+    let inherited = milestone::Inherited { message: fields.message.as_ref(), variants: fields.variants.as_ref() };
     match (&fields.milestones, &fields.recap) {
         (Some(milestones), Some(recap)) => {
             let message = "a job is either milestones or a recap, not both";
             let finding = Diagnostic::error("two-kinds", message, &recap.place);
             findings.push(finding.with_help("move one of them into a job of its own"));
-            milestone::build(milestones, inherited, setting, findings)
+            milestone::build(milestones, &inherited, setting, findings)
         }
-        (Some(milestones), None) => milestone::build(milestones, inherited, setting, findings),
+        (Some(milestones), None) => milestone::build(milestones, &inherited, setting, findings),
         (None, Some(recap)) => {
-            let message = message::build(None, inherited, setting.root, place, findings);
+            let declared = Declared { variants: inherited.variants, salt: "" };
+            let layers: Vec<_> = inherited.message.into_iter().collect();
+            let message = restraint::message(&declared, &layers, setting.root, place, findings);
             let recap = recap::build(recap, message, place, findings)?;
             Some(JobKind::Recap(Box::new(recap)))
         }

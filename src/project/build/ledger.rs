@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::model::SourceFile;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
 use crate::project::overlay::Chosen;
 use crate::project::project::LedgerLocation;
@@ -46,6 +47,14 @@ pub(super) fn build(
             LedgerLocation::Unresolved(finding)
         }
     }
+}
+
+/// A ledger that somebody names on the command line.
+pub(in crate::project) fn of_argument(root: &Path, text: &str) -> LedgerLocation {
+    let source = std::sync::Arc::new(SourceFile { path: "the command line".to_owned(), text: text.to_owned() });
+    let place = Place::new(&source, 0..text.len());
+    let written = Located::new(LedgerText(text.to_owned()), place);
+    build(root, Some(&written), None, &mut Findings::default())
 }
 
 fn locate(

@@ -6,6 +6,7 @@ use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
 use crate::project::files;
 use crate::project::job::MessageSpec;
 use crate::project::read::{Findings, Named, quoted, report_missing};
+use crate::project::restraint::Variants;
 use crate::project::schema::MessageFields;
 
 /// Headers that milepost or the provider writes.
@@ -27,18 +28,16 @@ const RESERVED_HEADERS: [&str; 15] = [
     "list-unsubscribe-post",
 ];
 
-/// Builds a message from its own parts and, for those it leaves out, the job's. `place` is where a missing part is
-/// reported when neither names one.
+/// Builds a message from its layers: each part is that of the first one that has it. `place` is where a part that none
+/// has is reported.
 pub(super) fn build(
-    own: Option<&Located<MessageFields>>,
-    inherited: Option<&Located<MessageFields>>,
+    layers: &[&Located<MessageFields>],
     root: &Path,
     place: &Place,
     findings: &mut Findings,
 ) -> Option<MessageSpec> {
-    let levels: Vec<&MessageFields> = [own, inherited].into_iter().flatten().map(|message| &message.value).collect();
+    let levels: Vec<&MessageFields> = layers.iter().map(|message| &message.value).collect();
     let given: Vec<&'static str> = levels.iter().flat_map(|message| message.given.iter().copied()).collect();
-    let place = own.or(inherited).map_or(place, |_| place);
     let subject_help = "write `message: {subject: \"...\", template: templates/NAME.mjml}` here or for the whole job";
     report_missing(&given, "subject", subject_help, place, findings);
     report_missing(&given, "template", subject_help, place, findings);
@@ -55,6 +54,7 @@ pub(super) fn build(
         preheader: levels.iter().find_map(|message| message.preheader.clone()),
         reply_to: levels.iter().find_map(|message| message.reply_to.clone()).map(|mailbox| mailbox.value),
         headers,
+        variants: Variants::default(),
     })
 }
 

@@ -3,20 +3,29 @@
 use jiff::SignedDuration;
 
 use super::job::Setting;
-use super::{message, milestone_source};
+use super::milestone_source;
+use super::restraint::{self, Declared};
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::job::{Entity, JobKind, Milestone};
 use crate::project::names::is_word;
 use crate::project::read::{Findings, quoted, report_missing};
-use crate::project::schema::{MessageFields, MilestoneFields};
+use crate::project::schema::{MessageFields, MilestoneFields, VariantFields};
 
 /// The table of events unless `from` names another.
 pub(super) const DEFAULT_ROWS: &str = "events";
 
+/// What milestones take from their job where they do not say.
+pub(super) struct Inherited<'a> {
+    /// The job's message.
+    pub(super) message: Option<&'a Located<MessageFields>>,
+    /// The job's variants.
+    pub(super) variants: Option<&'a Located<Vec<Located<VariantFields>>>>,
+}
+
 /// Builds every milestone that can be; `None` when none can.
 pub(super) fn build(
     written: &Located<Vec<Located<MilestoneFields>>>,
-    inherited: Option<&Located<MessageFields>>,
+    inherited: &Inherited<'_>,
     setting: &Setting<'_>,
     findings: &mut Findings,
 ) -> Option<JobKind> {
@@ -25,6 +34,14 @@ pub(super) fn build(
         findings.push(finding.with_help("add one: `- {name: first_campaign, event: campaign_published, reaches: 1}`"));
     }
     refuse_repeated_names(&written.value, findings);
+    let unused = inherited.variants.filter(|_| {
+        !written.value.is_empty() && written.value.iter().all(|milestone| milestone.value.variants.is_some())
+    });
+    if let Some(unused) = unused {
+        let message = "nobody gets these variants: every milestone has its own";
+        let finding = Diagnostic::error("unused-variants", message, &unused.place);
+        findings.push(finding.with_help("take them out, or those of a milestone"));
+    }
     let milestones: Vec<Milestone> =
         written.value.iter().filter_map(|fields| build_one(fields, inherited, setting, findings)).collect();
     (!milestones.is_empty()).then_some(JobKind::Milestones(milestones))
@@ -51,7 +68,7 @@ fn refuse_repeated_names(written: &[Located<MilestoneFields>], findings: &mut Fi
 
 fn build_one(
     written: &Located<MilestoneFields>,
-    inherited: Option<&Located<MessageFields>>,
+    inherited: &Inherited<'_>,
     setting: &Setting<'_>,
     findings: &mut Findings,
 ) -> Option<Milestone> {
@@ -64,7 +81,12 @@ fn build_one(
     for alias in &aliases {
         is_word("milestone", alias, findings);
     }
-    let message = message::build(fields.message.as_ref(), inherited, setting.root, place, findings);
+    let declared = match &fields.variants {
+        Some(own) => Declared { variants: Some(own), salt: &name.value },
+        None => Declared { variants: inherited.variants, salt: "" },
+    };
+    let layers: Vec<_> = fields.message.iter().chain(inherited.message).collect();
+    let message = restraint::message(&declared, &layers, setting.root, place, findings);
     let source = milestone_source::build(fields, &name, findings);
     let aliases = aliases.into_iter().map(|alias| alias.value).collect();
     let entity = fields.entity.clone().map(|entity| entity.value);

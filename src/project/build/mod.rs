@@ -8,7 +8,10 @@ mod milestone;
 mod milestone_source;
 mod providers;
 mod recap;
+mod restraint;
 mod tables;
+
+pub(super) use ledger::of_argument as ledger_of_argument;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -75,6 +78,7 @@ pub(super) fn project(
         providers,
         unsubscribe,
         suppressed: fields.suppressed,
+        caps: restraint::caps(fields.caps.map(|caps| caps.value).unwrap_or_default(), findings),
         vars: variables(fields.vars.map(|vars| vars.value).unwrap_or_default(), findings),
         redirect_to: fields.redirect_to.map(|mailbox| mailbox.value),
         redirect_limit: fields.redirect_limit.map_or(DEFAULT_REDIRECT_LIMIT, |limit| limit.value),

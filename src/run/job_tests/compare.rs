@@ -33,7 +33,10 @@ impl Comparison<'_> {
         if let Some(expect) = &self.test.expect {
             for mail in expect {
                 match happened.get(&mail.key) {
-                    Some(Ended { message: Some(message), .. }) => self.compare_mail(mail, message)?,
+                    Some(Ended { message: Some(message), variant, .. }) => {
+                        self.compare_variant(mail, variant.as_deref());
+                        self.compare_mail(mail, message)?;
+                    }
                     other => self.fail(missing(&mail.key, other, happened)),
                 }
             }
@@ -53,6 +56,13 @@ impl Comparison<'_> {
 
     fn fail(&mut self, failure: String) {
         self.result.failures.push(failure);
+    }
+
+    fn compare_variant(&mut self, expected: &ExpectedMail, variant: Option<&str>) {
+        if let Some(wanted) = expected.variant.as_deref().filter(|wanted| Some(*wanted) != variant) {
+            let found = variant.unwrap_or("none: the message has no variants");
+            self.fail(format!("{}: another variant\n  expected: {wanted}\n     found: {found}", named(&expected.key)));
+        }
     }
 
     fn compare_mail(&mut self, expected: &ExpectedMail, message: &Message) -> Result<(), RunError> {
@@ -166,7 +176,7 @@ fn indented(text: &str) -> String {
 }
 
 /// The lines between the first and the last difference, expected ones before found ones.
-fn difference(expected: &str, found: &str) -> String {
+pub(in crate::run) fn difference(expected: &str, found: &str) -> String {
     let (expected, found): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), found.lines().collect());
     let same = |(left, right): &(&&str, &&str)| left == right;
     let before = expected.iter().zip(&found).take_while(same).count();

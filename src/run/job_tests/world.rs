@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::decide::{Decided, Rules};
+use crate::decide::{Ahead, Decided, Rules};
 use crate::evaluate::{PeriodChoice, Request};
 use crate::ledger::{
-    Batch, Dispatch, Lease, Ledger, LedgerAdministration, MemoryLedger, RunEnd, RunRequest, Settlement,
+    Batch, DecisionRecord, Dispatch, Lease, Ledger, LedgerAdministration, MemoryLedger, RunEnd, RunRequest, Settlement,
+    SuppressionChange, SuppressionSubject,
 };
-use crate::model::{Candidate, Decision, DeliveryKey, DeliveryState, Message};
-use crate::project::{JobTest, Project};
+use crate::model::{Candidate, Decision, DeliveryKey, DeliveryState, Message, SuppressionReason};
+use crate::project::{Category, EarlierDelivery, GivenSuppression, JobTest, Project};
 use crate::render::RenderError;
 use crate::warehouse::Warehouse;
 
-use super::super::decided::decide_each;
+use super::super::decided::Deciding;
 use super::super::ledger_access::owner;
 use super::super::{PreparedJob, RunError};
 
@@ -24,6 +25,8 @@ pub(super) struct Ended {
     pub(super) decision: &'static str,
     /// Why, where the decision alone does not say it.
     pub(super) reason: Option<String>,
+    /// The variant, where the message has any.
+    pub(super) variant: Option<String>,
     /// The mail, where it is one and could be rendered.
     pub(super) message: Option<Message>,
 }
@@ -48,97 +51,167 @@ pub(super) async fn happened(
         aliases: job.job.aliases.clone(),
         project: project.name.clone(),
         environment: project.environment.clone(),
+        marketing: job.job.category == Category::Marketing,
         as_of: test.as_of,
         now: test.as_of,
     };
     let earlier = ledger.open(&request("earlier")).await?;
-    remember(&ledger, &earlier, job, test).await?;
+    remember(&ledger, &earlier, (project, job), test).await?;
     let lease = ledger.look(&request("test")).await?;
-    let rules = Rules::new(job.job, &lease, test.as_of, test.as_of);
+    let rules = Rules::new(project, job.job, &lease, (test.as_of, test.as_of));
     let evaluation = Request {
         as_of: test.as_of,
         period: test.period.clone().map_or(PeriodChoice::LatestDue, |period| PeriodChoice::Key(period.value)),
         profiles: None,
     };
     let mut happened = Happened::new();
-    decide_each(job, warehouse, &evaluation, (&ledger, &lease, &rules), &mut |chunk| {
-        for (candidate, decided) in chunk {
-            let delivery_id = ledger.identity().delivery_id(&lease.job, &candidate.key);
-            happened.insert(candidate.key.clone(), ended(job, &candidate, decided, (&delivery_id, test.as_of)));
-        }
-        Ok(())
-    })
-    .await?;
+    let deciding =
+        Deciding { prepared: job, warehouse, request: &evaluation, ledger: &ledger, lease: &lease, rules: &rules };
+    deciding
+        .each(&mut Ahead::new(&rules), &mut |chunk| {
+            for (candidate, decided) in chunk {
+                let delivery_id = ledger.identity().delivery_id(&lease.job, &candidate.key);
+                happened.insert(candidate.key.clone(), ended(job, &candidate, decided, (&delivery_id, test.as_of)));
+            }
+            Ok(())
+        })
+        .await?;
     Ok(happened)
 }
 
 fn ended(job: &PreparedJob<'_>, candidate: &Candidate, decided: Decided, (id, as_of): (&str, Timestamp)) -> Ended {
-    let decision = decided.decision.name();
+    let ended =
+        Ended { decision: decided.decision.name(), reason: decided.reason, variant: decided.variant, message: None };
     if decided.decision != Decision::Mail {
-        return Ended { decision, reason: decided.reason, message: None };
+        return ended;
     }
     let rendered: Result<Message, RenderError> = job.composer.compose(candidate, id, as_of);
     match rendered {
-        Ok(message) => Ended { decision, reason: None, message: Some(message) },
-        Err(error) => Ended { decision: crate::project::RENDER_FAILED, reason: Some(error.to_string()), message: None },
+        Ok(message) => Ended { message: Some(message), ..ended },
+        Err(error) => Ended { decision: crate::project::RENDER_FAILED, reason: Some(error.to_string()), ..ended },
     }
 }
 
-/// Writes what earlier runs left: the start, and accepted deliveries.
-async fn remember(ledger: &MemoryLedger, lease: &Lease, job: &PreparedJob<'_>, test: &JobTest) -> Result<(), RunError> {
-    let started_at = test.started_at.unwrap_or(Timestamp::MIN);
-    let batch = Batch {
-        batch_id: "earlier".to_owned(),
-        provider: "test".to_owned(),
-        idempotency_key: None,
-        as_of: test.as_of,
-        period: None,
-        project_checksum: String::new(),
-        dispatched_at: test.as_of,
-    };
-    let delivery_id = |key: &DeliveryKey| ledger.identity().delivery_id(&lease.job, key);
-    let dispatches: Vec<Dispatch> = (0..)
-        .zip(&test.earlier)
-        .map(|(position, delivery)| Dispatch {
-            key: delivery.key.clone(),
-            delivery_id: delivery_id(&delivery.key),
-            position,
-            batch_id: batch.batch_id.clone(),
-            level: delivery.level,
-            reached_at: delivery.reached_at.unwrap_or(test.as_of),
-            detected_at: test.as_of,
-            address_hash: String::new(),
-            body_hash: String::new(),
-        })
-        .collect();
-    let settlements: Vec<Settlement> = dispatches
-        .iter()
-        .map(|dispatch| Settlement {
-            delivery_id: dispatch.delivery_id.clone(),
-            state: DeliveryState::Accepted,
-            reason: None,
-            provider_message_id: None,
-            at: test.as_of,
-        })
-        .collect();
-    if !dispatches.is_empty() {
-        ledger.dispatch(lease, &[batch], &dispatches).await?;
-        ledger.settle(lease, &settlements).await?;
+/// Writes what earlier runs left: the start, accepted deliveries, suppressions.
+async fn remember(
+    ledger: &MemoryLedger,
+    lease: &Lease,
+    (project, job): (&Project, &PreparedJob<'_>),
+    test: &JobTest,
+) -> Result<(), RunError> {
+    for given in &test.suppressions {
+        ledger.suppress(&suppression(ledger, given, test.as_of)).await?;
     }
+    for (place, delivery) in test.earlier.iter().enumerate() {
+        match delivery.job.as_ref().filter(|name| **name != job.job.name) {
+            None => accept(ledger, lease, (place, delivery), test.as_of).await?,
+            Some(name) => {
+                let other = project.jobs.iter().find(|job| job.name == *name);
+                let marketing = other.is_none_or(|job| job.category == Category::Marketing);
+                let introduction = RunRequest {
+                    run_id: format!("earlier {place}"),
+                    job: name.clone(),
+                    aliases: Vec::new(),
+                    project: project.name.clone(),
+                    environment: project.environment.clone(),
+                    marketing,
+                    as_of: test.as_of,
+                    now: test.as_of,
+                };
+                let lease = ledger.open(&introduction).await?;
+                accept(ledger, &lease, (place, delivery), test.as_of).await?;
+                ledger.close(&lease, &ended_run(test.as_of)).await?;
+            }
+        }
+    }
+    let started_at = test.started_at.unwrap_or(Timestamp::MIN);
     // A start at `as_of` is the run of the test itself: nothing was kept before it.
     let is_first_run = test.started_at == Some(test.as_of);
-    let starts = if is_first_run {
-        BTreeMap::new()
-    } else {
-        Rules::new(job.job, lease, test.as_of, test.as_of).starts_to_keep()
+    let mut end = RunEnd { completes_first_run: !is_first_run, ..ended_run(test.as_of) };
+    if !is_first_run {
+        let starts = Rules::new(project, job.job, lease, (test.as_of, test.as_of)).starts_to_keep();
+        end.starts = starts.into_keys().map(|part| (part, started_at)).collect();
+    }
+    ledger.close(lease, &end).await?;
+    Ok(())
+}
+
+fn suppression(ledger: &MemoryLedger, given: &GivenSuppression, at: Timestamp) -> SuppressionChange {
+    let by_profile = given.profile.clone().map(|profile| match given.reason {
+        SuppressionReason::Erase => ledger.identity().erased_profile_id(&profile),
+        _ => profile,
+    });
+    let by_address = given.address.as_ref().map(|address| ledger.identity().address_hash(address));
+    let subject = match by_address {
+        Some(hash) => SuppressionSubject::Address(hash),
+        None => SuppressionSubject::Profile(by_profile.unwrap_or_default()),
     };
-    let end = RunEnd {
+    SuppressionChange { subject, reason: Some(given.reason), job: given.job.clone(), origin: "test".to_owned(), at }
+}
+
+fn ended_run(at: Timestamp) -> RunEnd {
+    RunEnd {
         status: "completed".to_owned(),
-        now: test.as_of,
+        now: at,
         provider: "test".to_owned(),
         counts: BTreeMap::new(),
-        starts: starts.into_keys().map(|part| (part, started_at)).collect(),
-        completes_first_run: !is_first_run,
+        starts: BTreeMap::new(),
+        completes_first_run: true,
+        volumes: BTreeMap::new(),
+        saw_until: None,
+    }
+}
+
+/// One delivery as an earlier run left it: accepted, or waiting.
+async fn accept(
+    ledger: &MemoryLedger,
+    lease: &Lease,
+    (place, delivery): (usize, &EarlierDelivery),
+    as_of: Timestamp,
+) -> Result<(), RunError> {
+    let batch = Batch {
+        batch_id: format!("earlier {place}"),
+        provider: "test".to_owned(),
+        idempotency_key: None,
+        as_of,
+        period: None,
+        project_checksum: String::new(),
+        dispatched_at: delivery.dispatched_at.unwrap_or(as_of),
     };
-    Ok(ledger.close(lease, &end).await?)
+    let hash = delivery.address.as_ref().map(|address| ledger.identity().address_hash(address));
+    if let Some(not_before) = delivery.not_before {
+        let record = DecisionRecord {
+            key: delivery.key.clone(),
+            state: DeliveryState::Deferred,
+            reason: Some(Decision::OutsideWindow.name().to_owned()),
+            not_before: Some(not_before),
+            variant: None,
+            address_hash: hash,
+            level: delivery.level,
+            reached_at: delivery.reached_at.unwrap_or(as_of),
+            detected_at: as_of,
+        };
+        return Ok(ledger.record(lease, &[record]).await?);
+    }
+    let dispatch = Dispatch {
+        key: delivery.key.clone(),
+        delivery_id: ledger.identity().delivery_id(&lease.job, &delivery.key),
+        position: 0,
+        batch_id: batch.batch_id.clone(),
+        level: delivery.level,
+        reached_at: delivery.reached_at.unwrap_or(as_of),
+        detected_at: batch.dispatched_at,
+        address_hash: hash.unwrap_or_default(),
+        variant: None,
+        body_hash: String::new(),
+    };
+    let settlement = Settlement {
+        delivery_id: dispatch.delivery_id.clone(),
+        state: DeliveryState::Accepted,
+        reason: None,
+        provider_message_id: None,
+        at: as_of,
+    };
+    ledger.dispatch(lease, &[batch], &[dispatch]).await?;
+    Ok(ledger.settle(lease, &[settlement]).await?)
 }
