@@ -10,9 +10,16 @@ check:
 test:
     cargo test --locked
 
-# Throughput against a local provider, release build.
+# The crash harness in full: every crash point x fault x ledger x keys, random kills, signals, overlaps, full disks, clocks
+# that jump, seeded mistakes. Prints totals; each of its three parts ends after so many minutes at the latest.
+crash minutes="60":
+    cargo build --locked --bin milepost --example fake_provider
+    MILEPOST_TEST_MATRIX={{minutes}} cargo test --locked --test it delivery::crash -- --nocapture --test-threads 1
+
+# Throughput against a local provider and of the ledgers, release build.
 bench:
     benches/throughput.sh
+    benches/ledger.sh
 
 # A scaffolded project, run, its mails shown.
 demo:

@@ -1,22 +1,30 @@
 //! One provider account as all jobs of a run share it: its pace, its places, its breaker, and whether it still takes mail.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 
 use super::brake::Stopped;
-use super::breaker::{Breaker, Tally};
+use super::breaker::{Breaker, Gate, Tally, Verdict};
 use super::pace::Pace;
+use super::places::Places;
+use crate::clock::monotonic;
 use crate::providers::{Capabilities, Provider};
+
+/// How long nothing starts once too much was refused or unknown.
+const BREAKER_PAUSE: Duration = Duration::from_secs(5);
 
 /// Made once per provider and run, and handed to the session of every job that uses it.
 pub struct Account {
     name: String,
     provider: Arc<dyn Provider>,
     capabilities: Capabilities,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) places: Places,
     pub(super) pace: Pace,
     breaker: Mutex<Breaker>,
+    /// Told whenever the breaker may have changed its mind.
+    changes: watch::Sender<()>,
     stopped: OnceLock<Stopped>,
 }
 
@@ -27,9 +35,10 @@ impl Account {
         let capabilities = provider.capabilities().clone();
         Self {
             name: name.into(),
-            places: Arc::new(Semaphore::new(capabilities.in_flight.max(1))),
+            places: Places::new(capabilities.in_flight),
             pace: Pace::new(capabilities.rate),
-            breaker: Mutex::default(),
+            breaker: Mutex::new(Breaker::new(BREAKER_PAUSE)),
+            changes: watch::Sender::new(()),
             stopped: OnceLock::new(),
             provider,
             capabilities,
@@ -65,9 +74,49 @@ impl Account {
         let _ = self.stopped.set(reason);
     }
 
-    /// Takes note of a finished request; the reason when that was one too many.
-    pub(super) fn observe(&self, messages: usize, tally: &Tally) -> Option<Stopped> {
-        let mut breaker = self.breaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        breaker.observe(messages, tally)
+    /// Another pause of the breaker than the usual one.
+    #[must_use]
+    pub fn with_breaker_pause(self, pause: Duration) -> Self {
+        Self { breaker: Mutex::new(Breaker::new(pause)), ..self }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns once the breaker lets one request start.
+    pub(super) async fn passes_breaker(&self) {
+        if self.breaker().gate(monotonic()) == Gate::Open {
+            return;
+        }
+        let mut changes = self.changes.subscribe();
+        loop {
+            // In a statement of its own, so that nothing is locked while it waits.
+            let gate = self.breaker().gate(monotonic());
+            match gate {
+                Gate::Open => return,
+                Gate::Until(instant) => tokio::time::sleep(instant.saturating_duration_since(monotonic())).await,
+                // The sender lives as long as the account.
+                Gate::Probing => drop(changes.changed().await),
+            }
+        }
+    }
+
+    /// Takes note of a finished request; the reason when nothing may start any more.
+    pub(super) fn observe(&self, started: Instant, messages: usize, tally: &Tally) -> Option<Stopped> {
+        let now = monotonic();
+        let verdict = self.breaker().observe((started, now), messages, tally);
+        match verdict {
+            Verdict::GoOn => self.changes.send_replace(()),
+            Verdict::Pause(until) => self.pace.pause(until),
+            Verdict::Stop(reason) => return Some(reason),
+        }
+        None
+    }
+
+    /// Takes note of an attempt after which the request goes on.
+    pub(super) fn unfinished(&self, started: Instant) {
+        self.breaker().unfinished(started);
+        self.changes.send_replace(());
     }
 }

@@ -9,7 +9,18 @@ pub(super) const ATTEMPTS_MAX: u32 = 5;
 /// A provider that asks for more than this is left alone for the rest of the run.
 pub(super) const WAIT_MAX: Duration = Duration::from_mins(1);
 
-const FIRST: Duration = Duration::from_millis(250);
+/// The first wait. In builds with debug assertions `MILEPOST_BACKOFF_MILLISECONDS` names another, so that tests need not
+/// wait.
+fn first() -> Duration {
+    #[cfg(debug_assertions)]
+    if let Some(milliseconds) =
+        crate::settings::variable("MILEPOST_BACKOFF_MILLISECONDS").and_then(|text| text.parse().ok())
+    {
+        return Duration::from_millis(milliseconds);
+    }
+    Duration::from_millis(250)
+}
+
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Delays that double and are spread by a seeded sequence, so that many waiters do not come back together.
@@ -26,7 +37,7 @@ impl Backoff {
 
     /// The wait after `attempts` attempts: half to one and a half times 250 ms, 500 ms, 1 s, ... at most 15 s.
     pub(super) fn after(&self, attempts: u32) -> Duration {
-        let doubled = FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(LONGEST);
+        let doubled = first().saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(LONGEST);
         doubled.mul_f64(0.5 + self.fraction())
     }
 

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::brake::Brake;
 use crate::clock::{Clock, monotonic};
 use crate::ledger::{Lease, Ledger, LedgerError, lease_lifetime};
+use crate::settings::crashpoint;
 
 /// Beats in the life of a lease: some may be lost.
 const BEATS_PER_LIFETIME: u32 = 6;
@@ -50,8 +51,12 @@ impl Heartbeat {
             loop {
                 tokio::time::sleep(lease_lifetime() / BEATS_PER_LIFETIME).await;
                 let (before, wall) = (monotonic(), Clock::System.now());
+                crashpoint!("before_renewal");
                 match ledger.heartbeat(&lease, wall).await {
-                    Ok(()) => drop(sender.send(Deadline::after(before, wall))),
+                    Ok(()) => {
+                        crashpoint!("after_renewal");
+                        let _ = sender.send(Deadline::after(before, wall));
+                    }
                     Err(error @ LedgerError::Fenced { .. }) => return brake.fail(error),
                     // The next beat may succeed; until then the deadline stays where it is and requests stop by it.
                     Err(error) => tracing::warn!(code = "heartbeat-failed", %error, "the lease was not renewed"),
@@ -66,9 +71,11 @@ impl Heartbeat {
         self.deadline.borrow().is_beyond(timeout)
     }
 
-    /// Returns after the next beat.
-    pub(super) async fn renewed(&self) {
-        if self.deadline.clone().changed().await.is_err() {
+    /// Returns once a request that takes as long as `timeout` would be answered within the lease.
+    pub(super) async fn renewed_for(&self, timeout: Duration) {
+        // Every beat is looked at once: a receiver that only asked whether something changed would find the last beat
+        // again and again.
+        if self.deadline.clone().wait_for(|deadline| deadline.is_beyond(timeout)).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

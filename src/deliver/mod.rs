@@ -10,11 +10,10 @@ mod backoff;
 mod body_hash;
 mod brake;
 mod breaker;
-#[macro_use]
-mod crashpoint;
 mod compose;
 mod heartbeat;
 mod pace;
+mod places;
 mod recorder;
 mod replay;
 mod request;

@@ -7,12 +7,13 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::DeliverError;
 use super::compose::Composed;
-use super::request::{Known, Request, key_is_honoured};
+use super::request::{Known, Request, idempotency_key, key_is_honoured};
 use super::session::{Session, Workers};
 use super::summary::DeliverySummary;
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic};
 use crate::ledger::{Dispatch, PendingBatch};
 use crate::model::Candidate;
+use crate::settings::{crashpoint, seeded};
 
 /// Replays are made in groups of this many batches, so that memory stays bounded.
 const GROUP: usize = 500;
@@ -39,6 +40,7 @@ impl Session {
                 return self.end(Ok(()));
             }
             let requests = self.prepare(group, &mut known).await;
+            crashpoint!("before_replay");
             let (lane, recorder) = self.lane();
             let (waves, sending) = mpsc::channel(1);
             let mut workers = Workers(recorder);
@@ -61,7 +63,7 @@ impl Session {
         let mut requests = Vec::new();
         let place = Arc::new(Semaphore::new(1));
         let wave = Arc::new(place.acquire_owned().await.expect("the semaphore is never closed"));
-        for pending in group {
+        for mut pending in group {
             let request = match self.candidates_of(&pending, known) {
                 Some(candidates) => {
                     let composed = self.composing.all(candidates, pending.batch.as_of).await;
@@ -71,14 +73,22 @@ impl Session {
                 None => None,
             };
             match request {
-                Some((deliveries, messages)) => requests.push(Request {
-                    known: vec![Known::Doubt("left in doubt by an earlier run".to_owned()); messages.len()],
-                    batch: pending.batch,
-                    deliveries,
-                    messages,
-                    replay: true,
-                    wave: wave.clone(),
-                }),
+                Some((mut deliveries, mut messages)) => {
+                    if seeded!("batch_regrouped_on_retry") {
+                        deliveries.rotate_left(1);
+                        messages.rotate_left(1);
+                        pending.batch.idempotency_key = Some(idempotency_key(self.ledger.identity(), &deliveries));
+                    }
+                    requests.push(Request {
+                        known: vec![Known::Doubt("left in doubt by an earlier run".to_owned()); messages.len()],
+                        batch: pending.batch,
+                        deliveries,
+                        messages,
+                        replay: true,
+                        started: monotonic(),
+                        wave: wave.clone(),
+                    });
+                }
                 None => self.hold([&pending]),
             }
         }
@@ -98,6 +108,7 @@ impl Session {
     }
 
     fn hold<'a>(&self, pending: impl IntoIterator<Item = &'a PendingBatch>) {
+        crashpoint!("before_hold");
         let held: usize = pending.into_iter().map(|pending| pending.deliveries.len()).sum();
         let mut summary = self.summary.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         summary.unknown += held as u64;
@@ -123,6 +134,7 @@ fn same_bytes(pending: &PendingBatch, composed: Vec<Composed>) -> Option<(Vec<Di
             reached_at: is.candidate.reached_at,
             detected_at: pending.batch.dispatched_at,
             address_hash: is.address_hash,
+            variant: is.candidate.variant,
             body_hash: is.body_hash,
         };
         (dispatch, is.message)

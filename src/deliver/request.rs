@@ -5,7 +5,7 @@
 //! same key can clear it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -19,6 +19,7 @@ use crate::clock::{Clock, monotonic};
 use crate::ledger::{Batch, Dispatch, Identity, Settlement};
 use crate::model::{DeliveryState, Fault, Message, Outcome};
 use crate::providers::Attempt;
+use crate::settings::{crashpoint, seeded};
 
 /// What is known about one message of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) struct Request {
     /// True when the ledger has the deliveries as unknown already.
     pub(super) replay: bool,
     pub(super) wave: Arc<OwnedSemaphorePermit>,
+    /// When the last attempt began, or the request was made.
+    pub(super) started: Instant,
 }
 
 /// What comes after an attempt.
@@ -93,14 +96,26 @@ impl Request {
             let Some(admitted) = admitted else { return self.release(&lane).await };
             lane.starts();
             crashpoint!("before_request");
+            self.started = monotonic();
             let attempt = Attempt { messages: &self.messages, idempotency_key: self.key() };
             let outcomes = lane.account.provider().attempt(attempt).await;
             crashpoint!("after_response");
+            if seeded!("send_before_record") {
+                let _ = lane.ledger.dispatch(&lane.lease, std::slice::from_ref(&self.batch), &self.deliveries).await;
+            }
             lane.count_request();
-            drop(admitted);
-            match self.judge(&lane, outcomes, attempts).await {
+            lane.answered(admitted, self.started, &outcomes);
+            let next = self.judge(&lane, outcomes, attempts).await;
+            if !matches!(next, Next::Done) {
+                lane.account.unfinished(self.started);
+            }
+            match next {
                 Next::Done => return,
                 Next::Repeat(wait) => {
+                    crashpoint!("before_repeat");
+                    if seeded!("fresh_key_on_retry") {
+                        self.batch.idempotency_key = Some(format!("{}-{attempts}", self.batch.batch_id));
+                    }
                     if !lane.brake.sleep(wait).await {
                         return self.release(&lane).await;
                     }
@@ -116,6 +131,7 @@ impl Request {
 
     /// Gives back what never started; what is in doubt stays in doubt.
     pub(super) async fn release(mut self, lane: &Lane) {
+        crashpoint!("before_release");
         for known in &mut self.known {
             if *known == Known::Open(None) {
                 *known = Known::Open(Some("not_started".to_owned()));
@@ -196,6 +212,7 @@ impl Request {
         self.observe_and_record(lane, settled).await;
         let open: Vec<bool> = self.known.iter().map(|known| matches!(known, Known::Open(_))).collect();
         let passing = self.close().settlements;
+        crashpoint!("before_give_back");
         let (told, written) = oneshot::channel();
         self.send(
             lane,
@@ -228,9 +245,11 @@ impl Request {
         for delivery in &mut self.deliveries {
             delivery.batch_id.clone_from(&self.batch.batch_id);
         }
+        crashpoint!("before_again");
         let claimed = lane.ledger.dispatch(&lane.lease, std::slice::from_ref(&self.batch), &self.deliveries).await;
         match claimed {
             Ok(()) => {
+                crashpoint!("after_again");
                 lane.count_dispatched(self.deliveries.len());
                 true
             }
@@ -253,7 +272,9 @@ impl Request {
                 }
                 Known::Doubt(why) => {
                     finals.tally.unknown += 1;
-                    finals.settlements.push(self.settlement(index, DeliveryState::Unknown, Some(why)));
+                    let failed = seeded!("unknown_counted_as_failed");
+                    let state = if failed { DeliveryState::Retryable } else { DeliveryState::Unknown };
+                    finals.settlements.push(self.settlement(index, state, Some(why)));
                 }
             }
         }
@@ -264,10 +285,11 @@ impl Request {
         if finals.settlements.is_empty() {
             return;
         }
-        if let Some(reason) = lane.account.observe(self.messages.len(), &finals.tally) {
+        if let Some(reason) = lane.account.observe(self.started, self.messages.len(), &finals.tally) {
             lane.stop_account(reason);
         }
         lane.count_answered(finals.settlements.len());
+        crashpoint!("before_outcome");
         self.record(lane, finals.settlements, None).await;
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
@@ -11,11 +11,13 @@ use super::account::Account;
 use super::backoff::Backoff;
 use super::brake::{Brake, Stopped};
 use super::heartbeat::Heartbeat;
+use super::places::Answered;
 use super::recorder::Outcomes;
 use super::request::{Request, idempotency_key};
 use super::summary::DeliverySummary;
 use crate::clock::monotonic;
 use crate::ledger::{Dispatch, Lease, Ledger};
+use crate::model::Outcome;
 
 /// How long answers are waited for once the run was told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -41,7 +43,7 @@ impl Lane {
         let place = tokio::select! {
             biased;
             () = self.brake.wait() => return None,
-            place = self.account.places.clone().acquire_owned() => place.ok()?,
+            place = self.account.places.take() => place?,
         };
         let mut wait = self.account.pace.reserve(monotonic()).saturating_duration_since(monotonic());
         while !wait.is_zero() {
@@ -50,11 +52,16 @@ impl Lane {
             }
             wait = self.account.pace.pause_left(monotonic());
         }
+        tokio::select! {
+            biased;
+            () = self.brake.wait() => return None,
+            () = self.account.passes_breaker() => {}
+        }
         while !self.is_covered() {
             tokio::select! {
                 biased;
                 () = self.brake.wait() => return None,
-                () = self.heartbeat.renewed() => {}
+                () = self.heartbeat.renewed_for(self.account.capabilities().timeout) => {}
             }
         }
         self.brake.is_free().then_some(place)
@@ -90,6 +97,25 @@ impl Lane {
     pub(super) fn count_request(&self) {
         self.under_way.fetch_sub(1, Ordering::AcqRel);
         self.summary.lock().unwrap_or_else(PoisonError::into_inner).requests += 1;
+    }
+
+    /// Gives the place of an attempt back, and lets the account learn from the answer.
+    pub(super) fn answered(&self, place: OwnedSemaphorePermit, started: Instant, outcomes: &[Outcome]) {
+        let now = monotonic();
+        let throttled = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Throttled { .. }));
+        if throttled {
+            let stated = |outcome: &Outcome| match outcome {
+                Outcome::Throttled { retry_after } => *retry_after,
+                _ => None,
+            };
+            self.account.pace.refused(now, outcomes.iter().filter_map(stated).max().unwrap_or_default());
+        } else {
+            self.account.pace.accepted(now);
+        }
+        let silent = |outcome: &Outcome| matches!(outcome, Outcome::Unknown { .. } | Outcome::NotAccepted { .. });
+        let strained = throttled || outcomes.iter().any(silent);
+        let answered = if strained { Answered::Strained } else { Answered::Within(now.duration_since(started)) };
+        self.account.places.give_back(place, answered);
     }
 
     /// Counts messages that were answered, for the size of the next wave.

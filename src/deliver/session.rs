@@ -23,6 +23,7 @@ use super::{DeliverError, SourceError};
 use crate::clock::{Clock, monotonic};
 use crate::ledger::{Batch, DecisionRecord, Dispatch, Lease, Ledger, LedgerError};
 use crate::model::{Candidate, DeliveryState};
+use crate::settings::{crashpoint, seeded};
 
 /// A wave that is being sent and one that is being dispatched.
 const WAVES_IN_DOUBT: usize = 2;
@@ -43,6 +44,8 @@ pub struct SessionParts {
     pub period: Option<String>,
     /// The project's checksum.
     pub project_checksum: String,
+    /// The clock that dispatches are dated by: caps and what is usual go by it.
+    pub clock: Clock,
     /// What the process is told by signals.
     pub shutdown: watch::Receiver<Shutdown>,
     /// Called with the counts so far, after each transaction.
@@ -58,6 +61,7 @@ pub struct Session {
     as_of: Timestamp,
     period: Option<String>,
     project_checksum: String,
+    clock: Clock,
     progress: Arc<dyn Fn(&DeliverySummary) + Send + Sync>,
     pub(super) summary: Arc<Mutex<DeliverySummary>>,
     brake: Arc<Brake>,
@@ -84,8 +88,18 @@ impl Session {
     /// Starts the heartbeat and listens for signals; call it right after the ledger gave the lease.
     #[must_use]
     pub fn start(parts: SessionParts) -> Self {
-        let SessionParts { ledger, lease, account, compose, as_of, period, project_checksum, shutdown, progress } =
-            parts;
+        let SessionParts {
+            ledger,
+            lease,
+            account,
+            compose,
+            as_of,
+            period,
+            project_checksum,
+            clock,
+            shutdown,
+            progress,
+        } = parts;
         let brake = Arc::new(Brake::new());
         if let Some(reason) = account.stopped() {
             brake.pull(reason.clone());
@@ -104,6 +118,7 @@ impl Session {
             as_of,
             period,
             project_checksum,
+            clock,
             progress,
             brake,
         }
@@ -161,6 +176,7 @@ impl Session {
             as_of: self.as_of,
             period: self.period.clone(),
             project_checksum: self.project_checksum.clone(),
+            clock: self.clock,
         };
         let mut workers = recorder;
         workers.spawn(dispatcher.run(waves, dispatched));
@@ -233,7 +249,9 @@ impl Session {
             }
             let rest = waiting.split_off(size.min(waiting.len()));
             let wave = std::mem::replace(&mut waiting, rest);
-            room.send(self.compose(wave).await);
+            let composed = self.compose(wave).await;
+            crashpoint!("after_render");
+            room.send(composed);
         }
     }
 
@@ -284,6 +302,7 @@ struct Dispatcher {
     as_of: Timestamp,
     period: Option<String>,
     project_checksum: String,
+    clock: Clock,
 }
 
 impl Dispatcher {
@@ -309,9 +328,10 @@ impl Dispatcher {
 
     async fn claim(&self, wave: Rendered, place: OwnedSemaphorePermit) -> Result<Vec<Request>, LedgerError> {
         self.record_failures(wave.failed).await?;
-        let now = Clock::System.now();
+        // Keys of providers age by the machine's clock, whatever clock the run decides by.
+        let (now, seen) = (Clock::System.now(), self.clock.now());
         let (mut deliveries, messages): (Vec<_>, Vec<_>) =
-            wave.composed.into_iter().map(|composed| dispatch_of(composed, now)).unzip();
+            wave.composed.into_iter().map(|composed| dispatch_of(composed, seen)).unzip();
         let mut batches = Vec::new();
         for chunk in deliveries.chunks_mut(self.lane.account.capabilities().batch.max(1)) {
             batches.push(self.batch(chunk, now));
@@ -320,7 +340,9 @@ impl Dispatcher {
             return Ok(Vec::new());
         }
         crashpoint!("before_dispatch");
-        self.lane.ledger.dispatch(&self.lane.lease, &batches, &deliveries).await?;
+        if !seeded!("send_before_record") {
+            self.lane.ledger.dispatch(&self.lane.lease, &batches, &deliveries).await?;
+        }
         crashpoint!("after_dispatch");
         self.lane.count_dispatched(deliveries.len());
         let (mut deliveries, mut messages) = (deliveries.into_iter(), messages.into_iter());
@@ -329,7 +351,7 @@ impl Dispatcher {
             let messages: Vec<_> = messages.by_ref().take(size).collect();
             let deliveries = deliveries.by_ref().take(size).collect();
             let known = vec![Known::Open(None); messages.len()];
-            Request { batch, deliveries, messages, known, replay: false, wave: wave.clone() }
+            Request { batch, deliveries, messages, known, replay: false, wave: wave.clone(), started: monotonic() }
         };
         Ok(batches.into_iter().map(request).collect())
     }
@@ -355,12 +377,15 @@ impl Dispatcher {
         if failed.is_empty() {
             return Ok(());
         }
-        let now = Clock::System.now();
+        let now = self.clock.now();
         let record = |(candidate, failure): (Candidate, ComposeFailure)| DecisionRecord {
             level: candidate.level(),
             key: candidate.key,
             state: DeliveryState::RenderFailed,
             reason: Some(failure.reason),
+            not_before: None,
+            variant: candidate.variant,
+            address_hash: None,
             reached_at: candidate.reached_at,
             detected_at: now,
         };
@@ -383,6 +408,7 @@ fn dispatch_of(composed: Composed, now: Timestamp) -> (Dispatch, crate::model::M
         reached_at: candidate.reached_at,
         detected_at: now,
         address_hash,
+        variant: candidate.variant,
         body_hash,
     };
     (dispatch, message)

@@ -5,6 +5,7 @@
 
 use super::http::{Answer, Exchange};
 use crate::model::{Fault, Outcome};
+use crate::settings::seeded;
 
 /// What a provider's own error code means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,7 @@ fn meaning_of_status(status: u16) -> Meaning {
         401..=403 => Meaning::Configuration,
         408 | 409 => Meaning::Undecided,
         400..=499 => Meaning::Message,
+        500.. if seeded!("server_error_counted_as_refusal") => Meaning::Message,
         _ => Meaning::Undecided,
     }
 }

@@ -1,6 +1,7 @@
 //! The ways in which the fake misbehaves, drawn per request by probability from a seeded sequence.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::Failure;
 
@@ -49,6 +50,11 @@ impl Fault {
         ("redirect", Self::Redirect),
     ];
 
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, fault)| *fault == self).map_or("", |(name, _)| name)
+    }
+
     /// The fault of a name.
     pub(crate) fn named(name: &str) -> Result<Self, Failure> {
         let found = Self::NAMES.iter().find(|(known, _)| *known == name);
@@ -65,17 +71,37 @@ impl Fault {
 /// Which fault strikes next.
 pub(crate) struct Faults {
     chances: Vec<(Fault, f64)>,
+    places: Vec<(Fault, u64)>,
+    drawn: AtomicU64,
+    calm: AtomicBool,
     state: Mutex<u64>,
+    /// Requests that may still be struck.
+    left: AtomicU64,
 }
 
 impl Faults {
-    /// Each fault with its probability per request.
-    pub(crate) fn new(chances: Vec<(Fault, f64)>, seed: u64) -> Self {
-        Self { chances, state: Mutex::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1) }
+    /// Each fault with its probability per request over the first `requests`, and those that strike the Nth request.
+    pub(crate) fn new(chances: Vec<(Fault, f64)>, places: Vec<(Fault, u64)>, seed: u64, requests: u64) -> Self {
+        let state = Mutex::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let left = AtomicU64::new(requests);
+        Self { chances, places, drawn: AtomicU64::new(0), calm: AtomicBool::new(false), state, left }
+    }
+
+    /// No fault strikes any more.
+    pub(crate) fn calm(&self) {
+        self.calm.store(true, Ordering::SeqCst);
     }
 
     /// The fault of the next request, if one strikes.
     pub(crate) fn draw(&self) -> Option<Fault> {
+        let place = self.drawn.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.calm.load(Ordering::SeqCst) {
+            return None;
+        }
+        if let Some((fault, _)) = self.places.iter().find(|(_, wanted)| *wanted == place) {
+            return Some(*fault);
+        }
+        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).ok()?;
         let mut state = self.state.lock().expect("nobody panics while drawing");
         *state ^= *state << 13;
         *state ^= *state >> 7;

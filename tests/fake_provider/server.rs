@@ -1,11 +1,11 @@
 //! Requests, keys and answers.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,8 +20,12 @@ use crate::options::Options;
 pub(crate) struct FakeProvider {
     honour_keys: bool,
     delay: Duration,
+    limit: Option<usize>,
+    /// When requests were let through, over the last second.
+    recent: Mutex<VecDeque<Instant>>,
     faults: Faults,
     journal: Journal,
+    struck: Journal,
     keys: Mutex<HashMap<String, Key>>,
     requests: AtomicU64,
     accepted: AtomicU64,
@@ -57,8 +61,11 @@ impl FakeProvider {
         Ok(Self {
             honour_keys: options.honour_keys,
             delay: options.delay,
+            limit: options.limit,
+            recent: Mutex::default(),
             faults: options.faults,
             journal: Journal::open(options.log.as_deref())?,
+            struck: Journal::open(options.struck.as_deref())?,
             keys: Mutex::default(),
             requests: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
@@ -66,9 +73,19 @@ impl FakeProvider {
         })
     }
 
+    /// No fault strikes any more.
+    pub(crate) fn calm(&self) {
+        self.faults.calm();
+    }
+
     /// Serves one connection to its end.
     pub(crate) async fn connection(self: Arc<Self>, mut stream: TcpStream) {
         let mut waiting = Vec::new();
+        if speaks_tls(&stream).await {
+            // An alert that no handshake gets past.
+            let _ = stream.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).await;
+            return;
+        }
         while let Some(request) = read(&mut stream, &mut waiting).await {
             // In a task of its own: once a request has arrived, a client that goes away no longer changes its fate.
             let provider = Arc::clone(&self);
@@ -96,7 +113,25 @@ impl FakeProvider {
         let Some(messages) = messages(&request.body, batch) else {
             return error(422, "validation_error", "The body is not valid");
         };
+        if !self.has_room() {
+            return throttled("rate_limit_exceeded", "retry-after: 1\r\n");
+        }
         self.decide(&request, batch, messages).await
+    }
+
+    /// Whether the limit of requests in any second leaves room for one more, which is then taken.
+    #[expect(clippy::disallowed_methods, reason = "the fake shares no code with the library, its clock neither")]
+    fn has_room(&self) -> bool {
+        let Some(limit) = self.limit else { return true };
+        let (now, mut recent) = (Instant::now(), self.recent.lock().expect("nobody panics holding it"));
+        while recent.front().is_some_and(|first| now.duration_since(*first) >= Duration::from_secs(1)) {
+            recent.pop_front();
+        }
+        let room = recent.len() < limit;
+        if room {
+            recent.push_back(now);
+        }
+        room
     }
 
     async fn decide(&self, request: &Request, batch: bool, messages: Vec<Value>) -> Reply {
@@ -104,6 +139,11 @@ impl FakeProvider {
             return earlier;
         }
         let fault = self.faults.draw();
+        if let Some(fault) = fault {
+            let struck =
+                json!({"fault": fault.name(), "deliveries": messages.iter().map(delivery_id).collect::<Vec<_>>()});
+            self.struck.append(line(&struck)).await;
+        }
         if fault.is_some_and(|fault| !fault.accepts()) {
             self.forget(request);
             return refusal(fault.expect("asked above"), &messages);
@@ -167,21 +207,44 @@ impl FakeProvider {
         let mut ids = Vec::with_capacity(messages.len());
         for message in messages {
             let id = format!("fake-{:08}", self.next_id.fetch_add(1, Ordering::SeqCst));
-            let tags = message["tags"].as_array().map_or(&[][..], Vec::as_slice);
-            let delivery_id = tags.iter().find(|tag| tag["name"] == "delivery_id").map(|tag| &tag["value"]);
-            let line = json!({
-                "id": id, "delivery_id": delivery_id, "to": message["to"][0], "key": key,
-                "subject": message["subject"], "html_bytes": message["html"].as_str().map(str::len),
-                "html": hash(message["html"].as_str().unwrap_or_default().as_bytes()).to_string(),
-            });
-            lines.extend_from_slice(line.to_string().as_bytes());
-            lines.push(b'\n');
+            lines.extend(line(&json!({
+                "id": id, "delivery_id": delivery_id(message), "to": message["to"][0], "key": key,
+                "subject": message["subject"], "html": small(&message["html"]), "text": small(&message["text"]),
+                "at_us": microseconds(),
+            })));
             ids.push(id);
         }
         self.journal.append(lines).await;
         self.accepted.fetch_add(messages.len() as u64, Ordering::SeqCst);
         ids
     }
+}
+
+/// The tag by which the sender knows a message.
+fn delivery_id(message: &Value) -> &Value {
+    let tags = message["tags"].as_array().map_or(&[][..], Vec::as_slice);
+    tags.iter().find(|tag| tag["name"] == "delivery_id").map_or(&Value::Null, |tag| &tag["value"])
+}
+
+/// A text as the journal keeps it: whole when it is small, else its length.
+fn small(text: &Value) -> Value {
+    text.as_str().filter(|text| text.len() > 4_096).map_or(text.clone(), |text| text.len().into())
+}
+
+fn line(value: &Value) -> Vec<u8> {
+    (value.to_string() + "\n").into_bytes()
+}
+
+#[allow(clippy::disallowed_methods, reason = "a witness has a clock of its own")]
+fn microseconds() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Whether the client opens with a TLS handshake, which the fake does not speak.
+async fn speaks_tls(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    matches!(stream.peek(&mut first).await, Ok(1)) && first == [0x16]
 }
 
 fn refusal(fault: Fault, messages: &[Value]) -> Reply {

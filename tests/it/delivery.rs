@@ -1,8 +1,10 @@
 //! Runs against a misbehaving provider, killed and run again.
 
+#[cfg(all(unix, debug_assertions))]
+mod crash;
 mod faults;
 mod house;
-mod kills;
+mod peers;
 mod project;
 mod recovery;
 mod stops;

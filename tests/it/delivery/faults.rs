@@ -75,7 +75,7 @@ async fn without_keys_a_lost_answer_stays_unknown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_final_and_a_throttle_is_not() {
     let house = House::memory();
-    let fake = Fake::start(&["--fault", "reject_422=0.04", "--fault", "throttle_429=0.2", "--seed", "5"]);
+    let fake = Fake::start(&["--fault", "reject_422=0.04", "--fault", "throttle_429=0.05", "--seed", "5"]);
     let folder = tempfile::tempdir().expect("a folder");
     let account = account(&fake.resend(folder.path(), &[("batch", 1.into())]), folder.path());
     let summary = house.run(&account, wording("Well done")).await.whole(candidates(RECIPIENTS)).await;

@@ -12,8 +12,8 @@ use milepost::deliver::{
     Account, Compose, ComposeFailure, DeliverError, DeliverySummary, Session, SessionParts, Shutdown, SourceError,
 };
 use milepost::ledger::{
-    CreatePolicy, DeliveryFilter, Lease, LedgerError, LedgerStore, MemoryLedger, Owner, PendingBatch, RunRequest,
-    connect,
+    CreatePolicy, DeliveryFilter, Inquiry, Lease, LedgerError, LedgerStore, MemoryLedger, Owner, PendingBatch,
+    RunRequest, connect,
 };
 use milepost::model::{Candidate, DeliveryKey, DeliveryState, Mailbox, Message};
 use milepost::project::{LedgerLocation, ProviderConfig};
@@ -87,6 +87,7 @@ impl House {
             aliases: vec![],
             project: "acme".into(),
             environment: None,
+            marketing: true,
             as_of: as_of(),
             now: Clock::System.now(),
         };
@@ -107,6 +108,7 @@ impl House {
             as_of: as_of(),
             period: None,
             project_checksum: "checksum".into(),
+            clock: Clock::System,
             shutdown,
             progress: Arc::new(|_: &DeliverySummary| {}),
         });
@@ -138,7 +140,8 @@ impl Run {
     /// The candidates that the ledger does not know.
     pub(super) async fn open(&self, candidates: Vec<Candidate>) -> Vec<Candidate> {
         let keys: Vec<_> = candidates.iter().map(|candidate| candidate.key.clone()).collect();
-        let recorded = self.ledger.recorded(&self.lease, &keys).await.expect("recorded");
+        let asked = Inquiry::of_keys(&keys);
+        let recorded = self.ledger.recorded(&self.lease, &asked).await.expect("recorded").recorded;
         let open = |(_, found): &(_, Option<milepost::ledger::Recorded>)| {
             found.as_ref().is_none_or(|recorded| !recorded.state.is_known())
         };
@@ -148,6 +151,12 @@ impl Run {
     pub(super) async fn recover(&self) -> Vec<PendingBatch> {
         self.ledger.recover(&self.lease, Clock::System.now()).await.expect("recovered")
     }
+}
+
+/// An account whose breaker pauses for a moment only.
+pub(super) fn quick_breaker(entry: &ProviderConfig, root: &Path) -> Arc<Account> {
+    let provider = providers::connect(entry, root).expect("the provider connects");
+    Arc::new(Account::new("main", Arc::from(provider)).with_breaker_pause(std::time::Duration::from_millis(100)))
 }
 
 /// An account for a provider as the project would name it.
@@ -167,6 +176,7 @@ pub(super) fn candidates(count: u32) -> Vec<Candidate> {
         dated: true,
         wanted: true,
         suppressed: None,
+        variant: None,
         expires_at: None,
         context: Map::new(),
     };

@@ -61,7 +61,9 @@ impl Project {
             fs::write(path, text).expect("written");
         };
         let mut people = "profile_id,email\n".to_owned();
-        for number in 1..=recipients {
+        // In no order: a run that stops must not lose those who stand before the place where it stopped.
+        for place in 0..recipients {
+            let number = place * 7_919 % recipients + 1;
             let _ = writeln!(people, "profile_{number},person_{number}@example.test");
         }
         write("data/people.csv", &people);
@@ -143,10 +145,6 @@ impl Project {
     pub(super) fn results(&self) -> String {
         fs::read_to_string(self.folder.path().join("target/milepost/run_results.json")).expect("written")
     }
-
-    pub(super) fn unknown(&self) -> usize {
-        self.rows().iter().filter(|row| row.state == DeliveryState::Unknown).count()
-    }
 }
 
 /// After whatever happened: nobody twice, nobody lost, and the ledger says what the provider says.
@@ -192,6 +190,19 @@ fn assert_no_secrets(root: &Path, case: &str) {
             }
         }
     }
+}
+
+/// Sends SIGTERM as soon as the fake has seen `requests` more, and returns the exit code.
+pub(super) fn terminate_after(project: &Project, fake: &Fake, requests: u64) -> Option<i32> {
+    project.let_go();
+    let target = fake.requests() + requests;
+    let mut child = project.start();
+    while fake.requests() < target && child.try_wait().expect("asked").is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+    assert!(told.success(), "the run was still there");
+    child.wait().expect("ended").code()
 }
 
 /// Kills as soon as the fake has seen `requests` more; false when the run ended before.

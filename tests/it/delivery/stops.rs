@@ -6,7 +6,7 @@ use milepost::clock::monotonic;
 use milepost::deliver::{Shutdown, Stopped};
 use milepost::model::DeliveryState;
 
-use super::house::{House, account, assert_promises, candidates, count, wording};
+use super::house::{House, account, assert_promises, candidates, count, quick_breaker, wording};
 use crate::providers::fake::Fake;
 
 const RECIPIENTS: u32 = 200;
@@ -81,11 +81,47 @@ async fn a_provider_that_loses_answers_trips_the_breaker() {
     let fake = Fake::start(&["--honour-keys", "false", "--fault", "accept_then_reset=1"]);
     let folder = tempfile::tempdir().expect("a folder");
     let settings = [("batch", 1.into()), ("in_flight", 2.into()), ("idempotency", false.into())];
-    let account = account(&fake.resend(folder.path(), &settings), folder.path());
+    let account = quick_breaker(&fake.resend(folder.path(), &settings), folder.path());
     let summary = house.run(&account, wording("Well done")).await.mail(candidates(RECIPIENTS)).await.expect("stopped");
     assert!(matches!(summary.stopped, Some(Stopped::Breaker { .. })), "{summary:?}");
-    assert!(summary.unknown >= 5 && summary.unknown <= 8, "{summary:?}");
+    assert!(
+        summary.unknown >= 6 && summary.unknown <= 9,
+        "five, those under way with them, and one tried: {summary:?}"
+    );
     assert_promises(&house, &fake, house.states().await.len(), "breaker").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_loses_answers_for_a_while_is_tried_again_with_one_message() {
+    let house = House::memory();
+    let fake = Fake::start(&["--honour-keys", "false", "--fault", "accept_then_reset=1", "--faulty", "7"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = [("batch", 1.into()), ("in_flight", 1.into()), ("idempotency", false.into())];
+    let account = quick_breaker(&fake.resend(folder.path(), &settings), folder.path());
+    let run = house.run(&account, wording("Well done")).await;
+    let summary = run.mail(candidates(RECIPIENTS)).await.expect("stopped");
+    assert!(matches!(summary.stopped, Some(Stopped::Breaker { .. })), "the sixth was lost too: {summary:?}");
+    assert_eq!((summary.unknown, fake.requests()), (6, 6));
+
+    let fake = Fake::start(&["--honour-keys", "false", "--fault", "accept_then_reset=1", "--faulty", "5"]);
+    let house = House::memory();
+    let account = quick_breaker(&fake.resend(folder.path(), &settings), folder.path());
+    let summary = house.run(&account, wording("Well done")).await.mail(candidates(RECIPIENTS)).await.expect("mailed");
+    assert_eq!(summary.stopped, None);
+    assert_eq!((summary.unknown, summary.accepted), (5, u64::from(RECIPIENTS) - 5));
+    assert_promises(&house, &fake, RECIPIENTS as usize, "breaker").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_a_provider_is_learnt_from_its_refusals() {
+    let (house, fake) = (House::memory(), Fake::start(&["--limit", "100"]));
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = [("batch", 1.into()), ("rate", "unlimited".into())];
+    let account = account(&fake.resend(folder.path(), &settings), folder.path());
+    let summary = house.run(&account, wording("Well done")).await.mail(candidates(400)).await.expect("mailed");
+    assert_eq!((summary.accepted, summary.stopped), (400, None));
+    let refused = summary.requests - summary.accepted;
+    assert!((1..=12).contains(&refused), "3 % at most: {refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

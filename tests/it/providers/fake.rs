@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use milepost::project::ProviderConfig;
@@ -15,7 +15,10 @@ pub(crate) struct Fake {
     process: Child,
     pub(crate) port: u16,
     pub(crate) log: PathBuf,
-    _folder: tempfile::TempDir,
+    said: BufReader<ChildStdout>,
+    control: ChildStdin,
+    listens: bool,
+    folder: tempfile::TempDir,
 }
 
 impl Fake {
@@ -25,14 +28,37 @@ impl Fake {
         let log = folder.path().join("accepted.jsonl");
         let mut process = Command::new(binary())
             .args(["--log", log.to_str().expect("a readable path")])
+            .args(["--struck", folder.path().join("struck.jsonl").to_str().expect("a readable path")])
             .args(flags)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the fake starts");
         let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("piped")).read_line(&mut line).expect("the fake says its port");
+        let mut said = BufReader::new(process.stdout.take().expect("piped"));
+        said.read_line(&mut line).expect("the fake says its port");
         let port = line.trim().rsplit(' ').next().and_then(|port| port.parse().ok()).expect("a port");
-        Self { process, port, log, _folder: folder }
+        let control = process.stdin.take().expect("piped");
+        Self { process, port, log, said, control, listens: !flags.contains(&"--refused"), folder }
+    }
+
+    /// Ends all faults of a fake that was started with `--control`.
+    pub(crate) fn calm(&mut self) {
+        let mut line = String::new();
+        self.control.write_all(b"calm\n").expect("the fake listens to its control");
+        self.said.read_line(&mut line).expect("the fake answers");
+        assert_eq!(line.trim(), "calm");
+        self.listens = true;
+    }
+
+    /// False while it refuses connections.
+    pub(crate) fn listens(&self) -> bool {
+        self.listens
+    }
+
+    /// One value per request that met a fault.
+    pub(crate) fn struck(&self) -> Vec<Value> {
+        lines(&self.folder.path().join("struck.jsonl"))
     }
 
     /// Where the fake listens.
@@ -68,10 +94,7 @@ impl Fake {
 
     /// One value per accepted message, in the order of acceptance.
     pub(crate) fn accepted(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        // A line that is still being written is not answered yet: it counts once its end is there.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| serde_json::from_str(line).expect("a line of the log")).collect()
+        lines(&self.log)
     }
 
     /// How often each delivery was accepted.
@@ -83,6 +106,13 @@ impl Fake {
         }
         counts
     }
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    // A line that is still being written is not answered yet: it counts once its end is there.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(|line| serde_json::from_str(line).expect("a line of the log")).collect()
 }
 
 impl Drop for Fake {
