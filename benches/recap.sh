@@ -57,7 +57,7 @@ recap() {
 job: $1
 start: all
 audience: admins
-message: {subject: Your month, template: month.html}
+message: {subject: Your month, template: $1.html}
 recap:
   period: month
   entity: account_id
@@ -82,7 +82,11 @@ YAML
     echo "    ${event}s: {sql: \"count(*) filter (where event = '$event')\"}"
   done
 } > "$work/jobs/wide.yml"
-echo '<p>{{ unsubscribe_url }} {{ postal_address }}</p>' > "$work/jobs/month.html"
+# The mails show everything that is measured, so that all of it is made.
+shown='{{ metric.label }} {{ metric.value }} {{ metric.previous }} {{ metric.change }} {{ metric.change_percent }} {{ metric.last_year }}'
+leave='<p>{{ unsubscribe_url }} {{ postal_address }}</p>'
+echo "{% for metric in matrix %}<p>$shown</p>{% endfor %}$leave" > "$work/jobs/one.html"
+echo "{% for metric in matrix %}<p>$shown {{ metric.rank }} {{ metric.percentile }} {{ metric.trend | bars }}</p>{% endfor %}$leave" > "$work/jobs/wide.html"
 
 # Seconds of the quickest of three dry runs of a job.
 seconds() {

@@ -164,7 +164,12 @@ impl Audience {
         }
         let suppressed = match reasons.as_slice() {
             [] => "cast(null as varchar)".to_owned(),
-            reasons => format!("coalesce({})", reasons.join(", ")),
+            // Leaving a list stands in the way of less than any other reason, so the others come first.
+            reasons => {
+                let stronger = reasons.iter().map(|reason| format!("nullif({reason}, 'unsubscribed')"));
+                let all = stronger.chain(reasons.iter().map(|reason| (*reason).to_owned()));
+                format!("coalesce({})", all.collect::<Vec<_>>().join(", "))
+            }
         };
         let mut columns = vec!["cast(a.\"profile_id\" as varchar) as audience_id".to_owned()];
         columns.extend(self.entity.iter().map(|entity| format!("cast(a.{} as varchar) as entity_id", name(entity))));
@@ -250,7 +255,8 @@ impl Suppressed {
         let reason =
             if self.has_reason { "coalesce(cast(\"reason\" as varchar), 'suppressed')" } else { "'suppressed'" };
         let query = format!(
-            "select {id} as id, min({reason}) as reason\nfrom {}\nwhere {} is not null\ngroup by {id}",
+            "select {id} as id, coalesce(min(nullif({reason}, 'unsubscribed')), min({reason})) as reason\nfrom {}\n\
+             where {} is not null\ngroup by {id}",
             name(&self.relation),
             name(column),
         );

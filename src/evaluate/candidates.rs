@@ -18,12 +18,16 @@ use super::request::{Request, Tally};
 use super::subject::Keep;
 use super::{CompiledJob, Plan, parameters};
 use crate::model::Candidate;
+use crate::warehouse::arrow::array::RecordBatch;
 use crate::warehouse::{RowStream, Warehouse, WarehouseError};
 
 /// A chunk is closed once it holds this many candidates; it is longer only by the ladder that closed it.
 const CHUNK: usize = 2_000;
 
-/// Candidates in chunks of about two thousand; all levels of one profile and milestone are in the same chunk.
+/// A recap's candidates bring a whole matrix each, so fewer are held at once.
+const RECAP_CHUNK: usize = 250;
+
+/// Candidates in chunks of at most about two thousand; all levels of one profile and milestone are in the same chunk.
 pub struct CandidateStream {
     chunks: BoxStream<'static, Result<Vec<Candidate>, EvaluateError>>,
     tally: Arc<Mutex<Tally>>,
@@ -60,8 +64,9 @@ pub(super) async fn start(
         }
         Plan::Recap(plan) => Source::Matrix(Box::new(Matrix::start(job, plan, warehouse, request, &mut tally).await?)),
     };
+    let size = if matches!(source, Source::Matrix(_)) { RECAP_CHUNK } else { CHUNK };
     let published = Arc::new(Mutex::new(tally.clone()));
-    let chunks = Chunks { source, pending: VecDeque::new(), tally, published: Arc::clone(&published) };
+    let chunks = Chunks { source, size, pending: VecDeque::new(), tally, published: Arc::clone(&published) };
     let chunks = stream::try_unfold(chunks, |mut chunks| async move {
         let chunk = chunks.next().await?;
         Ok(chunk.map(|chunk| (chunk, chunks)))
@@ -100,6 +105,8 @@ struct Matrix {
     plan: RecapPlan,
     slots: VecDeque<(Slot, RowStream)>,
     reader: Option<RecapReader>,
+    /// Rows that are not read yet.
+    batch: Option<(RecordBatch, usize)>,
 }
 
 impl Matrix {
@@ -120,11 +127,21 @@ impl Matrix {
             }
             slots.push_back((slot, session.stream(&plan.title(), &sql).await?));
         }
-        Ok(Self { plan: plan.clone(), slots, reader: None })
+        Ok(Self { plan: plan.clone(), slots, reader: None, batch: None })
     }
 
     async fn next(&mut self, tally: &mut Tally) -> Result<Option<Vec<Vec<Candidate>>>, EvaluateError> {
-        while let Some((slot, rows)) = self.slots.front_mut() {
+        loop {
+            if let (Some((batch, begun)), Some(reader)) = (&mut self.batch, &mut self.reader) {
+                let rows = *begun..batch.num_rows().min(*begun + RECAP_CHUNK);
+                if rows.is_empty() {
+                    self.batch = None;
+                    continue;
+                }
+                *begun = rows.end;
+                return Ok(Some(reader.read(batch, rows).into_iter().map(|candidate| vec![candidate]).collect()));
+            }
+            let Some((slot, rows)) = self.slots.front_mut() else { return Ok(None) };
             let Some(batch) = rows.next().await else {
                 tally.not_in_audience += self.reader.take().map_or(0, |reader| reader.not_in_audience);
                 self.slots.pop_front();
@@ -134,19 +151,20 @@ impl Matrix {
             if self.reader.is_none() {
                 self.reader = RecapReader::new(&self.plan, slot, &batch.schema());
             }
-            let Some(reader) = &mut self.reader else {
+            if self.reader.is_none() {
                 let reason = "a column of the result is missing".to_owned();
                 return Err(WarehouseError::Query { what: self.plan.title(), reason }.into());
-            };
-            return Ok(Some(reader.read(&batch).into_iter().map(|candidate| vec![candidate]).collect()));
+            }
+            self.batch = Some((batch, 0));
         }
-        Ok(None)
     }
 }
 
 /// Cuts groups of candidates into chunks.
 struct Chunks {
     source: Source,
+    /// How many candidates close a chunk.
+    size: usize,
     pending: VecDeque<Vec<Candidate>>,
     tally: Tally,
     published: Arc<Mutex<Tally>>,
@@ -158,7 +176,7 @@ impl Chunks {
         loop {
             while let Some(group) = self.pending.pop_front() {
                 chunk.extend(group);
-                if chunk.len() >= CHUNK {
+                if chunk.len() >= self.size {
                     return Ok(Some(chunk));
                 }
             }

@@ -66,6 +66,7 @@ impl ProfileFound {
                     dated: found.dated,
                     wanted: found.wanted,
                     suppressed: audience.suppressed.clone(),
+                    variant: None,
                     expires_at: None,
                     context,
                 }

@@ -9,6 +9,7 @@ mod candidates;
 mod columns;
 mod conditions;
 mod error;
+mod event_names;
 mod flag_reader;
 mod flags;
 mod flags_wide;
@@ -44,6 +45,7 @@ use jiff::Timestamp;
 
 pub use candidates::CandidateStream;
 pub use error::EvaluateError;
+pub use event_names::unknown_events;
 pub use flags::FlagColumns;
 pub use request::{PeriodChoice, Query, Request, Tally};
 pub use standings::Standing;
@@ -51,7 +53,7 @@ pub use standings::Standing;
 use crate::model::Shape;
 use crate::model::diagnostic::Diagnostic;
 use crate::project::{Job, JobKind, Project};
-use crate::warehouse::{AS_OF, Parameter, Parameters, Session, TableRows, Warehouse};
+use crate::warehouse::{AS_OF, Parameter, Parameters, Scan, Session, TableRows, Warehouse, value};
 use audience::Audience;
 use milestones::Pass;
 use period::Calendar;
@@ -204,10 +206,9 @@ impl CompiledJob {
 
     /// Keeps only what messages refer to (dotted paths, one set per message), so that less is read and sorted.
     pub fn narrow(&mut self, references: &[BTreeSet<String>]) {
-        if let Plan::Milestones(passes) = &mut self.plan {
-            for pass in passes {
-                pass.narrow(references);
-            }
+        match &mut self.plan {
+            Plan::Milestones(passes) => passes.iter_mut().for_each(|pass| pass.narrow(references)),
+            Plan::Recap(recap) => recap.narrow(references),
         }
     }
 
@@ -252,6 +253,28 @@ impl CompiledJob {
         flags::start(self, warehouse, request, columns).await
     }
 
+    /// How many rows of the audience the profiles of a request have: none when a job may not mail them.
+    ///
+    /// # Errors
+    /// When the period is not due, or the warehouse fails.
+    pub async fn audience_rows(&self, warehouse: &Warehouse, request: &Request) -> Result<u64, EvaluateError> {
+        let session = match &self.plan {
+            Plan::Milestones(_) => warehouse.bind(&parameters(request)).await?,
+            Plan::Recap(recap) => {
+                let slots = recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await?;
+                match slots.last() {
+                    Some(slot) => recap.session(warehouse, request, slot).await?,
+                    None => return Ok(0),
+                }
+            }
+        };
+        let tables = self.audience.tables(request.profiles.is_some());
+        let sql = sql::with(&tables, "select count(*) as rows from audience_rows");
+        let batches = session.rows("counting the audience", &sql).await?;
+        let count = batches.iter().find(|batch| batch.num_rows() > 0);
+        Ok(count.and_then(|batch| value::text(batch.column(0), 0)?.parse().ok()).unwrap_or(0))
+    }
+
     /// Where the profiles of a request are on each ladder, also below the first level; empty for recaps.
     ///
     /// # Errors
@@ -274,14 +297,35 @@ impl CompiledJob {
         }
     }
 
+    /// The scans of a recap's candidates, one list for each of its periods that are evaluated apart; nothing is read but
+    /// the zones of the audience.
+    ///
+    /// # Errors
+    /// When the job has no metrics, or the period is not due.
+    pub async fn scans(&self, warehouse: &Warehouse, request: &Request) -> Result<Vec<Vec<Scan>>, EvaluateError> {
+        let recap = self.recap("scans")?;
+        let mut scans = Vec::new();
+        for slot in recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await? {
+            let session = recap.session(warehouse, request, &slot).await?;
+            let sql = recap.candidates_sql(&self.audience, request.profiles.is_some());
+            scans.push(session.scans(&recap.title(), &sql).await?);
+        }
+        Ok(scans)
+    }
+
+    fn recap(&self, asked: &'static str) -> Result<&RecapPlan, EvaluateError> {
+        match &self.plan {
+            Plan::Recap(recap) => Ok(recap),
+            Plan::Milestones(_) => Err(EvaluateError::WrongKind { job: self.name.clone(), is: "milestones", asked }),
+        }
+    }
+
     /// The metric matrix of a recap as a table: one row per entity that is active or in the audience.
     ///
     /// # Errors
     /// When the job has no metrics, the period is not due, or the warehouse fails.
     pub async fn metrics(&self, warehouse: &Warehouse, request: &Request) -> Result<TableRows, EvaluateError> {
-        let Plan::Recap(recap) = &self.plan else {
-            return Err(EvaluateError::WrongKind { job: self.name.clone(), is: "milestones", asked: "metrics" });
-        };
+        let recap = self.recap("metrics")?;
         let slots = recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await?;
         let Some(slot) = slots.last() else {
             let key = request.period.text().unwrap_or_default();

@@ -1,8 +1,11 @@
 //! Recaps: one row per entity with every metric of a period and of the periods it is compared with.
 
+use std::collections::BTreeSet;
+
 use super::audience::Audience;
 use super::columns;
 use super::period::Calendar;
+use super::recap_sql::Output;
 use super::recap_windows::Windows;
 use super::rows::{self, Rows};
 use crate::model::diagnostic::{Diagnostic, Located};
@@ -27,6 +30,40 @@ pub(super) struct RecapPlan {
     pub(super) only_if: Option<String>,
     /// Whether `mail_within` decides expiry instead of the next period.
     pub(super) has_deadline: bool,
+    pub(super) shown: Shown,
+}
+
+/// Which of a recap's collections any message refers to; the others are not made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    pub(super) metrics: bool,
+    pub(super) matrix: bool,
+    pub(super) rows: bool,
+}
+
+impl RecapPlan {
+    /// Measures and makes only what messages refer to.
+    pub(super) fn narrow(&mut self, references: &[BTreeSet<String>]) {
+        let refers = |name: &str| references.iter().flatten().any(|path| path.split('.').next() == Some(name));
+        self.shown = Shown { metrics: refers("metrics"), matrix: refers("matrix"), rows: refers("rows") };
+        if !refers("top") {
+            self.top.clear();
+        }
+        let refers_to_trend = |metric: &MetricPlan| {
+            let own = format!("metrics.{}", metric.name);
+            let mut paths = references.iter().flatten();
+            self.shown.matrix || paths.any(|path| *path == "metrics" || *path == own || *path == format!("{own}.trend"))
+        };
+        let trends: Vec<bool> = self.metrics.iter().map(|metric| metric.trend && refers_to_trend(metric)).collect();
+        for (metric, trend) in self.metrics.iter_mut().zip(trends) {
+            metric.trend = trend;
+        }
+    }
+
+    /// The second dimension, where an output has it.
+    pub(super) fn breakdown(&self, output: Output) -> Option<&BreakdownPlan> {
+        self.by.as_ref().filter(|_| output == Output::Table || self.shown.rows)
+    }
 }
 
 /// One metric of the matrix.
@@ -143,7 +180,7 @@ pub(super) async fn compile(
     let windows = Windows::new(&recap.compare, recap.period, recap.zone == RecapZone::Profile);
     let mut metrics: Vec<MetricPlan> = Vec::new();
     for metric in &recap.metrics {
-        match session.aggregate(&metric.name.value, &metric.sql, scope).await {
+        match session.aggregate(&metric.sql, scope).await {
             Ok(aggregate) => {
                 findings.extend(wants_number(metric, &aggregate));
                 metrics.push(metric_plan(metric, aggregate));
@@ -170,6 +207,7 @@ pub(super) async fn compile(
         top,
         only_if,
         has_deadline: job.mail_within.is_some(),
+        shown: Shown { metrics: true, matrix: true, rows: true },
     })
 }
 
@@ -217,7 +255,7 @@ async fn top_plans(recap: &Recap, scope: Scope<'_>, session: &Session) -> Result
     let (mut plans, mut findings) = (Vec::new(), Vec::new());
     for list in &recap.top {
         findings.extend(columns::missing(&list.column, scope.relation, scope.columns));
-        match session.aggregate(&format!("#top.{}", list.name.value), &list.sql, scope).await {
+        match session.aggregate(&list.sql, scope).await {
             Ok(aggregate) if aggregate.data_type.is_numeric() => plans.push(TopPlan {
                 name: list.name.value.clone(),
                 column: list.column.value.clone(),

@@ -1,6 +1,7 @@
 //! From measured rows to one row per entity: earlier periods as columns, rank, trends, rows and lists.
 
 use super::recap::{MetricPlan, RecapPlan, is_double};
+use super::recap_cells::DAYS;
 use super::recap_levels::Level;
 use super::recap_sql::Output;
 use super::recap_windows::{Bound, CALENDARS};
@@ -22,7 +23,7 @@ impl RecapPlan {
     pub(super) fn assembled_tables(&self, levels: &[Level<'_>], output: Output) -> Vec<String> {
         let mut tables = Vec::new();
         let mut source = "measured_rows";
-        let is_pivoted = self.by.is_some();
+        let is_pivoted = self.breakdown(output).is_some();
         if is_pivoted {
             tables.push(table("pivoted_rows", &self.pivoted_query(levels)));
             source = "pivoted_rows";
@@ -40,7 +41,7 @@ impl RecapPlan {
                 columns.extend(cells);
                 format!("select {}\nfrom {source}\nwhere \"#level\" = 0 or \"#by\" is not null", columns.join(",\n  "))
             }
-            _ => self.assembled_query(levels, source),
+            _ => self.assembled_query(levels, source, is_pivoted),
         };
         if self.metrics.iter().any(|metric| metric.rank) {
             tables.push(table("assembled_rows", &assembled));
@@ -110,9 +111,8 @@ impl RecapPlan {
     }
 
     /// One row per entity.
-    fn assembled_query(&self, levels: &[Level<'_>], source: &str) -> String {
+    fn assembled_query(&self, levels: &[Level<'_>], source: &str, is_pivoted: bool) -> String {
         let keys = self.keys().join(", ");
-        let is_pivoted = self.by.is_some();
         let active = if is_pivoted { "\"entity.active\"" } else { "\"period.index\" = 0" };
         let mut columns = vec![keys.clone(), format!("bool_or(\"#level\" = 0 and {active}) as \"entity.active\"")];
         for metric in &self.metrics {
@@ -140,7 +140,7 @@ impl RecapPlan {
         match level {
             Level::Day(metrics) => {
                 let values: Vec<String> = metrics.iter().map(|metric| cell(&metric.name)).collect();
-                vec![format!("array_agg(named_struct('day', {key}, {})) {met} as \"#days\"", values.join(", "))]
+                vec![format!("array_agg(named_struct('day', {key}, {})) {met} as {}", values.join(", "), name(DAYS))]
             }
             Level::Row(_, metrics) => {
                 let cells = metrics.iter().flat_map(|metric| self.cells(metric));
@@ -246,10 +246,10 @@ impl RecapPlan {
         let mut columns = Vec::new();
         columns.extend(self.metrics.iter().filter(|metric| metric.rank).map(|metric| name(&metric.cohort())));
         if self.metrics.iter().any(|metric| metric.trend) {
-            columns.push("\"#days\"".to_owned());
+            columns.push(name(DAYS));
         }
         columns.extend(self.top.iter().map(|list| name(&format!("#list.{}", list.name))));
-        if let Some(by) = &self.by {
+        if let Some(by) = self.breakdown(Output::Candidates) {
             columns.extend(["\"#rows\"", "\"#rows.count\""].map(str::to_owned));
             let metrics = by.metrics.iter().filter_map(|position| self.metrics.get(*position));
             let earlier = |metric: &MetricPlan| -> Vec<String> {

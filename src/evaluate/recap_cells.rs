@@ -4,7 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::recap::{BreakdownPlan, MetricPlan, RecapPlan, TopPlan};
 use super::recap_reader::MatrixRow;
+use crate::warehouse::arrow::array::{Array, AsArray};
+use crate::warehouse::arrow::datatypes::{DataType, Int64Type, Schema};
 use crate::warehouse::value;
+
+/// The column of the days of all trends: a list of structs, the day first.
+pub(super) const DAYS: &str = "#days";
 
 /// The values of one cell.
 pub(super) struct CellValues {
@@ -14,54 +19,141 @@ pub(super) struct CellValues {
     last_year: Value,
 }
 
-impl CellValues {
-    /// Those of an entity.
-    pub(super) fn of(metric: &MetricPlan, row: &MatrixRow<'_>) -> Self {
+/// Where the cells of a metric are in the rows; `None` for what the recap does not ask for.
+pub(super) struct CellColumns {
+    value: Option<usize>,
+    previous: Option<usize>,
+    average: Option<usize>,
+    last_year: Option<usize>,
+    rank: Option<usize>,
+    percentile: Option<usize>,
+    cohort: Option<usize>,
+}
+
+impl CellColumns {
+    /// Those of a metric.
+    pub(super) fn of(metric: &MetricPlan, schema: &Schema) -> Self {
+        let find = |name: &str| schema.fields().iter().position(|field| field.name() == name);
         Self {
-            value: row.json(&metric.name),
-            previous: row.json(&metric.previous()),
-            average: row.json(&metric.average()),
-            last_year: row.json(&metric.last_year()),
+            value: find(&metric.name),
+            previous: find(&metric.previous()),
+            average: find(&metric.average()),
+            last_year: find(&metric.last_year()),
+            rank: find(&metric.rank_column()),
+            percentile: find(&metric.percentile()),
+            cohort: find(&metric.cohort()),
+        }
+    }
+
+    /// The values of a row.
+    pub(super) fn values(&self, row: &MatrixRow<'_>) -> CellValues {
+        CellValues {
+            value: row.at(self.value),
+            previous: row.at(self.previous),
+            average: row.at(self.average),
+            last_year: row.at(self.last_year),
+        }
+    }
+
+    /// Rank and goal, where they are asked for.
+    pub(super) fn add_extras(&self, metric: &MetricPlan, row: &MatrixRow<'_>, cell: &mut Map<String, Value>) {
+        if metric.rank {
+            cell.insert("rank".to_owned(), row.at(self.rank));
+            cell.insert("percentile".to_owned(), row.at(self.percentile));
+            cell.insert("of".to_owned(), row.at(self.cohort));
+        }
+        if let Some(goal) = metric.goal {
+            let share = cell.get("value").and_then(Value::as_f64).map(|value| (value / goal).clamp(0.0, 1.0));
+            cell.insert("goal".to_owned(), number(goal));
+            cell.insert("progress".to_owned(), share.map_or(Value::Null, number));
         }
     }
 }
 
-/// One metric with the comparisons of its recap.
-pub(super) fn cell(plan: &RecapPlan, metric: &MetricPlan, values: CellValues) -> Map<String, Value> {
-    let mut cell = Map::new();
-    cell.insert("label".to_owned(), Value::String(metric.label.clone()));
-    if plan.windows.previous {
-        let (change, percent) = change(&values.value, &values.previous);
-        cell.insert("previous".to_owned(), values.previous);
-        cell.insert("change".to_owned(), change);
-        cell.insert("change_percent".to_owned(), percent);
+/// Where the days of a trend are in the rows, and what a day without rows shows.
+pub(super) struct TrendColumns {
+    list: usize,
+    value: usize,
+    empty: Value,
+}
+
+impl TrendColumns {
+    /// Those of a metric; `None` where it has no trend.
+    pub(super) fn of(metric: &MetricPlan, schema: &Schema) -> Option<Self> {
+        let list = schema.index_of(DAYS).ok().filter(|_| metric.trend)?;
+        let DataType::List(entry) = schema.field(list).data_type() else { return None };
+        let DataType::Struct(fields) = entry.data_type() else { return None };
+        let value = fields.iter().position(|field| *field.name() == metric.name)?;
+        Some(Self { list, value, empty: serde_json::from_str(&metric.aggregate.empty).unwrap_or(Value::Null) })
     }
-    cell.insert("value".to_owned(), values.value);
+
+    /// One value per day of the period.
+    pub(super) fn values(&self, row: &MatrixRow<'_>, first_day: i64, count: usize) -> Vec<Value> {
+        let mut trend = vec![self.empty.clone(); count];
+        let lists = row.batch.column(self.list).as_list::<i32>();
+        if lists.is_null(row.row) {
+            return trend;
+        }
+        let entries = lists.values().as_struct();
+        let days = entries.column(0).as_primitive::<Int64Type>();
+        let offsets = lists.value_offsets();
+        for entry in offsets[row.row]..offsets[row.row + 1] {
+            let entry = usize::try_from(entry).unwrap_or_default();
+            let offset = usize::try_from(days.value(entry) - first_day).ok();
+            if let Some(slot) = offset.and_then(|offset| trend.get_mut(offset)) {
+                *slot = value::json(entries.column(self.value), entry);
+            }
+        }
+        trend
+    }
+}
+
+/// A cell of a metric with what is the same in every row; first the fields that [`filled`] fills, in its order. Filling a
+/// copy is much cheaper than building a map for each of a million cells.
+pub(super) fn prototype(plan: &RecapPlan, metric: &MetricPlan) -> Map<String, Value> {
+    let mut fields = Vec::new();
+    if plan.windows.previous {
+        fields.extend(["previous", "change", "change_percent"]);
+    }
+    fields.push("value");
     if plan.windows.average.is_some() {
-        cell.insert("average".to_owned(), values.average);
+        fields.push("average");
     }
     if plan.windows.last_year {
-        cell.insert("last_year".to_owned(), values.last_year);
+        fields.push("last_year");
     }
+    let mut cell: Map<String, Value> = fields.into_iter().map(|field| (field.to_owned(), Value::Null)).collect();
+    cell.insert("label".to_owned(), Value::String(metric.label.clone()));
     cell.insert("format".to_owned(), metric.format.clone().map_or(Value::Null, Value::String));
     cell
 }
 
-/// One value per day of the period.
-pub(super) fn trend(metric: &MetricPlan, days: &[Map<String, Value>], first_day: i64, count: usize) -> Vec<Value> {
-    let mut trend = vec![over_no_rows(metric); count];
-    for day in days {
-        let offset = day.get("day").and_then(Value::as_i64).and_then(|day| usize::try_from(day - first_day).ok());
-        if let (Some(slot), Some(value)) = (offset.and_then(|offset| trend.get_mut(offset)), day.get(&metric.name)) {
-            slot.clone_from(value);
+impl CellValues {
+    /// The values of a prototype's first fields.
+    pub(super) fn fields(self, plan: &RecapPlan) -> Vec<Value> {
+        let mut fields = Vec::with_capacity(6);
+        if plan.windows.previous {
+            let (change, percent) = change(&self.value, &self.previous);
+            fields.extend([self.previous, change, percent]);
         }
+        fields.push(self.value);
+        if plan.windows.average.is_some() {
+            fields.push(self.average);
+        }
+        if plan.windows.last_year {
+            fields.push(self.last_year);
+        }
+        fields
     }
-    trend
 }
 
-/// The value of a metric over no rows.
-fn over_no_rows(metric: &MetricPlan) -> Value {
-    serde_json::from_str(&metric.aggregate.empty).unwrap_or(Value::Null)
+/// A copy of a prototype with these first fields.
+pub(super) fn filled(prototype: &Map<String, Value>, fields: Vec<Value>) -> Map<String, Value> {
+    let mut cell = prototype.clone();
+    for (slot, value) in cell.values_mut().zip(fields) {
+        *slot = value;
+    }
+    cell
 }
 
 /// The entries of a top list, greatest first.
@@ -83,11 +175,12 @@ pub(super) fn rows(plan: &RecapPlan, by: &BreakdownPlan, row: &MatrixRow<'_>) ->
         earlier: row.json("#lived").as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
         last_year: row.json("#last_year.lived").as_bool().unwrap_or(false),
     };
-    let metrics: Vec<&MetricPlan> = by.metrics.iter().filter_map(|position| plan.metrics.get(*position)).collect();
+    let metrics = by.metrics.iter().filter_map(|position| plan.metrics.get(*position));
+    let metrics: Vec<_> = metrics.map(|metric| (metric, prototype(plan, metric))).collect();
     let described = |name: &Value, rest: bool, at: &dyn Fn(&MetricPlan, u16) -> Value| {
-        let cells = metrics.iter().map(|metric| {
+        let cells = metrics.iter().map(|(metric, prototype)| {
             let values = lived.values(plan, metric, &|index| at(metric, index));
-            (metric.name.clone(), Value::Object(cell(plan, metric, values)))
+            (metric.name.clone(), Value::Object(filled(prototype, values.fields(plan))))
         });
         json!({"name": name, "rest": rest, "metrics": cells.collect::<Map<String, Value>>()})
     };
@@ -135,7 +228,7 @@ fn left_over<'a>(total: &Value, shown: impl Iterator<Item = &'a Value>) -> Value
 }
 
 /// A double as templates see it.
-pub(super) fn number(number: f64) -> Value {
+fn number(number: f64) -> Value {
     value::rounded(number).map_or(Value::Null, Value::Number)
 }
 

@@ -1,10 +1,10 @@
-//! What is measured beside the whole period, and how everything is measured in one pass: each level is a grouping set,
-//! and so is each distinct value that is counted.
+//! What is measured beside the whole period, and how everything is measured in one pass: a row counts once for the whole
+//! period and once for each level that it belongs to, and each measure only where it is shown.
 
 use super::recap::{BreakdownPlan, MetricPlan, RecapPlan, TopPlan};
 use super::recap_sql::Output;
 use super::sql::{name, table};
-use crate::warehouse::{Aggregate, AggregateKind};
+use crate::warehouse::Aggregate;
 
 /// A finer dimension than the period.
 #[derive(Clone, Debug)]
@@ -26,11 +26,14 @@ impl Level<'_> {
             Self::Top(list) => format!("#name.{}", list.name),
         }
     }
+}
 
-    fn measures(&self) -> Vec<&Aggregate> {
+impl<'a> Level<'a> {
+    /// The metrics it shows.
+    fn metrics(&self) -> &[&'a MetricPlan] {
         match self {
-            Self::Day(metrics) | Self::Row(_, metrics) => metrics.iter().map(|metric| &metric.aggregate).collect(),
-            Self::Top(list) => vec![&list.aggregate],
+            Self::Day(metrics) | Self::Row(_, metrics) => metrics,
+            Self::Top(_) => &[],
         }
     }
 }
@@ -46,7 +49,7 @@ impl RecapPlan {
     /// The levels an output needs, numbered from 1.
     pub(super) fn levels(&self, output: Output) -> Vec<Level<'_>> {
         let mut levels = Vec::new();
-        if let Some(by) = &self.by {
+        if let Some(by) = self.breakdown(output) {
             // The table has every metric of a row, the mail those it shows.
             let shown = by.metrics.iter().filter_map(|position| self.metrics.get(*position)).collect();
             let metrics = if output == Output::Table { self.metrics.iter().collect() } else { shown };
@@ -63,155 +66,65 @@ impl RecapPlan {
         levels
     }
 
-    /// Everything that is measured under these levels, each with its column.
-    fn measured<'a>(&'a self, levels: &[Level<'a>]) -> Vec<(String, &'a Aggregate)> {
-        let metrics = self.metrics.iter().map(|metric| (metric.name.clone(), &metric.aggregate));
-        let lists = levels.iter().filter_map(|level| match level {
-            Level::Top(list) => Some((list.value(), &list.aggregate)),
+    /// Everything that is measured under these levels: its column, and its SQL over the rows of the levels that show it.
+    fn measured(&self, levels: &[Level<'_>]) -> Vec<(String, String)> {
+        let over = |aggregate: &Aggregate, shown: Vec<usize>| {
+            if shown.len() > levels.len() {
+                return aggregate.sql.clone();
+            }
+            let shown: Vec<String> = shown.iter().map(ToString::to_string).collect();
+            aggregate.over(&format!("\"#level\" in ({})", shown.join(", ")))
+        };
+        let numbered = || levels.iter().enumerate().map(|(index, level)| (index + 1, level));
+        let metrics = self.metrics.iter().map(|metric| {
+            let shows =
+                |(_, level): &(usize, &Level<'_>)| level.metrics().iter().any(|shown| shown.name == metric.name);
+            let shown = std::iter::once(0).chain(numbered().filter(shows).map(|(number, _)| number));
+            (metric.name.clone(), over(&metric.aggregate, shown.collect()))
+        });
+        let lists = numbered().filter_map(|(number, level)| match level {
+            Level::Top(list) => Some((list.value(), over(&list.aggregate, vec![number]))),
             Level::Day(_) | Level::Row(..) => None,
         });
         metrics.chain(lists).collect()
     }
 
-    /// The values whose distinct ones are counted, each once.
-    pub(super) fn distinct_values(&self, levels: &[Level<'_>]) -> Vec<String> {
-        let mut values: Vec<String> = Vec::new();
-        for (_, aggregate) in self.measured(levels) {
-            for value in distinct_of(aggregate) {
-                if !values.contains(value) {
-                    values.push(value.clone());
-                }
-            }
-        }
-        values
-    }
-
-    /// The tables that end in `measured_rows`: keys, `period.index`, the columns of levels, `#level`, and each measure.
-    pub(super) fn measured_tables(&self, levels: &[Level<'_>]) -> Vec<String> {
-        let values = self.distinct_values(levels);
-        let relation = self.rows.relation_name();
-        let mut keys = self.keys();
-        keys.push("\"period.index\"".to_owned());
-        let mut columns = keys.clone();
-        columns.extend(levels.iter().map(|level| name(&level.column())));
-        columns.push(numbered(levels.iter().map(Level::column), "#level"));
-        let value_columns = (1..=values.len()).map(|index| format!("#distinct.{index}"));
-        if !values.is_empty() {
-            columns.push(numbered(value_columns, "#distinct"));
-            columns.extend((1..=values.len()).map(|index| format!("\"#distinct.{index}\"")));
-        }
-        columns.extend(self.aggregated_columns(levels));
-        let sets = self.grouping_sets(&keys, levels, &values);
-        let grouped = match sets.as_slice() {
-            [only] => format!("group by {only}"),
-            sets => {
-                let sets: Vec<String> = sets.iter().map(|set| format!("({set})")).collect();
-                format!("group by grouping sets (\n  {}\n)", sets.join(",\n  "))
-            }
-        };
-        let query = format!("select\n  {}\nfrom keyed_rows as {relation}\n{grouped}", columns.join(",\n  "));
-        if values.is_empty() {
-            return vec![table("measured_rows", &query)];
-        }
-        vec![
-            table("grouped_rows", &query),
-            table("counted_rows", &self.counted_query(&keys, levels, &values)),
-            table("measured_rows", &self.measured_query(&keys, levels)),
-        ]
-    }
-
-    /// Every aggregate, once for all sets; for distinct counts, whether a value meets their filter.
-    fn aggregated_columns(&self, levels: &[Level<'_>]) -> Vec<String> {
-        let mut columns = Vec::new();
-        for (column, aggregate) in self.measured(levels) {
-            if aggregate.parts.is_empty() {
-                columns.push(format!("{} as {}", aggregate.sql, name(&column)));
-            }
-            for part in &aggregate.parts {
-                match &part.kind {
-                    AggregateKind::Plain { sql } => columns.push(format!("{sql} as {}", name(&part.column))),
-                    AggregateKind::Distinct { filter: Some(filter), .. } => {
-                        columns.push(format!("bool_or({filter}) as {}", name(&kept(&part.column))));
-                    }
-                    AggregateKind::Distinct { filter: None, .. } => {}
-                }
-            }
-        }
-        columns
-    }
-
-    fn grouping_sets(&self, keys: &[String], levels: &[Level<'_>], values: &[String]) -> Vec<String> {
-        let keys = keys.join(", ");
-        let own: Vec<&Aggregate> = self.metrics.iter().map(|metric| &metric.aggregate).collect();
-        let finer = levels.iter().map(|level| (format!("{keys}, {}", name(&level.column())), level.measures()));
-        let mut sets = Vec::new();
-        for (set, measures) in std::iter::once((keys.clone(), own)).chain(finer) {
-            for (index, value) in values.iter().enumerate() {
-                if measures.iter().any(|aggregate| distinct_of(aggregate).any(|counted| counted == value)) {
-                    sets.push(format!("{set}, \"#distinct.{}\"", index + 1));
-                }
-            }
-            sets.push(set);
-        }
-        sets
-    }
-
-    /// One row per group again: aggregates as they are, distinct values counted.
-    fn counted_query(&self, keys: &[String], levels: &[Level<'_>], values: &[String]) -> String {
-        let mut groups = keys.to_vec();
+    /// The table `measured_rows`: keys, `period.index`, `#level`, the columns of levels, and each measure.
+    pub(super) fn measured_table(&self, levels: &[Level<'_>]) -> String {
+        let mut groups = self.keys();
+        groups.push("\"period.index\"".to_owned());
         groups.extend(levels.iter().map(|level| name(&level.column())));
-        groups.push("\"#level\"".to_owned());
         let mut columns = groups.clone();
-        let plain = |column: &str| format!("max({0}) filter (where \"#distinct\" = 0) as {0}", name(column));
-        for (column, aggregate) in self.measured(levels) {
-            if aggregate.parts.is_empty() {
-                columns.push(plain(&column));
-            }
-            for part in &aggregate.parts {
-                columns.push(match &part.kind {
-                    AggregateKind::Plain { .. } => plain(&part.column),
-                    AggregateKind::Distinct { value, filter } => {
-                        let index = values.iter().position(|known| known == value).unwrap_or_default() + 1;
-                        let mut met = format!("\"#distinct\" = {index} and \"#distinct.{index}\" is not null");
-                        if filter.is_some() {
-                            met += &format!(" and {}", name(&kept(&part.column)));
-                        }
-                        format!("count(*) filter (where {met}) as {}", name(&part.column))
-                    }
-                });
-            }
+        if levels.is_empty() {
+            columns.push("0 as \"#level\"".to_owned());
+        } else {
+            groups.push("\"#level\"".to_owned());
+            columns.push("\"#level\"".to_owned());
         }
-        format!("select\n  {}\nfrom grouped_rows\ngroup by {}", columns.join(",\n  "), groups.join(", "))
-    }
-
-    /// Measures over the columns of their parts.
-    fn measured_query(&self, keys: &[String], levels: &[Level<'_>]) -> String {
-        let mut columns = keys.to_vec();
-        columns.extend(levels.iter().map(|level| name(&level.column())));
-        columns.push("\"#level\"".to_owned());
-        columns.extend(self.measured(levels).into_iter().map(|(column, aggregate)| {
-            if aggregate.parts.is_empty() { name(&column) } else { format!("{} as {}", aggregate.sql, name(&column)) }
-        }));
-        format!("select\n  {}\nfrom counted_rows", columns.join(",\n  "))
+        columns.extend(self.measured(levels).into_iter().map(|(column, sql)| format!("{sql} as {}", name(&column))));
+        let query = format!(
+            "select\n  {}\nfrom keyed_rows as {}\ngroup by {}",
+            columns.join(",\n  "),
+            self.rows.relation_name(),
+            groups.join(", "),
+        );
+        table("measured_rows", &query)
     }
 }
 
-fn distinct_of(aggregate: &Aggregate) -> impl Iterator<Item = &String> {
-    aggregate.parts.iter().filter_map(|part| match &part.kind {
-        AggregateKind::Distinct { value, .. } => Some(value),
-        AggregateKind::Plain { .. } => None,
-    })
-}
-
-fn kept(column: &str) -> String {
-    format!("{column}.kept")
-}
-
-/// Which of the columns a row is grouped by: its number from 1, or 0 for none of them.
-fn numbered(columns: impl Iterator<Item = String>, alias: &str) -> String {
-    let cases: String = columns
-        .enumerate()
-        .map(|(index, column)| format!(" when grouping({}) = 0 then {}", name(&column), index + 1))
-        .collect();
-    if cases.is_empty() { format!("0 as \"{alias}\"") } else { format!("case{cases} else 0 end as \"{alias}\"") }
+/// The rows of all levels: each row once for the whole period (`#level` 0) and once for each level, with what the
+/// level groups by. Only the breakdown shows earlier periods.
+pub(super) fn leveled(rows: &str, levels: &[Level<'_>]) -> String {
+    if levels.is_empty() {
+        return rows.to_owned();
+    }
+    let numbers: Vec<String> = (0..=levels.len()).map(|number| format!("({number})")).collect();
+    let mut all_periods = vec!["0".to_owned()];
+    let numbered = levels.iter().enumerate();
+    all_periods.extend(
+        numbered.filter(|(_, level)| matches!(level, Level::Row(..))).map(|(index, _)| (index + 1).to_string()),
+    );
+    let numbers = numbers.join(", ");
+    let join = format!("{rows}\ninner join (values {numbers}) as levels (\"#level\")");
+    format!("{join} on \"period.index\" = 0 or \"#level\" in ({})", all_periods.join(", "))
 }

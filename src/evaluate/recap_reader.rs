@@ -1,12 +1,15 @@
 //! From matrix rows to recap candidates.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::audience::AudienceReader;
 use super::period::Slot;
 use super::recap::{MetricPlan, RecapPlan};
-use super::recap_cells::{self as cells, CellValues};
+use super::recap_cells::{self as cells, CellColumns, TrendColumns};
+use super::recap_sql::Output;
 use crate::model::{Candidate, DeliveryKey, Period};
 use crate::warehouse::arrow::array::RecordBatch;
 use crate::warehouse::arrow::datatypes::SchemaRef;
@@ -18,6 +21,8 @@ pub(super) struct RecapReader {
     schema: SchemaRef,
     periods: Vec<PeriodFacts>,
     audience: AudienceReader,
+    metrics: Vec<MetricReader>,
+    calendar: Option<usize>,
     active: usize,
     wanted: usize,
     /// Active entities without an audience row.
@@ -37,15 +42,19 @@ struct PeriodFacts {
 /// One row of the matrix.
 pub(super) struct MatrixRow<'a> {
     schema: &'a SchemaRef,
-    batch: &'a RecordBatch,
-    row: usize,
+    pub(super) batch: &'a RecordBatch,
+    pub(super) row: usize,
 }
 
 impl MatrixRow<'_> {
+    /// A value by its place; null where there is no such column.
+    pub(super) fn at(&self, column: Option<usize>) -> Value {
+        column.map_or(Value::Null, |index| value::json(self.batch.column(index), self.row))
+    }
+
     /// A column's value; null where there is no such column.
     pub(super) fn json(&self, column: &str) -> Value {
-        let index = self.schema.index_of(column);
-        index.map_or(Value::Null, |index| value::json(self.batch.column(index), self.row))
+        self.at(self.schema.fields().iter().position(|field| field.name() == column))
     }
 
     /// A column's list of objects; empty where there is none.
@@ -75,15 +84,17 @@ impl RecapReader {
             schema: SchemaRef::clone(schema),
             periods: slot.periods.iter().map(facts).collect(),
             audience: AudienceReader::new(schema)?,
+            metrics: plan.metrics.iter().map(|metric| MetricReader::new(plan, metric, schema)).collect(),
+            calendar: schema.index_of("calendar.id").ok(),
             active: schema.index_of("entity.active").ok()?,
             wanted: schema.index_of("wanted").ok()?,
             not_in_audience: 0,
         })
     }
 
-    /// The candidates of a batch.
-    pub(super) fn read(&mut self, batch: &RecordBatch) -> Vec<Candidate> {
-        (0..batch.num_rows()).filter_map(|row| self.candidate(batch, row)).collect()
+    /// The candidates of some rows of a batch.
+    pub(super) fn read(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Vec<Candidate> {
+        rows.filter_map(|row| self.candidate(batch, row)).collect()
     }
 
     fn candidate(&mut self, batch: &RecordBatch, row: usize) -> Option<Candidate> {
@@ -93,9 +104,9 @@ impl RecapReader {
         };
         let audience = self.audience.row(batch, row)?;
         let matrix_row = MatrixRow { schema: &self.schema, batch, row };
-        let calendar = matrix_row.json("calendar.id").as_u64().and_then(|index| usize::try_from(index).ok());
+        let calendar = matrix_row.at(self.calendar).as_u64().and_then(|index| usize::try_from(index).ok());
         let period = self.periods.get(calendar.unwrap_or(0))?;
-        let entity = self.schema.index_of("entity_id").ok().and_then(|column| value::text(batch.column(column), row));
+        let entity = self.audience.entity(batch, row);
         let occasion = entity.map_or_else(|| period.key.clone(), |entity| format!("{}/{entity}", period.key));
         let mut context = self.context(&matrix_row, period);
         context.insert("profile".to_owned(), Value::Object(audience.profile));
@@ -109,6 +120,7 @@ impl RecapReader {
             dated: true,
             wanted: value::truth(batch.column(self.wanted), row),
             suppressed: audience.suppressed,
+            variant: None,
             expires_at: period.expires_at,
             context,
         })
@@ -116,11 +128,9 @@ impl RecapReader {
 
     fn context(&self, row: &MatrixRow<'_>, period: &PeriodFacts) -> Map<String, Value> {
         let mut context = Map::with_capacity(6);
-        let (metrics, matrix) = self.matrix(row, period);
         context.insert("period".to_owned(), period.context.clone());
-        context.insert("metrics".to_owned(), Value::Object(metrics));
-        context.insert("matrix".to_owned(), Value::Array(matrix));
-        if let Some(by) = &self.plan.by {
+        self.add_matrix(row, period, &mut context);
+        if let Some(by) = self.plan.breakdown(Output::Candidates) {
             context.insert("rows".to_owned(), Value::Array(cells::rows(&self.plan, by, row)));
         }
         if !self.plan.top.is_empty() {
@@ -130,49 +140,75 @@ impl RecapReader {
         context
     }
 
-    fn matrix(&self, row: &MatrixRow<'_>, period: &PeriodFacts) -> (Map<String, Value>, Vec<Value>) {
-        let days = row.list("#days");
+    /// The metrics by their names and as a list, as far as messages refer to them.
+    fn add_matrix(&self, row: &MatrixRow<'_>, period: &PeriodFacts, context: &mut Map<String, Value>) {
+        let shown = self.plan.shown;
         let mut metrics = Map::new();
         let mut matrix = Vec::new();
-        for metric in &self.plan.metrics {
-            let mut cell = cells::cell(&self.plan, metric, CellValues::of(metric, row));
-            extras(metric, row, &mut cell);
-            if metric.trend {
-                let trend = cells::trend(metric, &days, period.first_day, period.days);
-                cell.insert("trend".to_owned(), Value::Array(trend));
+        for (metric, found) in self.plan.metrics.iter().zip(&self.metrics) {
+            if !shown.metrics && !shown.matrix {
+                break;
             }
-            metrics.insert(metric.name.clone(), Value::Object(cell.clone()));
-            cell.insert("name".to_owned(), Value::String(metric.name.clone()));
-            matrix.push(Value::Object(cell));
+            let fields = found.columns.values(row).fields(&self.plan);
+            if shown.matrix {
+                let entry = found.cell(&found.entry, metric, fields.clone(), (row, period));
+                matrix.push(Value::Object(entry));
+            }
+            if shown.metrics {
+                let cell = found.cell(&found.own, metric, fields, (row, period));
+                metrics.insert(metric.name.clone(), Value::Object(cell));
+            }
         }
-        complete(&mut matrix);
-        (metrics, matrix)
+        if shown.metrics {
+            context.insert("metrics".to_owned(), Value::Object(metrics));
+        }
+        if shown.matrix {
+            context.insert("matrix".to_owned(), Value::Array(matrix));
+        }
     }
 }
 
-/// Rank and goal, where they are asked for.
-fn extras(metric: &MetricPlan, row: &MatrixRow<'_>, cell: &mut Map<String, Value>) {
-    if metric.rank {
-        cell.insert("rank".to_owned(), row.json(&metric.rank_column()));
-        cell.insert("percentile".to_owned(), row.json(&metric.percentile()));
-        cell.insert("of".to_owned(), row.json(&metric.cohort()));
-    }
-    if let Some(goal) = metric.goal {
-        let share = cell.get("value").and_then(Value::as_f64).map(|value| (value / goal).clamp(0.0, 1.0));
-        cell.insert("goal".to_owned(), cells::number(goal));
-        cell.insert("progress".to_owned(), share.map_or(Value::Null, cells::number));
-    }
+/// How the cells of a metric are read.
+struct MetricReader {
+    columns: CellColumns,
+    days: Option<TrendColumns>,
+    /// What `metrics.<name>` has in every row.
+    own: Map<String, Value>,
+    /// What its entry of `matrix` has: also its name, and the fields that other entries have.
+    entry: Map<String, Value>,
 }
 
-/// Gives every entry of a list the fields of the others, null or an empty trend.
-fn complete(entries: &mut [Value]) {
-    let names: std::collections::BTreeSet<String> =
-        entries.iter().filter_map(Value::as_object).flat_map(|fields| fields.keys().cloned()).collect();
-    for fields in entries.iter_mut().filter_map(Value::as_object_mut) {
-        for name in &names {
-            let missing = if name == "trend" { Value::Array(Vec::new()) } else { Value::Null };
-            fields.entry(name.clone()).or_insert(missing);
+impl MetricReader {
+    fn new(plan: &RecapPlan, metric: &MetricPlan, schema: &SchemaRef) -> Self {
+        let own = cells::prototype(plan, metric);
+        let mut entry = own.clone();
+        entry.insert("name".to_owned(), Value::String(metric.name.clone()));
+        let has = |feature: fn(&MetricPlan) -> bool| plan.metrics.iter().any(feature);
+        let features: [(bool, &[&str], Value); 3] = [
+            (has(|metric| metric.rank), &["rank", "percentile", "of"], Value::Null),
+            (has(|metric| metric.goal.is_some()), &["goal", "progress"], Value::Null),
+            (has(|metric| metric.trend), &["trend"], Value::Array(Vec::new())),
+        ];
+        for (_, fields, missing) in features.iter().filter(|(present, ..)| *present) {
+            entry.extend(fields.iter().map(|field| ((*field).to_owned(), missing.clone())));
         }
+        Self { columns: CellColumns::of(metric, schema), days: TrendColumns::of(metric, schema), own, entry }
+    }
+
+    fn cell(
+        &self,
+        prototype: &Map<String, Value>,
+        metric: &MetricPlan,
+        fields: Vec<Value>,
+        (row, period): (&MatrixRow<'_>, &PeriodFacts),
+    ) -> Map<String, Value> {
+        let mut cell = cells::filled(prototype, fields);
+        self.columns.add_extras(metric, row, &mut cell);
+        if let Some(days) = &self.days {
+            let trend = days.values(row, period.first_day, period.days);
+            cell.insert("trend".to_owned(), Value::Array(trend));
+        }
+        cell
     }
 }
 

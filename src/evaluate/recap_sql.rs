@@ -5,7 +5,7 @@
 use super::audience::Audience;
 use super::pruning;
 use super::recap::RecapPlan;
-use super::recap_levels::Level;
+use super::recap_levels::{Level, leveled};
 use super::recap_windows::{Bound, CALENDARS, FIRST, ZONES};
 use super::sql::{PROFILES, indented, name, table, with};
 use crate::warehouse::{LocalUnit, PERIOD_END};
@@ -163,7 +163,7 @@ impl RecapPlan {
         let levels = self.levels(output);
         let mut tables = vec![table("event_rows", &self.event_rows(audience, restricted))];
         tables.push(table("keyed_rows", &self.keyed_rows(&levels)));
-        tables.extend(self.measured_tables(&levels));
+        tables.push(self.measured_table(&levels));
         tables.extend(self.assembled_tables(&levels, output));
         tables
     }
@@ -203,28 +203,22 @@ impl RecapPlan {
     /// The rows of periods with the columns that levels are grouped by.
     fn keyed_rows(&self, levels: &[Level<'_>]) -> String {
         let mut columns = vec!["*".to_owned()];
-        for level in levels {
+        for (index, level) in levels.iter().enumerate() {
             let value = match level {
                 Level::Day(_) => format!(
-                    "case when \"period.index\" = 0 then {}(arrow_cast({}, 'Timestamp(Microsecond, Some(\"UTC\"))'), {zone}, \
-                     {zone}) end",
+                    "{}(arrow_cast({}, 'Timestamp(Microsecond, Some(\"UTC\"))'), {zone}, {zone})",
                     LocalUnit::Day.function(),
                     self.rows.instant(),
                     zone = self.windows.bound(Bound::Zone),
                 ),
                 Level::Row(by, _) => format!("cast({} as varchar)", name(&by.column)),
-                Level::Top(list) => {
-                    format!("case when \"period.index\" = 0 then cast({} as varchar) end", name(&list.column))
-                }
+                Level::Top(list) => format!("cast({} as varchar)", name(&list.column)),
             };
-            columns.push(format!("{value} as {}", name(&level.column())));
-        }
-        for (index, value) in self.distinct_values(levels).iter().enumerate() {
-            columns.push(format!("{value} as \"#distinct.{}\"", index + 1));
+            columns.push(format!("case when \"#level\" = {} then {value} end as {}", index + 1, name(&level.column())));
         }
         // Snippets may name their relation, as in `events.event`.
-        let relation = self.rows.relation_name();
-        format!("select {}\nfrom event_rows as {relation}\nwhere \"period.index\" is not null", columns.join(",\n  "))
+        let rows = leveled(&format!("event_rows as {}", self.rows.relation_name()), levels);
+        format!("select {}\nfrom {rows}\nwhere \"period.index\" is not null", columns.join(",\n  "))
     }
 
     /// The range of instants that any period holds.

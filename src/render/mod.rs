@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::shape::ScalarKind;
 use crate::model::{Candidate, EmailAddress, Mailbox, Message, Shape};
-use crate::project::{Category, Job, Project};
+use crate::project::{Category, Job, MessageSpec, Project};
 use compile::{CLIPPED_BYTES, CompiledMessage, Compiler, Line};
 use values::View;
 
@@ -78,7 +78,7 @@ pub enum RenderError {
 
 /// The compiled messages of one job.
 pub struct Composer {
-    messages: Vec<CompiledMessage>,
+    parts: Vec<Part>,
     /// What every message of the run sees beside its candidate.
     run_wide: Map<String, Value>,
     from: Mailbox,
@@ -86,6 +86,35 @@ pub struct Composer {
     redirect: Option<(Mailbox, String)>,
     clipped: AtomicU64,
     cleaned: AtomicU64,
+}
+
+/// The messages of one milestone or recap.
+struct Part {
+    /// What is mailed to candidates of no variant.
+    plain: CompiledMessage,
+    variants: Vec<(String, CompiledMessage)>,
+}
+
+impl Part {
+    fn new(compiler: &mut Compiler<'_>, spec: &MessageSpec, globals: &Shape) -> Option<Self> {
+        let written = spec.variants.list.iter();
+        let variants: Vec<_> =
+            written.map(|variant| Some((variant.name.clone(), compiler.message(&variant.message, globals)?))).collect();
+        // Where there are variants, the plain message is the first of them; what is wrong is said once.
+        let plain = compiler.message(spec, globals)?;
+        Some(Self { plain, variants: variants.into_iter().collect::<Option<_>>()? })
+    }
+
+    /// The message of a variant; one that is no longer declared has the plain one.
+    fn of(&self, variant: Option<&str>) -> &CompiledMessage {
+        let named = |wanted: &str| self.variants.iter().find(|(name, _)| name == wanted);
+        variant.and_then(named).map_or(&self.plain, |(_, message)| message)
+    }
+
+    fn references(&self) -> BTreeSet<String> {
+        let all = std::iter::once(&self.plain).chain(self.variants.iter().map(|(_, message)| message));
+        all.flat_map(|message| message.references.iter().cloned()).collect()
+    }
 }
 
 /// The longest address that fits into a header of every provider.
@@ -96,15 +125,15 @@ impl Composer {
     /// `None` when any finding is an error; the findings of all messages are returned at once.
     pub fn new(project: &Project, job: &Job, shapes: &[Shape]) -> (Option<Self>, Vec<Diagnostic>) {
         let mut compiler = Compiler::new(project, job);
-        let mut messages = Vec::new();
+        let mut parts = Vec::new();
         for (position, spec) in job.messages().into_iter().enumerate() {
             let globals = globals(project, job, shapes.get(position));
-            messages.extend(compiler.message(spec, &globals));
+            parts.extend(Part::new(&mut compiler, spec, &globals));
         }
         let diagnostics = compiler.diagnostics;
         let sound = diagnostics.iter().all(|finding| finding.severity != Severity::Error);
-        let composer = (sound && messages.len() == job.messages().len()).then(|| Self {
-            messages,
+        let composer = (sound && parts.len() == job.messages().len()).then(|| Self {
+            parts,
             run_wide: run_wide(project, job),
             from: job.sender.clone(),
             marketing: job.category == Category::Marketing,
@@ -118,9 +147,9 @@ impl Composer {
         (composer, diagnostics)
     }
 
-    /// Per message, the dotted paths of the candidate's context that it reads.
+    /// Per message, variants included, the dotted paths of the candidate's context that it reads.
     pub fn references(&self) -> Vec<BTreeSet<String>> {
-        self.messages.iter().map(|message| message.references.clone()).collect()
+        self.parts.iter().map(Part::references).collect()
     }
 
     /// How many messages so far were longer than Gmail shows (102 KB of HTML).
@@ -138,7 +167,8 @@ impl Composer {
     /// # Errors
     /// When the profile's data breaks a template, or leaves the subject, the text or the unsubscribe address empty.
     pub fn compose(&self, candidate: &Candidate, delivery_id: &str, as_of: Timestamp) -> Result<Message, RenderError> {
-        let compiled = self.messages.get(candidate.part).ok_or(RenderError::UnknownPart { part: candidate.part })?;
+        let part = self.parts.get(candidate.part).ok_or(RenderError::UnknownPart { part: candidate.part })?;
+        let compiled = part.of(candidate.variant.as_deref());
         let as_of_text = as_of.to_string();
         let mut fields: Vec<(&str, View<'_>)> =
             self.run_wide.iter().map(|(name, value)| (name.as_str(), View::of(value))).collect();

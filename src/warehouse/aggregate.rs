@@ -1,7 +1,4 @@
-//! Metrics taken apart, so that they are exact and stay small.
-//!
-//! A sum of nothing is 0. `count(distinct x)` over many groups keeps one set per group in the engine, which does not fit
-//! in memory; it is counted in two levels instead, so a metric that holds one is split into its aggregates.
+//! Metrics: checked, and with what they are over no rows. A sum of nothing is 0.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -9,8 +6,7 @@ use std::ops::ControlFlow;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    UnaryOperator, Value, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Function, FunctionArguments, Ident, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -25,10 +21,8 @@ use crate::model::diagnostic::{Diagnostic, Located};
 /// A metric ready to be written into a query.
 #[derive(Clone, Debug)]
 pub struct Aggregate {
-    /// The metric over the rows, or over the columns of `parts` when there are any.
+    /// The metric over the rows.
     pub sql: String,
-    /// The aggregates of a metric that counts distinct values, each with the column it becomes.
-    pub parts: Vec<AggregatePart>,
     /// Its value over no rows, as a SQL literal.
     pub empty: String,
     /// Its type.
@@ -39,84 +33,57 @@ pub struct Aggregate {
     pub additive: bool,
     /// The columns it reads.
     pub columns: BTreeSet<String>,
+    /// The metric over the rows of which the boolean column [`COUNTED`] is true.
+    restricted: String,
 }
 
-/// One aggregate of a metric.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AggregatePart {
-    /// The column that holds its result.
-    pub column: String,
-    /// How it is computed.
-    pub kind: AggregateKind,
-}
+/// Stands for the condition under which a row counts, until it is known.
+const COUNTED: &str = "\"milepost.counted\"";
 
-/// How an aggregate is computed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AggregateKind {
-    /// As it stands.
-    Plain {
-        /// The call.
-        sql: String,
-    },
-    /// The number of distinct values.
-    Distinct {
-        /// The value, null not counted.
-        value: String,
-        /// The condition of its `filter`.
-        filter: Option<String>,
-    },
+impl Aggregate {
+    /// The metric over the rows that meet a condition of milepost's own.
+    #[must_use]
+    pub fn over(&self, condition: &str) -> String {
+        self.restricted.replace(COUNTED, condition)
+    }
 }
 
 impl Session {
-    /// Checks a metric and takes it apart; `name` prefixes the columns of its parts.
+    /// Checks a metric.
     ///
     /// # Errors
     /// Everything that is wrong with it, at its place.
-    pub async fn aggregate(
-        &self,
-        name: &str,
-        snippet: &Located<String>,
-        scope: Scope<'_>,
-    ) -> Result<Aggregate, Vec<Diagnostic>> {
+    pub async fn aggregate(&self, snippet: &Located<String>, scope: Scope<'_>) -> Result<Aggregate, Vec<Diagnostic>> {
         let expression = self.check_expression(snippet, scope, ExpressionRole::Aggregate).await?;
         let state = self.context.state();
         let summed = rewritten(&expression, &mut SumOfNothing { state: &state });
         let (data_type, nullable) =
             self.type_of(&summed, scope).await.map_err(|error| planning_errors(snippet, &error))?;
         let empty = self.empty_value(rewritten(&expression, &mut NoRows { state: &state })).await;
-        let mut splitter = Splitter { state: &state, name, parts: Vec::new() };
-        let columns = expression.columns.clone();
-        let expression_tree = expression.tree.clone();
-        let split = rewritten(&Expression { tree: summed.clone(), ..expression }, &mut splitter);
-        let counts_distinct = splitter.parts.iter().any(|part| matches!(part.kind, AggregateKind::Distinct { .. }));
-        let (tree, parts) = if counts_distinct { (split, splitter.parts) } else { (summed, Vec::new()) };
-        let texts = parts.iter().flat_map(AggregatePart::texts).chain([tree.to_string()]);
-        if texts.into_iter().any(|text| !reads_back(&text)) {
+        let restrict = Expression { tree: summed.clone(), ..expression.clone() };
+        let restricted = rewritten(&restrict, &mut Restricted { state: &state }).to_string();
+        if !reads_back(&summed.to_string()) || !reads_back(&restricted) {
             let message = "this SQL cannot be rewritten safely";
             let help = "use plain text literals, without doubled quotes in them";
             return Err(vec![Diagnostic::error("sql-does-not-plan", message, &snippet.place).with_help(help)]);
         }
-        let additive = is_additive(&expression_tree);
-        Ok(Aggregate { sql: tree.to_string(), parts, empty, data_type, nullable, additive, columns })
+        let (additive, columns) = (is_additive(&expression.tree), expression.columns);
+        Ok(Aggregate { sql: summed.to_string(), empty, data_type, nullable, additive, columns, restricted })
     }
 
     /// The value of an expression without columns, as a literal; null where it has none, as in a division by zero.
     async fn empty_value(&self, tree: Expr) -> String {
+        if let Expr::Value(literal) = &tree
+            && matches!(literal.value, Value::Number(..) | Value::Null)
+        {
+            return literal.to_string().to_lowercase();
+        }
         let rows = self.rows("a metric over no rows", &format!("select {tree} as \"value\"")).await.unwrap_or_default();
         let value = rows.first().filter(|batch| batch.num_rows() == 1).map(|batch| value::json(batch.column(0), 0));
         match value {
             Some(serde_json::Value::Number(number)) => number.to_string(),
             Some(serde_json::Value::Bool(truth)) => truth.to_string(),
             _ => "null".to_owned(),
-        }
-    }
-}
-
-impl AggregatePart {
-    fn texts(&self) -> Vec<String> {
-        match &self.kind {
-            AggregateKind::Plain { sql } => vec![sql.clone()],
-            AggregateKind::Distinct { value, filter } => [value.clone()].into_iter().chain(filter.clone()).collect(),
         }
     }
 }
@@ -189,6 +156,33 @@ impl VisitorMut for SumOfNothing<'_> {
     }
 }
 
+/// Lets every aggregate count only some rows.
+struct Restricted<'a> {
+    state: &'a SessionState,
+}
+
+impl VisitorMut for Restricted<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expression
+            && is_aggregate(function, self.state)
+        {
+            let counted = Expr::Identifier(Ident::with_quote('"', COUNTED.trim_matches('"')));
+            let filter = match function.filter.take() {
+                None => counted,
+                Some(filter) => Expr::BinaryOp {
+                    left: Box::new(counted),
+                    op: BinaryOperator::And,
+                    right: Box::new(Expr::Nested(filter)),
+                },
+            };
+            function.filter = Some(Box::new(filter));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// Replaces every aggregate by its result over no rows.
 struct NoRows<'a> {
     state: &'a SessionState,
@@ -206,40 +200,4 @@ impl VisitorMut for NoRows<'_> {
         }
         ControlFlow::Continue(())
     }
-}
-
-/// Replaces every aggregate by a column and keeps what the column holds.
-struct Splitter<'a> {
-    state: &'a SessionState,
-    name: &'a str,
-    parts: Vec<AggregatePart>,
-}
-
-impl VisitorMut for Splitter<'_> {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Function(function) = expression
-            && is_aggregate(function, self.state)
-        {
-            let kind = distinct_count(function).unwrap_or_else(|| AggregateKind::Plain { sql: function.to_string() });
-            let column = format!("{}.{}", self.name, self.parts.len() + 1);
-            self.parts.push(AggregatePart { column: column.clone(), kind });
-            *expression = Expr::Identifier(Ident::with_quote('"', column));
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// `count(distinct x) [filter (where p)]` of one value.
-fn distinct_count(function: &Function) -> Option<AggregateKind> {
-    let FunctionArguments::List(list) = &function.args else {
-        return None;
-    };
-    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(value))] = list.args.as_slice() else {
-        return None;
-    };
-    let counts = name_of(function) == "count" && list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
-    let filter = function.filter.as_ref().map(ToString::to_string);
-    counts.then(|| AggregateKind::Distinct { value: value.to_string(), filter })
 }

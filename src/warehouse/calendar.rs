@@ -82,14 +82,13 @@ impl ScalarUDFImpl for LocalPart {
         let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
         let instants = arrays[0].as_primitive::<TimestampMicrosecondType>();
         let names = arrays[1].as_string::<i32>();
-        let mut zones: HashMap<&str, Option<TimeZone>> = HashMap::new();
+        let mut zones = Zones::default();
         let days: Date32Array = (0..instants.len())
             .map(|row| {
                 if instants.is_null(row) || names.is_null(row) {
                     return None;
                 }
-                let name = names.value(row);
-                let zone = zones.entry(name).or_insert_with(|| TimeZone::get(name).ok()).as_ref()?;
+                let zone = zones.find(names.value(row))?;
                 first_day(self.part, local_day(instants.value(row), zone)?)
             })
             .collect();
@@ -97,8 +96,31 @@ impl ScalarUDFImpl for LocalPart {
     }
 }
 
+/// Zones by name, each looked up once; neighbouring rows mostly name the same one.
+#[derive(Default)]
+pub(super) struct Zones<'a> {
+    known: HashMap<&'a str, usize>,
+    zones: Vec<Option<TimeZone>>,
+    last: Option<(&'a str, usize)>,
+}
+
+impl<'a> Zones<'a> {
+    /// The zone of a name; `None` when there is none.
+    pub(super) fn find(&mut self, name: &'a str) -> Option<&TimeZone> {
+        let position = match self.last {
+            Some((last, position)) if last == name => position,
+            _ => *self.known.entry(name).or_insert_with(|| {
+                self.zones.push(TimeZone::get(name).ok());
+                self.zones.len() - 1
+            }),
+        };
+        self.last = Some((name, position));
+        self.zones[position].as_ref()
+    }
+}
+
 /// The local day of an instant, counted from 1 January 1970.
-fn local_day(microseconds: i64, zone: &TimeZone) -> Option<i32> {
+pub(super) fn local_day(microseconds: i64, zone: &TimeZone) -> Option<i32> {
     let instant = Timestamp::from_microsecond(microseconds).ok()?;
     let local_seconds = microseconds.div_euclid(1_000_000) + i64::from(zone.to_offset(instant).seconds());
     i32::try_from(local_seconds.div_euclid(DAY_SECONDS)).ok()

@@ -50,8 +50,10 @@ impl Warehouse {
         Ok(Self {
             state: self.state.clone(),
             tables,
+            ledger: self.ledger.clone(),
             views: self.views.clone(),
             broken: self.broken.clone(),
+            weights: BTreeMap::new(),
             vars: self.vars.clone(),
         })
     }

@@ -1,16 +1,15 @@
 //! Days and weeks of local calendars as numbers, so that neighbours differ by one.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::calendar::{Zones, local_day};
 use crate::model::period::WeekStart;
 
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
@@ -60,8 +59,8 @@ impl LocalUnit {
         EPOCH.checked_add(jiff::Span::new().try_days(days).ok()?).ok()
     }
 
-    fn number(self, day: Date) -> i64 {
-        let days = i64::from((day - EPOCH).get_days());
+    /// The number that a day, counted from 1 January 1970, falls in.
+    fn number(self, days: i64) -> i64 {
         match self {
             Self::Day => days,
             Self::MondayWeek => (days + 3).div_euclid(7),
@@ -106,21 +105,19 @@ impl ScalarUDFImpl for LocalNumber {
         let arrays = ColumnarValue::values_to_arrays(&arguments.args)?;
         let instants = arrays[0].as_primitive::<TimestampMicrosecondType>();
         let (zones, fallbacks) = (arrays[1].as_string::<i32>(), arrays[2].as_string::<i32>());
-        let mut known: HashMap<&str, Option<TimeZone>> = HashMap::new();
-        let mut numbers = Int64Array::builder(instants.len());
-        for row in 0..instants.len() {
-            let name = (!zones.is_null(row)).then(|| zones.value(row));
-            let fallback = (!fallbacks.is_null(row)).then(|| fallbacks.value(row));
-            let zone = [name, fallback]
-                .into_iter()
-                .flatten()
-                .find_map(|name| known.entry(name).or_insert_with(|| TimeZone::get(name).ok()).clone());
-            let instant =
-                (!instants.is_null(row)).then(|| Timestamp::from_microsecond(instants.value(row)).ok()).flatten();
-            let day = instant.map(|instant| zone.unwrap_or(TimeZone::UTC).to_datetime(instant).date());
-            numbers.append_option(day.map(|day| self.unit.number(day)));
-        }
-        Ok(ColumnarValue::Array(Arc::new(numbers.finish()) as ArrayRef))
+        let (mut known, utc) = (Zones::default(), TimeZone::UTC);
+        let numbers: Int64Array = (0..instants.len())
+            .map(|row| {
+                let given = (!zones.is_null(row)).then(|| zones.value(row));
+                let fallback = (!fallbacks.is_null(row)).then(|| fallbacks.value(row));
+                let mut named = [given, fallback].into_iter().flatten();
+                let name = named.find(|name| known.find(name).is_some());
+                let zone = name.and_then(|name| known.find(name)).unwrap_or(&utc);
+                let day = (!instants.is_null(row)).then(|| local_day(instants.value(row), zone)).flatten()?;
+                Some(self.unit.number(i64::from(day)))
+            })
+            .collect();
+        Ok(ColumnarValue::Array(Arc::new(numbers) as ArrayRef))
     }
 }
 
@@ -133,8 +130,9 @@ mod tests {
         for number in [-800_000, -1, 0, 1, 20_000, 700_000] {
             for unit in LocalUnit::ALL {
                 let Some(day) = unit.first_day(number) else { continue };
-                assert_eq!(unit.number(day), number, "{unit:?} {day}");
-                assert_eq!(unit.number(day.yesterday().expect("a day")), number - 1, "{unit:?} {day}");
+                let days = i64::from((day - EPOCH).get_days());
+                assert_eq!(unit.number(days), number, "{unit:?} {day}");
+                assert_eq!(unit.number(days - 1), number - 1, "{unit:?} {day}");
             }
         }
         assert_eq!(LocalUnit::MondayWeek.first_day(0), Some(jiff::civil::date(1969, 12, 29)));

@@ -5,17 +5,21 @@
 
 mod aggregate;
 mod calendar;
+mod distinct;
 mod error;
 mod expression;
 mod function_docs;
 mod functions;
 mod given;
+mod known_values;
+mod ledger_tables;
 mod local_days;
 mod output;
 mod parameters;
 mod place;
 mod row_condition;
 mod runtime;
+mod scans;
 mod session;
 mod statement;
 mod streaks;
@@ -31,21 +35,25 @@ use datafusion::common::TableReference;
 use datafusion::execution::SessionState;
 use jiff::Timestamp;
 
-pub use aggregate::{Aggregate, AggregateKind, AggregatePart};
+pub use aggregate::Aggregate;
 pub use datafusion::arrow;
 pub use error::WarehouseError;
 pub use expression::{Expression, ExpressionRole, Scope};
 pub use function_docs::{FunctionDoc, function_docs};
+pub use known_values::compared_texts;
+pub use ledger_tables::LedgerRows;
 pub use local_days::LocalUnit;
 pub use output::{TableFile, TableRows, WrittenTable};
 pub use parameters::{Parameter, Parameters};
 pub use row_condition::RowCondition;
 pub use runtime::WarehouseOptions;
+pub use scans::Scan;
 pub use session::{RowStream, Session};
 pub use tables::not_a_time;
 
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;
+use known_values::Weight;
 use tables::TableFailure;
 use views::ParsedView;
 
@@ -60,8 +68,10 @@ pub const PERIOD_END: &str = "period_end";
 pub struct Warehouse {
     state: SessionState,
     tables: BTreeMap<String, Arc<dyn TableProvider>>,
+    ledger: ledger_tables::LedgerTables,
     views: Vec<ParsedView>,
     broken: BTreeSet<String>,
+    weights: BTreeMap<String, Weight>,
     vars: Parameters,
 }
 
@@ -75,8 +85,15 @@ impl Warehouse {
         options: &WarehouseOptions,
     ) -> Result<(Self, Vec<Diagnostic>), WarehouseError> {
         let state = runtime::session_state(options, &runtime::runtime(options)?);
-        let mut warehouse =
-            Self { state, tables: BTreeMap::new(), views: Vec::new(), broken: BTreeSet::new(), vars: vars_of(project) };
+        let mut warehouse = Self {
+            state,
+            tables: BTreeMap::new(),
+            ledger: no_deliveries()?,
+            views: Vec::new(),
+            broken: BTreeSet::new(),
+            weights: BTreeMap::new(),
+            vars: vars_of(project),
+        };
         let mut diagnostics = warehouse.open_tables(project).await?;
         let known: BTreeSet<String> = warehouse.trial_parameters().names().map(str::to_owned).collect();
         let (views, findings) = views::arrange(project, &warehouse.state, &known, &mut warehouse.broken);
@@ -120,7 +137,8 @@ impl Warehouse {
         let mut diagnostics = Vec::new();
         for table in project.tables.values() {
             match tables::open(table, &self.state).await {
-                Ok(provider) => {
+                Ok((provider, weight)) => {
+                    self.weights.insert(table.name.clone(), weight);
                     self.tables.insert(table.name.clone(), provider);
                 }
                 Err(TableFailure::Unreachable(error)) => return Err(error),
@@ -170,8 +188,15 @@ impl Warehouse {
                 .register_table(TableReference::bare(name.as_str()), Arc::clone(provider))
                 .map_err(|error| WarehouseError::from_engine(&format!("table `{name}`"), &error))?;
         }
+        ledger_tables::register(&context, &self.ledger)
+            .map_err(|error| WarehouseError::from_engine("the ledger's tables", &error))?;
         Ok(Session { context, parameters, unbound: BTreeMap::new() })
     }
+}
+
+/// The ledger's tables without rows.
+fn no_deliveries() -> Result<ledger_tables::LedgerTables, WarehouseError> {
+    ledger_tables::empty().map_err(|error| WarehouseError::from_engine("the ledger's tables", &error))
 }
 
 fn vars_of(project: &Project) -> Parameters {

@@ -99,19 +99,15 @@ impl TableRows {
     }
 
     async fn write_file(mut self, path: &Path, sink: MakeSink) -> Result<WrittenTable, WarehouseError> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let failed = |reason: String| WarehouseError::Output { path: path.display().to_string(), reason };
-        let unfinished = NamedTempFile::new_in(folder).map_err(|error| failed(error.to_string()))?;
-        let writer = unfinished.reopen().map_err(|error| failed(error.to_string()))?;
-        let mut sink = sink(writer, &self.schema).map_err(failed)?;
+        let file = Unfinished::create(path)?;
+        let mut sink = sink(file.writer()?, &self.schema).map_err(|reason| file.failed(reason))?;
         let mut rows = 0;
         while let Some(batch) = self.rows.try_next().await? {
             rows += batch.num_rows() as u64;
-            sink.write(&batch).map_err(failed)?;
+            sink.write(&batch).map_err(|reason| file.failed(reason))?;
         }
-        sink.finish().map_err(failed)?;
-        unfinished.as_file().sync_all().map_err(|error| failed(error.to_string()))?;
-        unfinished.persist(path).map_err(|error| failed(error.to_string()))?;
+        sink.finish().map_err(|reason| file.failed(reason))?;
+        file.persist()?;
         Ok(WrittenTable { file: Some(path.to_owned()), rows, text: String::new() })
     }
 
@@ -178,8 +174,48 @@ fn objects_of(batch: &RecordBatch) -> Vec<Value> {
     (0..batch.num_rows()).map(object).collect()
 }
 
+/// A file under a passing name; dropped before it gets its own, it is gone.
+pub(super) struct Unfinished {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Unfinished {
+    /// Begins a file beside where it will be.
+    pub(super) fn create(path: &Path) -> Result<Self, WarehouseError> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let failed = |error: std::io::Error| WarehouseError::Output {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        };
+        Ok(Self { file: NamedTempFile::new_in(folder).map_err(failed)?, path: path.to_owned() })
+    }
+
+    /// A handle to write to.
+    pub(super) fn writer(&self) -> Result<std::fs::File, WarehouseError> {
+        self.file.reopen().map_err(|error| self.failed(error.to_string()))
+    }
+
+    /// Says why the file could not be written.
+    pub(super) fn failed(&self, reason: String) -> WarehouseError {
+        WarehouseError::Output { path: self.path.display().to_string(), reason }
+    }
+
+    /// Gives the file its own name, once every byte of it is on the disk.
+    pub(super) fn persist(self) -> Result<(), WarehouseError> {
+        let Self { file, path } = self;
+        let failed = |error: std::io::Error| WarehouseError::Output {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        };
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+}
+
 /// One file format's writer; errors are the reason in words.
-trait Sink {
+pub(super) trait Sink {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), String>;
     fn finish(self: Box<Self>) -> Result<(), String>;
 }
@@ -187,7 +223,7 @@ trait Sink {
 /// How a sink is made for an open file.
 type MakeSink = fn(std::fs::File, &SchemaRef) -> Result<Box<dyn Sink + Send>, String>;
 
-fn parquet_sink(file: std::fs::File, schema: &SchemaRef) -> Result<Box<dyn Sink + Send>, String> {
+pub(super) fn parquet_sink(file: std::fs::File, schema: &SchemaRef) -> Result<Box<dyn Sink + Send>, String> {
     let compression = Compression::ZSTD(ZstdLevel::try_new(3).map_err(|error| error.to_string())?);
     let properties = WriterProperties::builder().set_compression(compression).build();
     let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties));

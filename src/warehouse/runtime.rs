@@ -13,7 +13,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::WarehouseError;
-use super::{calendar, functions, streaks};
+use super::{calendar, distinct, functions, streaks};
 
 /// The limit where neither the command line nor a control group names one: 2 GB.
 const DEFAULT_MEMORY_LIMIT_BYTES: u64 = 2_000_000_000;
@@ -75,7 +75,7 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
         // Registering replaces a function of the same name and has no other way to fail.
         let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
     }
-    for aggregate in streaks::functions() {
+    for aggregate in streaks::functions().chain([distinct::count()]) {
         let _ = datafusion::execution::FunctionRegistry::register_udaf(&mut state, aggregate);
     }
     state
@@ -97,6 +97,15 @@ pub(super) fn with_own_catalog(state: &SessionState) -> Result<SessionContext, D
     catalogs.register_catalog(options.default_catalog.clone(), Arc::new(catalog));
     let state = SessionStateBuilder::new_from_existing(state.clone()).with_catalog_list(Arc::new(catalogs)).build();
     Ok(SessionContext::new_with_state(state))
+}
+
+/// Adds a schema to the catalog of a session.
+pub(super) fn add_schema(context: &SessionContext, name: &str) -> Result<(), DataFusionError> {
+    let catalog = context.state().config_options().catalog.default_catalog.clone();
+    match context.catalog(&catalog) {
+        Some(catalog) => catalog.register_schema(name, Arc::new(MemorySchemaProvider::new())).map(|_| ()),
+        None => Err(DataFusionError::Internal(format!("no catalog `{catalog}`"))),
+    }
 }
 
 fn default_memory_limit_bytes() -> u64 {

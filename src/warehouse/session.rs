@@ -81,7 +81,7 @@ impl Session {
         self.stream(what, sql).await?.try_collect().await
     }
 
-    async fn plan(&self, sql: &str) -> Result<LogicalPlan, DataFusionError> {
+    pub(super) async fn plan(&self, sql: &str) -> Result<LogicalPlan, DataFusionError> {
         let source = std::sync::Arc::new(crate::model::SourceFile { path: String::new(), text: sql.to_owned() });
         let located = Located::new(sql.to_owned(), Place::new(&source, 0..sql.len()));
         let query = parse_query(&located).map_err(|finding| DataFusionError::Plan(finding.message))?;

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
+use super::ledger_tables;
 use super::parameters::Parameters;
 use super::place::{first_word, place_of_span, syntax_error};
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
@@ -168,6 +169,15 @@ impl Inspector<'_> {
     }
 
     fn relation(&mut self, relation: &ObjectName) {
+        if let [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(part)] = relation.0.as_slice() {
+            let parts = [schema, part].map(|part| normalised(&part.value, part.quote_style));
+            if let Some(table) = ledger_tables::relation(&parts[0], &parts[1])
+                && self.allowed.relations.contains(&table)
+            {
+                self.uses.relations.insert(table);
+                return;
+            }
+        }
         let [ObjectNamePart::Identifier(part)] = relation.0.as_slice() else {
             let help = "name a table of milepost.yml or a view of sql/".to_owned();
             self.report("unknown-table", format!("`{relation}` is not a declared table"), relation.span(), Some(help));

@@ -19,6 +19,7 @@ use jiff::tz::TimeZone;
 
 use super::error::{WarehouseError, plain_message};
 use super::functions::LocalToInstant;
+use super::known_values::Weight;
 use super::place::column_help;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{PartitionKind, Table, TableFormat};
@@ -38,8 +39,11 @@ impl From<Diagnostic> for TableFailure {
     }
 }
 
-/// Opens one table.
-pub(super) async fn open(table: &Table, state: &SessionState) -> Result<Arc<dyn TableProvider>, TableFailure> {
+/// Opens one table and says what its files weigh.
+pub(super) async fn open(
+    table: &Table,
+    state: &SessionState,
+) -> Result<(Arc<dyn TableProvider>, Weight), TableFailure> {
     let place = &table.location.place;
     let opened = storage::open(&table.location.value)
         .map_err(|error| Diagnostic::error("table-location", error.to_string(), place))?;
@@ -52,7 +56,7 @@ pub(super) async fn open(table: &Table, state: &SessionState) -> Result<Arc<dyn 
     };
     let files = list(table, &url, state, &opened, extension).await?;
     check_partition_folders(table, &url, &files)?;
-    let options = ListingOptions::new(format_of(table.format))
+    let options = ListingOptions::new(format_of(table.format, state))
         .with_file_extension(extension)
         .with_table_partition_cols(partition_columns(table));
     let inferred = options.infer_schema(state, &url).await.map_err(|error| failure(table, &error))?;
@@ -64,7 +68,9 @@ pub(super) async fn open(table: &Table, state: &SessionState) -> Result<Arc<dyn 
     let listing: Arc<dyn TableProvider> =
         Arc::new(ListingTable::try_new(config).map_err(|error| wrong(table, &error))?);
     check_columns(table, &listing.schema())?;
-    in_zone(table, listing).map_err(|error| wrong(table, &error).into())
+    let weight = Weight { files: files.len(), bytes: files.iter().map(|(_, bytes)| *bytes).sum() };
+    let provider = in_zone(table, listing).map_err(|error| wrong(table, &error))?;
+    Ok((provider, weight))
 }
 
 fn listing_url(opened: &storage::Opened) -> Result<ListingTableUrl, DataFusionError> {
@@ -75,9 +81,10 @@ fn listing_url(opened: &storage::Opened) -> Result<ListingTableUrl, DataFusionEr
     }
 }
 
-fn format_of(format: TableFormat) -> Arc<dyn FileFormat> {
+fn format_of(format: TableFormat, state: &SessionState) -> Arc<dyn FileFormat> {
     match format {
-        TableFormat::Parquet => Arc::new(ParquetFormat::default()),
+        // A format made without the session's options ignores them.
+        TableFormat::Parquet => Arc::new(ParquetFormat::default().with_options(state.default_table_options().parquet)),
         TableFormat::Csv => Arc::new(CsvFormat::default().with_has_header(true).with_newlines_in_values(true)),
     }
 }
@@ -105,17 +112,17 @@ fn failure(table: &Table, error: &DataFusionError) -> TableFailure {
     wrong(table, error).into()
 }
 
-/// Lists the table's files; none is an error, since an empty table is more often a wrong path.
+/// Lists the table's files with their sizes; none is an error, since an empty table is more often a wrong path.
 async fn list(
     table: &Table,
     url: &ListingTableUrl,
     state: &SessionState,
     opened: &storage::Opened,
     extension: &str,
-) -> Result<Vec<String>, TableFailure> {
+) -> Result<Vec<(String, u64)>, TableFailure> {
     let listing = url.list_all_files(state, opened.store.as_ref(), extension).await;
     let files: Result<Vec<_>, _> = match listing {
-        Ok(files) => files.map_ok(|file| file.location.to_string()).try_collect().await,
+        Ok(files) => files.map_ok(|file| (file.location.to_string(), file.size)).try_collect().await,
         Err(error) => Err(error),
     };
     let files = match files {
@@ -136,12 +143,12 @@ async fn list(
 }
 
 /// A file outside the declared folders would be left out silently by the engine: refuse it here.
-fn check_partition_folders(table: &Table, url: &ListingTableUrl, files: &[String]) -> Result<(), TableFailure> {
+fn check_partition_folders(table: &Table, url: &ListingTableUrl, files: &[(String, u64)]) -> Result<(), TableFailure> {
     if table.partitions.is_empty() {
         return Ok(());
     }
     let prefix = url.prefix().as_ref();
-    let stray = files.iter().find(|file| {
+    let stray = files.iter().map(|(file, _)| file).find(|file| {
         let rest = file.strip_prefix(prefix).unwrap_or(file).trim_start_matches('/');
         let mut folders = rest.split('/');
         !table.partitions.iter().all(|partition| {

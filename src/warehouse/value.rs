@@ -1,7 +1,7 @@
 //! Cells of Arrow arrays as plain values: JSON for templates, text for ids, instants and numbers.
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Date32Type, Date64Type, TimeUnit};
+use arrow::datatypes::{DataType, Date32Type, Date64Type, Int64Type, TimeUnit};
 use arrow::util::display::array_value_to_string;
 use datafusion::arrow;
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +24,7 @@ pub fn json(array: &dyn Array, row: usize) -> Value {
             text(array, row).map_or(Value::Null, Value::String)
         }
         DataType::Float16 | DataType::Float32 | DataType::Float64 => number_json(number(array, row)),
+        DataType::Int64 => Value::from(array.as_primitive::<Int64Type>().value(row)),
         kind if kind.is_integer() || kind.is_decimal() => exact_number(&displayed(array, row)),
         DataType::Timestamp(..) => {
             instant(array, row).map_or(Value::Null, |instant| Value::String(instant.to_string()))
@@ -45,8 +46,9 @@ pub fn json(array: &dyn Array, row: usize) -> Value {
             Value::Object(pairs.collect::<Map<_, _>>())
         }
         DataType::Dictionary(..) => {
-            let dictionary = array.as_any_dictionary();
-            json(dictionary.values(), dictionary.normalized_keys()[row])
+            let one = array.slice(row, 1);
+            let dictionary = one.as_any_dictionary();
+            json(dictionary.values(), dictionary.normalized_keys()[0])
         }
         _ => Value::String(displayed(array, row)),
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::Query;
 
+use super::ledger_tables;
 use super::statement::{Allowed, NOT_REPEATABLE, inspect, parse_query};
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::Project;
@@ -30,7 +31,8 @@ pub(super) fn arrange(
     parameters: &BTreeSet<String>,
     broken: &mut BTreeSet<String>,
 ) -> (Vec<ParsedView>, Vec<Diagnostic>) {
-    let relations: BTreeSet<String> = project.tables.keys().chain(project.views.keys()).cloned().collect();
+    let relations: BTreeSet<String> =
+        project.tables.keys().chain(project.views.keys()).cloned().chain(ledger_tables::names()).collect();
     let allowed = Allowed { state, relations: &relations, parameters };
     let mut diagnostics = Vec::new();
     let mut parsed = BTreeMap::new();

@@ -1,10 +1,12 @@
 //! Given rows, expected flags, metrics and candidates.
 
 mod checks;
+mod event_names;
 mod history;
 mod kinds;
 mod milestones;
 mod oracle;
+mod recap_data;
 mod recap_features;
 mod recap_oracle;
 mod recaps;

@@ -4,14 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
-use milepost::decide::{Lookup, Rules, decide};
-use milepost::evaluate;
-use milepost::ledger::{Batch, Dispatch, Ledger, LedgerAdministration, MemoryLedger, Owner, RunEnd, RunRequest};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use milepost::decide::{Ahead, Facts, Lookup, Rules, decide};
+use milepost::evaluate::CompiledJob;
+use milepost::ledger::{
+    Batch, Dispatch, Inquiry, Ledger, LedgerAdministration, MemoryLedger, Owner, RunEnd, RunRequest,
+};
 use milepost::model::{Candidate, Decision};
+use milepost::project::GivenTable;
+use serde_json::json;
 
 use super::oracle::Chance;
-use super::world::{World, at};
+use super::world::{World, at, given, row};
 
 const JOB: &str = "
 job: marks
@@ -59,58 +64,86 @@ fn history(seed: u64, late_hours: u64) -> Vec<Row> {
     rows
 }
 
-/// What the warehouse holds on one day; halfway some people move.
-async fn world(rows: &[Row], now: Timestamp, lookback: &str, moving: bool) -> World {
+/// The project of all days, whose tables are given day by day.
+async fn world(lookback: &str) -> World {
     let project = format!(
         "project: test\ntables:\n  events: {{csv: events.csv, time: happened_at, lookback: {lookback}}}\n  people: {{csv: \
          people.csv}}\nproviders:\n  local: {{outbox: {{dir: outbox}}}}\ndefaults: {{provider: local, sender: 'A \
          <a@acme.test>', postal_address: here}}\nunsubscribe: {{url: 'https://acme.test/leave'}}\n"
     );
-    let mut events = "user_id,event,happened_at\nnobody,none,2026-01-01T00:00:00Z\n".to_owned();
-    for row in rows.iter().filter(|row| row.landed_at <= now) {
-        events += &format!("u{:02},{},{}\n", row.person, row.event, row.happened_at);
-    }
-    let moved = moving && now.duration_since(first()).as_hours() > 45 * 24;
-    let mut people = "profile_id,email,timezone\n".to_owned();
-    for person in 0..PEOPLE {
-        let zones = if moved { ["Pacific/Auckland", "Europe/Paris"] } else { ["America/Lima", "Europe/Paris"] };
-        people += &format!("u{person:02},u{person}@x.test,{}\n", zones[(person % 2) as usize]);
-    }
-    let template = ("jobs/t.html", "<p>{{ unsubscribe_url }} {{ postal_address }}</p>");
     World::of(&[
         ("milepost.yml", &project),
-        ("events.csv", &events),
-        ("people.csv", &people),
+        ("events.csv", "user_id,event,happened_at\nnobody,none,2026-01-01T00:00:00Z\n"),
+        ("people.csv", "profile_id,email,timezone\nnobody,a@x.test,UTC\n"),
         ("jobs/marks.yml", JOB),
-        template,
+        ("jobs/t.html", "<p>{{ unsubscribe_url }} {{ postal_address }}</p>"),
     ])
     .await
 }
 
+/// Where somebody is; halfway some people move.
+fn zone_of(person: u64, now: Timestamp, moving: bool) -> &'static str {
+    let moved = moving && now.duration_since(first()).as_hours() > 45 * 24;
+    let zones = if moved { ["Pacific/Auckland", "Europe/Paris"] } else { ["America/Lima", "Europe/Paris"] };
+    zones[(person % 2) as usize]
+}
+
+fn id_of(person: u64) -> String {
+    format!("u{person:02}")
+}
+
+/// What the tables hold on one day.
+fn tables(rows: &[Row], now: Timestamp, moving: bool) -> Vec<GivenTable> {
+    let events = rows.iter().filter(|event| event.landed_at <= now).map(|event| {
+        row([
+            ("user_id", json!(id_of(event.person))),
+            ("event", json!(event.event)),
+            ("happened_at", json!(event.happened_at.to_string())),
+        ])
+    });
+    let people = (0..PEOPLE).map(|person| {
+        row([
+            ("profile_id", json!(id_of(person))),
+            ("email", json!(format!("{}@x.test", id_of(person)))),
+            ("timezone", json!(zone_of(person, now, moving))),
+        ])
+    });
+    vec![given("events", events), given("people", people)]
+}
+
 /// What of one run is mailed; it is claimed in the ledger.
-async fn run(world: &World, ledger: &MemoryLedger, now: Timestamp) -> (Vec<Candidate>, Vec<Candidate>) {
+async fn run(
+    (world, compiled): (&World, &CompiledJob),
+    tables: &[GivenTable],
+    ledger: &MemoryLedger,
+    now: Timestamp,
+) -> (Vec<Candidate>, Vec<Candidate>) {
     let job = world.project.jobs.first().expect("the job");
-    let compiled = evaluate::compile(&world.project, job, &world.warehouse).await.expect("compiles");
+    let warehouse = world.warehouse.with_rows(&world.project, tables).expect("rows that fit");
     let introduction = RunRequest {
         run_id: format!("{now}"),
         job: job.name.clone(),
         aliases: Vec::new(),
         project: "test".into(),
         environment: None,
+        marketing: true,
         as_of: now,
         now,
     };
     let lease = ledger.open(&introduction).await.expect("opens");
-    let rules = Rules::new(job, &lease, now, now);
-    let mut stream = compiled.candidates(&world.warehouse, &at(&now.to_string())).await.expect("candidates");
+    let rules = Rules::new(&world.project, job, &lease, (now, now));
+    let mut ahead = Ahead::new(&rules);
+    let mut stream = compiled.candidates(&warehouse, &at(&now.to_string())).await.expect("candidates");
     let (mut seen, mut mailed) = (Vec::new(), Vec::new());
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.expect("a chunk");
         let lookup = Lookup::new(&rules, &chunk);
-        let recorded = lookup.merge(ledger.recorded(&lease, lookup.keys()).await.expect("answers"));
+        let answers = ledger.recorded(&lease, &Inquiry::of_keys(lookup.keys())).await.expect("answers");
+        let recorded = lookup.merge(answers.recorded);
         let anchored = ledger.anchored(&lease, lookup.stems()).await.expect("answers");
         let recorded = lookup.merge_anchored(&rules, &chunk, recorded, &anchored);
-        let decided = decide(&rules, &chunk, &recorded);
+        let facts: Vec<Facts> = recorded.into_iter().map(Facts::of).collect();
+        let decided = decide(&rules, &chunk, &facts, &mut ahead);
         let mails = chunk.iter().zip(decided).filter(|(_, decided)| decided.decision == Decision::Mail);
         mailed.extend(mails.map(|(candidate, _)| candidate.clone()));
         seen.extend(chunk);
@@ -134,6 +167,7 @@ async fn run(world: &World, ledger: &MemoryLedger, now: Timestamp) -> (Vec<Candi
         reached_at: candidate.reached_at,
         detected_at: now,
         address_hash: String::new(),
+        variant: None,
         body_hash: String::new(),
     });
     ledger.dispatch(&lease, &[batch], &claims.collect::<Vec<_>>()).await.expect("nobody is claimed twice");
@@ -144,17 +178,21 @@ async fn run(world: &World, ledger: &MemoryLedger, now: Timestamp) -> (Vec<Candi
         counts: BTreeMap::new(),
         starts: BTreeMap::new(),
         completes_first_run: true,
+        volumes: BTreeMap::new(),
+        saw_until: Some(now),
     };
     ledger.close(&lease, &end).await.expect("closes");
     (seen, mailed)
 }
 
 /// Stem, first day and end of an anchored occasion, by profile.
-fn span(candidate: &Candidate) -> Option<((String, String), Timestamp, Timestamp)> {
-    let (stem, day) = candidate.key.occasion.split_once('@')?;
-    let day: Date = day.parse().expect("a day");
+fn span(
+    (profile, occasion): &(String, String),
+    reached_at: Timestamp,
+) -> Option<((String, String), Timestamp, Timestamp)> {
+    let (stem, day) = occasion.split_once('@')?;
     let midnight = format!("{day}T00:00:00Z").parse().expect("an instant");
-    Some(((candidate.key.profile_id.clone(), stem.to_owned()), midnight, candidate.reached_at))
+    Some(((profile.clone(), stem.to_owned()), midnight, reached_at))
 }
 
 fn are_near(one: (Timestamp, Timestamp), other: (Timestamp, Timestamp), slack: SignedDuration) -> bool {
@@ -169,12 +207,12 @@ fn ledger() -> MemoryLedger {
     MemoryLedger::new(Owner { project: "test".into(), environment: None })
 }
 
-/// Of everything ever seen, in the order in which it was reached, what no earlier one stands for.
-fn first_of_each(seen: &BTreeMap<(String, String), Candidate>, slack: SignedDuration) -> BTreeSet<(String, String)> {
-    let mut all: Vec<&Candidate> = seen.values().collect();
-    all.sort_by_key(|candidate| (candidate.reached_at, candidate.key.clone()));
+/// Of everything ever reached, in the order in which it was, what no earlier one stands for.
+fn first_of_each(reached: &Reached, slack: SignedDuration) -> BTreeSet<(String, String)> {
+    let mut all: Vec<_> = reached.iter().collect();
+    all.sort_by_key(|(key, at)| (**at, (*key).clone()));
     let mut kept: BTreeMap<(String, String), Vec<(Timestamp, Timestamp)>> = BTreeMap::new();
-    let is_kept = |candidate: &&Candidate| match span(candidate) {
+    let is_kept = |(key, at): &(&(String, String), &Timestamp)| match span(key, **at) {
         None => true,
         Some((stem, from, to)) => {
             let earlier = kept.entry(stem).or_default();
@@ -185,62 +223,153 @@ fn first_of_each(seen: &BTreeMap<(String, String), Candidate>, slack: SignedDura
             is_new
         }
     };
-    all.into_iter().filter(is_kept).map(key).collect()
+    all.into_iter().filter(is_kept).map(|(key, _)| key.clone()).collect()
+}
+
+/// Everything that is reached at `now` by these rows of one person, by occasion, told without the product.
+fn reached(rows: &[&Row], zone: &str, now: Timestamp) -> BTreeMap<String, Timestamp> {
+    let zone = TimeZone::get(zone).expect("a zone");
+    let local = |instant: Timestamp| zone.to_datetime(instant).date();
+    let of = |event: &str| {
+        let mut times: Vec<Timestamp> =
+            rows.iter().filter(|row| row.event == event).map(|row| row.happened_at).collect();
+        times.retain(|time| *time <= now);
+        times.sort();
+        times
+    };
+    let mut reached = BTreeMap::new();
+    let mut active: BTreeMap<Date, Timestamp> = BTreeMap::new();
+    for time in of("e") {
+        active.entry(local(time)).or_insert(time);
+    }
+    let mut length = 0_i32;
+    for (day, time) in &active {
+        length = if active.contains_key(&day.yesterday().expect("a day")) { length + 1 } else { 1 };
+        if [2, 4].contains(&length) {
+            reached.insert(format!("days:{length}@{}", *day - (length - 1).days()), *time);
+        }
+    }
+    if let Some(last) = of("e").last() {
+        reached.insert(format!("quiet@{}", local(*last)), *last + SignedDuration::from_hours(6 * 24));
+    }
+    if let Some(asked) = of("g").first()
+        && of("f").iter().all(|done| done < asked)
+    {
+        reached.insert("nudge".to_owned(), *asked + SignedDuration::from_hours(4 * 24));
+    }
+    reached.retain(|_, at| *at <= now);
+    reached
+}
+
+/// Every person and occasion with its instant.
+type Reached = BTreeMap<(String, String), Timestamp>;
+
+/// Everybody's, by rows that landed until `seen`.
+fn everybody(rows: &[Row], (now, seen): (Timestamp, Timestamp), moving: bool) -> Reached {
+    let mut all = Reached::new();
+    for person in 0..PEOPLE {
+        let own: Vec<&Row> = rows.iter().filter(|row| row.person == person && row.landed_at <= seen).collect();
+        let reached = reached(&own, zone_of(person, now, moving), now);
+        all.extend(reached.into_iter().map(|(occasion, at)| ((id_of(person), occasion), at)));
+    }
+    all
+}
+
+/// Day by day: what is mailed by what has landed, what the rows of that day tell, and what they would tell if every row
+/// had landed at once.
+struct History {
+    mailed: Reached,
+    told: Reached,
+    complete: Reached,
+}
+
+async fn history_of(rows: &[Row], lookback: &str, moving: bool) -> History {
+    let (world, ledger, last) = (world(lookback).await, ledger(), first() + SignedDuration::from_hours(DAYS * 24));
+    let compiled = world.compile("marks").await;
+    let mut history = History { mailed: Reached::new(), told: Reached::new(), complete: Reached::new() };
+    for day in 1..=DAYS {
+        let now = first() + SignedDuration::from_hours(day * 24);
+        let (seen, mails) = run((&world, &compiled), &tables(rows, now, moving), &ledger, now).await;
+        let told = everybody(rows, (now, now), moving);
+        let seen: Reached = seen.iter().map(|candidate| (key(candidate), candidate.reached_at)).collect();
+        assert_eq!(seen, told, "on day {day}");
+        for candidate in &mails {
+            let before = history.mailed.insert(key(candidate), candidate.reached_at);
+            assert!(before.is_none(), "{:?} was mailed twice", candidate.key);
+        }
+        history.told.extend(told);
+        history.complete.extend(everybody(rows, (now, last), moving));
+    }
+    history
+}
+
+fn starting<'a>(name: &'a str, keys: &'a Reached) -> impl Iterator<Item = &'a (String, String)> {
+    keys.keys().filter(move |(_, occasion)| occasion.starts_with(name))
 }
 
 #[tokio::test]
 async fn ninety_days_mail_each_occasion_once_and_all_of_them() {
-    let (rows, ledger) = (history(7, 0), ledger());
-    let slack = SignedDuration::from_hours(25);
-    let (mut union, mut mailed) = (BTreeMap::new(), BTreeSet::new());
-    let mut last = Vec::new();
-    for day in 1..=DAYS {
-        let now = first() + SignedDuration::from_hours(day * 24);
-        let world = world(&rows, now, "1 hour", false).await;
-        let (seen, mails) = run(&world, &ledger, now).await;
-        for candidate in &mails {
-            assert!(mailed.insert(key(candidate)), "{:?} was mailed twice", candidate.key);
-        }
-        last.clone_from(&seen);
-        union.extend(seen.into_iter().map(|candidate| (key(&candidate), candidate)));
-    }
-    assert_eq!(mailed, first_of_each(&union, slack));
+    let rows = history(7, 0);
+    let History { mailed, told, complete } = history_of(&rows, "1 hour", false).await;
+    assert_eq!(told, complete, "nothing lands late");
+    assert_eq!(
+        mailed.keys().cloned().collect::<BTreeSet<_>>(),
+        first_of_each(&complete, SignedDuration::from_hours(25))
+    );
     // Streaks never go away, so a single run at the end finds the same ones.
-    let only = |name: &str, keys: &BTreeSet<(String, String)>| -> BTreeSet<(String, String)> {
-        keys.iter().filter(|(_, occasion)| occasion.starts_with(name)).cloned().collect()
-    };
     let now = first() + SignedDuration::from_hours(DAYS * 24);
-    let (_, single) = run(&world(&rows, now, "1 hour", false).await, &self::ledger(), now).await;
-    let single: BTreeSet<_> = single.iter().map(key).collect();
-    assert_eq!(only("days", &mailed), only("days", &single));
-    assert!(only("days", &mailed).len() > 100 && only("quiet", &mailed).len() > 30 && only("nudge", &mailed).len() > 5);
-    assert!(!last.is_empty());
+    let world = world("1 hour").await;
+    let compiled = world.compile("marks").await;
+    let (_, single) = run((&world, &compiled), &tables(&rows, now, false), &ledger(), now).await;
+    let single: Reached = single.iter().map(|candidate| (key(candidate), candidate.reached_at)).collect();
+    assert!(starting("days", &mailed).eq(starting("days", &single)));
+    for (name, least) in [("days", 100), ("quiet", 30), ("nudge", 5)] {
+        assert!(starting(name, &mailed).count() > least, "{name}");
+    }
 }
 
 #[tokio::test]
-async fn late_rows_and_moves_mail_nobody_twice_about_the_same() {
-    let (rows, ledger) = (history(11, 72), ledger());
-    let slack = SignedDuration::from_hours(4 * 24);
-    let mut spans: BTreeMap<(String, String), Vec<(Timestamp, Timestamp)>> = BTreeMap::new();
-    let mut moved = 0;
-    for day in 1..=DAYS {
-        let now = first() + SignedDuration::from_hours(day * 24);
-        let (seen, mails) = run(&world(&rows, now, "3 days", true).await, &ledger, now).await;
-        let mailed: BTreeSet<_> = mails.iter().map(key).collect();
-        for candidate in &mails {
-            let Some((stem, from, to)) = span(candidate) else { continue };
-            let earlier = spans.entry(stem).or_default();
-            assert!(!earlier.iter().any(|earlier| are_near(*earlier, (from, to), slack)), "again: {:?}", candidate.key);
-            earlier.push((from, to));
-        }
-        // Everything seen is mailed now, or stands near something that was.
-        for (candidate, (stem, from, to)) in seen.iter().filter_map(|candidate| Some((candidate, span(candidate)?))) {
-            let near =
-                spans.get(&stem).is_some_and(|spans| spans.iter().any(|known| are_near(*known, (from, to), slack)));
-            assert!(near, "lost: {:?}", candidate.key);
-            let exact = spans[&stem].contains(&(from, to));
-            moved += u32::from(!exact && !mailed.contains(&key(candidate)));
-        }
+async fn late_rows_and_moves_change_only_what_they_cancelled_or_moved() {
+    let (rows, slack) = (history(15, 72), SignedDuration::from_hours(4 * 24));
+    let History { mailed, told, complete } = history_of(&rows, "3 days", true).await;
+    // What was true for a day and is not in the end: a late row cancelled it or moved its first day.
+    let undone: BTreeSet<_> = told.keys().filter(|key| !complete.contains_key(*key)).collect();
+    let late = |person: &str| rows.iter().any(|row| id_of(row.person) == person && row.landed_at > row.happened_at);
+    assert!(undone.iter().all(|(person, _)| late(person)), "{undone:?}");
+    let too_much: Vec<_> = mailed.keys().filter(|key| !complete.contains_key(*key)).collect();
+    assert!(too_much.iter().all(|key| undone.contains(key)), "mailed {too_much:?}, undone {undone:?}");
+    // What is true in the end and was not mailed stands near something that was: its first day moved, or it is the same
+    // silence or streak by the rule of look-backs.
+    let near = |key: &(String, String), at: Timestamp| {
+        let Some((stem, from, to)) = span(key, at) else { return false };
+        let others = mailed.iter().filter(|(other, _)| other.0 == key.0).filter_map(|(other, at)| span(other, *at));
+        others.filter(|(other, ..)| *other == stem).any(|(_, begun, ended)| are_near((from, to), (begun, ended), slack))
+    };
+    let missing: Vec<_> = complete.iter().filter(|(key, _)| !mailed.contains_key(*key)).collect();
+    let lost: Vec<_> = missing.iter().filter(|(key, at)| !near(key, **at)).collect();
+    // Only who moved before the last row of a streak landed never had it: the new zone cuts the days elsewhere.
+    let last = first() + SignedDuration::from_hours(DAYS * 24);
+    let moved = |id: &str| {
+        (0..PEOPLE).any(|person| id_of(person) == id && zone_of(person, first(), true) != zone_of(person, last, true))
+    };
+    let is_explained = |(key, _): &&&(&(String, String), &Timestamp)| !told.contains_key(*key) && moved(&key.0);
+    let unexplained: Vec<_> = lost.iter().filter(|lost| !is_explained(lost)).collect();
+    assert!(unexplained.is_empty(), "neither mailed nor moved: {unexplained:?}");
+    // Nobody hears twice of the same streak or silence.
+    let mut heard: BTreeMap<(String, String), Vec<(Timestamp, Timestamp)>> = BTreeMap::new();
+    for (stem, from, to) in mailed.iter().filter_map(|(key, at)| span(key, *at)) {
+        let earlier = heard.entry(stem.clone()).or_default();
+        assert!(!earlier.iter().any(|earlier| are_near(*earlier, (from, to), slack)), "again: {stem:?} from {from}");
+        earlier.push((from, to));
     }
-    assert!(moved > 0, "some first day moved");
+    let undone_of = |name: &str| undone.iter().filter(|(_, occasion)| occasion.starts_with(name)).count();
+    for (count, what) in [
+        (undone_of("nudge"), "nudges cancelled by late rows"),
+        (undone_of("quiet"), "silences broken by late rows"),
+        (undone_of("days"), "streaks that began earlier"),
+        (too_much.len(), "mails about what was undone later"),
+        (missing.len(), "moved occasions"),
+    ] {
+        assert!(count > 0, "the history has no {what}");
+    }
 }

@@ -1,5 +1,7 @@
 //! What a recap may ask for: intervals, zones, restricted requests, its table, one scan, and everything wrong with it.
 
+use std::collections::BTreeSet;
+
 use milepost::evaluate::{PeriodChoice, Request};
 use serde_json::json;
 
@@ -142,10 +144,15 @@ async fn everything_comes_from_one_scan_of_the_needed_partitions() {
     assert_eq!(queries.len(), 1);
     let sql = &queries[0].sql;
     assert_eq!(sql.matches("from \"events\"\n").count(), 1, "{sql}");
-    let stages = ["event_rows", "keyed_rows", "grouped_rows", "counted_rows", "measured_rows", "pivoted_rows"];
-    for stage in stages.into_iter().chain(["positioned_rows", "assembled_rows"]) {
+    for stage in ["event_rows", "keyed_rows", "measured_rows", "pivoted_rows", "positioned_rows", "assembled_rows"] {
         assert_eq!(sql.matches(&format!("from {stage}")).count(), 1, "{stage} is read once\n{sql}");
     }
+    let scans = job.scans(&world.warehouse, &at("2026-11-01T00:00:00Z")).await.expect("a plan");
+    let months = |scan: &BTreeSet<String>| -> Vec<String> {
+        scan.iter().filter_map(|file| Some(file.split_once("month=")?.1.to_owned())).collect()
+    };
+    let opened: Vec<Vec<String>> = scans[0].iter().map(months).filter(|months| !months.is_empty()).collect();
+    assert_eq!(opened, [["2026-09/a.csv", "2026-10/a.csv"]], "each needed partition once: {scans:?}");
     let (candidates, _) = world.candidates("digest", &at("2026-11-01T00:00:00Z")).await;
     let ann = &candidates[0].context;
     assert_eq!(ann["metrics"]["polls"]["value"], json!(1), "the row in the wrong folder was never read");

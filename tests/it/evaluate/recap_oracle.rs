@@ -1,158 +1,34 @@
 //! Recaps against a plain recomputation over random data: every comparison, rank, trend, row and list.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
+use futures::StreamExt;
 use jiff::civil::{Date, ISOWeekDate, Weekday, date};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{Timestamp, ToSpan};
+use milepost::evaluate::{CompiledJob, PeriodChoice, Request, Tally};
+use milepost::model::Candidate;
 use serde_json::{Map, Value, json};
 
-use super::world::{World, at};
+use super::recap_data::{AVERAGED, DataSet, Event, Person, Setup};
+use super::world::World;
 
-const AVERAGED: usize = 3;
+/// Data sets of each setup; with every setup more than 500.
+const SEEDS: u64 = 26;
 
-/// A small generator: the same seed gives the same data.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.below(from.len() as u64)).expect("small")]
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Event {
-    profile: String,
-    at: Timestamp,
-    is_poll: bool,
-    item: Option<&'static str>,
-    place: Option<&'static str>,
-    words: Option<i64>,
-}
-
-struct Case {
-    kind: &'static str,
-    project_zone: &'static str,
-    per_profile: bool,
-    as_of: Timestamp,
-    /// Profiles with their zone and since.
-    profiles: Vec<(String, &'static str, Option<Timestamp>)>,
-    events: Vec<Event>,
-}
-
-const ZONES: [&str; 7] = [
-    "Europe/Paris",
-    "America/New_York",
-    "UTC",
-    "Pacific/Kiritimati",
-    "Etc/GMT+12",
-    "America/Sao_Paulo",
-    "Asia/Kathmandu",
-];
-const INSTANTS: [&str; 8] = [
-    "2026-03-29T12:00:00Z",
-    "2026-10-26T00:30:00Z",
-    "2027-01-04T11:00:00Z",
-    "2028-03-01T01:00:00Z",
-    "2026-11-02T09:00:00Z",
-    "2027-01-11T12:00:00Z",
-    "2026-07-01T13:00:00Z",
-    "2028-03-01T13:00:00Z",
-];
-
-fn case(seed: u64) -> Case {
-    let mut dice = Dice(seed);
-    let kind = ["day", "week", "month", "quarter", "year"][usize::try_from(seed % 5).expect("small")];
-    let as_of: Timestamp = dice.pick(&INSTANTS).parse().expect("an instant");
-    let per_profile = dice.below(2) == 0;
-    let unit_hours = match kind {
-        "day" => 24,
-        "week" => 24 * 7,
-        "month" => 24 * 30,
-        "quarter" => 24 * 91,
-        _ => 24 * 366,
-    };
-    let back = |hours: u64| as_of - SignedDuration::from_hours(i64::try_from(hours).expect("small"));
-    let profiles: Vec<_> = (0..34)
-        .map(|number| {
-            let zone = if dice.below(8) == 0 { dice.pick(&["", "Nowhere/Else"]) } else { dice.pick(&ZONES) };
-            let since = (dice.below(3) > 0).then(|| back(dice.below(unit_hours * 6)));
-            (format!("p{number:02}"), zone, since)
-        })
-        .collect();
-    let mut events = Vec::new();
-    for (profile, ..) in &profiles {
-        for _ in 0..dice.below(14) {
-            let hours =
-                if dice.below(4) == 0 { 365 * 24 + dice.below(unit_hours * 2) } else { dice.below(unit_hours * 5) };
-            events.push(Event {
-                profile: profile.clone(),
-                at: back(hours) + SignedDuration::from_secs(i64::try_from(dice.below(3600)).expect("small")),
-                is_poll: dice.below(2) == 0,
-                item: (dice.below(5) > 0).then(|| dice.pick(&["pen", "cup", "key"])),
-                place: (dice.below(6) > 0).then(|| dice.pick(&["north", "south", "east", "west"])),
-                words: (dice.below(4) > 0).then(|| i64::try_from(dice.below(9)).expect("small")),
-            });
-        }
-    }
-    Case { kind, project_zone: dice.pick(&ZONES), per_profile, as_of, profiles, events }
-}
-
-impl Case {
-    async fn world(&self) -> World {
-        let mut people = "profile_id,email,timezone,since\n".to_owned();
-        for (profile, zone, since) in &self.profiles {
-            let since = since.map(|since| since.to_string()).unwrap_or_default();
-            let _ = writeln!(people, "{profile},{profile}@x.test,{zone},{since}");
-        }
-        let mut events = "user_id,happened_at,message_id,event,item,place,words\n".to_owned();
-        for (number, event) in self.events.iter().enumerate() {
-            let name = if event.is_poll { "poll" } else { "edit" };
-            let words = event.words.map(|words| words.to_string()).unwrap_or_default();
-            let (item, place) = (event.item.unwrap_or(""), event.place.unwrap_or(""));
-            let line = format!("{},{},m{number},{name},{item},{place},{words}\n", event.profile, event.at);
-            events.push_str(&line);
-            if number % 7 == 0 {
-                events.push_str(&line);
-            }
-        }
-        let project = format!(
-            "project: test\ntimezone: {}\ntables:\n  events: {{csv: events.csv, time: happened_at, dedup: message_id}}\n  \
-             people: {{csv: people.csv}}\nproviders: {{local: {{outbox: {{dir: out}}}}}}\n\
-             defaults: {{provider: local, sender: 'A <a@x.test>', postal_address: here}}\n\
-             unsubscribe: {{url: 'https://x.test/leave'}}\n",
-            self.project_zone
-        );
-        let zone = if self.per_profile { "profile" } else { "project" };
-        let job = format!(
-            "job: digest\nstart: all\naudience: people\nmessage: {{subject: s, template: t.html}}\nrecap:\n  period: {}\n  \
-             zone: {zone}\n  since: since\n  compare: [previous, last_year, average({AVERAGED})]\n  metrics:\n    \
-             polls: {{sql: \"count(*) filter (where event = 'poll')\", rank: true, trend: day, goal: 4}}\n    \
-             items: {{sql: \"count(distinct item) filter (where events.event = 'edit')\", trend: day}}\n    \
-             words: {{sql: sum(words), rank: true}}\n    mean: {{sql: avg(words)}}\n    last: {{sql: max(event)}}\n  \
-             by: {{column: place, metrics: [polls, items, mean], top: 2}}\n  top:\n    \
-             things: {{column: item, sql: count(*), limit: 2}}\n",
-            self.kind
-        );
-        World::of(&[
-            ("milepost.yml", &project),
-            ("people.csv", &people),
-            ("events.csv", &events),
-            ("jobs/digest.yml", &job),
-            ("jobs/t.html", "<p>{{ unsubscribe_url }} {{ postal_address }}</p>"),
-        ])
-        .await
-    }
-
-    fn zone_of(&self, text: &str) -> TimeZone {
+impl Setup {
+    fn zone_of(self, text: &str) -> TimeZone {
         let own = if self.per_profile { TimeZone::get(text).ok().filter(|_| !text.is_empty()) } else { None };
         own.unwrap_or_else(|| TimeZone::get(self.project_zone).expect("a zone"))
+    }
+
+    /// Who or what an event counts for.
+    fn subject(self, event: &Event) -> Option<&str> {
+        if self.of_account { event.account.as_deref() } else { event.user.as_deref() }
+    }
+
+    fn subject_of(self, person: &Person) -> &str {
+        if self.of_account { &person.account } else { &person.profile }
     }
 }
 
@@ -200,19 +76,24 @@ fn local(at: Timestamp, zone: &TimeZone) -> Date {
 /// The metrics over some events.
 fn measure(events: &[&Event]) -> Vec<(&'static str, Value)> {
     let words: Vec<i64> = events.iter().filter_map(|event| event.words).collect();
-    let items: BTreeSet<_> = events.iter().filter(|event| !event.is_poll).filter_map(|event| event.item).collect();
+    let edited: BTreeSet<_> = events.iter().filter(|event| !event.is_poll).filter_map(|event| event.item).collect();
+    let items: BTreeSet<_> = events.iter().filter_map(|event| event.item).collect();
+    let users: BTreeSet<_> = events.iter().filter_map(|event| event.user.as_ref()).collect();
     let total: i64 = words.iter().sum();
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-    let mean = if words.is_empty() { Value::Null } else { json!(total as f64 / words.len() as f64) };
+    let of_words = |value: f64| if words.is_empty() { Value::Null } else { json!(value) };
     let last = events.iter().map(|event| if event.is_poll { "poll" } else { "edit" }).max();
     vec![
         ("polls", json!(events.iter().filter(|event| event.is_poll).count())),
-        ("items", json!(items.len())),
+        ("items", json!(edited.len())),
         ("words", json!(total)),
-        ("mean", mean),
+        ("best", json!(words.iter().max())),
+        ("mean", of_words(total as f64 / words.len() as f64)),
         ("last", json!(last)),
+        ("both", json!((users.len() + items.len()) as f64 + total as f64 / 4.0)),
     ]
 }
+
+const METRICS: [&str; 7] = ["polls", "items", "words", "best", "mean", "last", "both"];
 
 fn same(left: &Value, right: &Value) -> bool {
     match (left.as_f64(), right.as_f64()) {
@@ -221,14 +102,21 @@ fn same(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// The events of a profile between local days.
+/// The events between local days.
 fn within<'a>(events: &[&'a Event], days: Days, zone: &TimeZone) -> Vec<&'a Event> {
     events.iter().copied().filter(|event| (days.0..days.1).contains(&local(event.at, zone))).collect()
 }
 
-/// Value, previous, a year before and average of every metric.
+/// Change and change in per cent.
+fn change(value: &Value, previous: &Value) -> (Value, Value) {
+    let (Some(now), Some(before)) = (value.as_f64(), previous.as_f64()) else { return (Value::Null, Value::Null) };
+    let percent = if before == 0.0 { Value::Null } else { json!((now - before) / before.abs() * 100.0) };
+    (json!(now - before), percent)
+}
+
+/// Value, previous, a year before, average and change of every metric.
 fn compared(
-    case: &Case,
+    kind: &str,
     events: &[&Event],
     days: Days,
     zone: &TimeZone,
@@ -239,20 +127,22 @@ fn compared(
     let mut windows = Vec::new();
     let mut earlier = days;
     for _ in 0..AVERAGED {
-        earlier = before(earlier, case.kind);
+        earlier = before(earlier, kind);
         windows.push(lived(earlier).then(|| measure(&within(events, earlier, zone))));
     }
-    let year =
-        a_year_before(days, case.kind).filter(|days| lived(*days)).map(|days| measure(&within(events, days, zone)));
+    let year = a_year_before(days, kind).filter(|days| lived(*days)).map(|days| measure(&within(events, days, zone)));
     let mut cells = Map::new();
     for (index, (name, value)) in measure(&within(events, days, zone)).into_iter().enumerate() {
         let at =
             |values: &Option<Vec<(&str, Value)>>| values.as_ref().map_or(Value::Null, |values| values[index].1.clone());
         let numbers: Vec<f64> = windows.iter().filter_map(|values| at(values).as_f64()).collect();
-        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
         let average = numbers.iter().sum::<f64>() / numbers.len() as f64;
         let average = if numbers.is_empty() { Value::Null } else { json!(average) };
-        let cell = json!({"value": value, "previous": at(&windows[0]), "last_year": at(&year), "average": average});
+        let (change, percent) = change(&value, &at(&windows[0]));
+        let cell = json!({
+            "value": value, "previous": at(&windows[0]), "last_year": at(&year), "average": average, "change": change,
+            "change_percent": percent,
+        });
         cells.insert(name.to_owned(), cell);
     }
     cells
@@ -260,7 +150,7 @@ fn compared(
 
 fn assert_cells(found: &Value, expected: &Map<String, Value>, names: &[&str], what: &str) {
     for name in names {
-        for field in ["value", "previous", "last_year", "average"] {
+        for field in ["value", "previous", "last_year", "average", "change", "change_percent"] {
             let (found, expected) = (&found[*name][field], &expected[*name][field]);
             assert!(same(found, expected), "{what}: {name}.{field} is {found}, not {expected}");
         }
@@ -268,146 +158,225 @@ fn assert_cells(found: &Value, expected: &Map<String, Value>, names: &[&str], wh
 }
 
 /// Greatest first, ties by name.
-fn ordered(values: BTreeMap<&'static str, i64>) -> Vec<(&'static str, i64)> {
+fn ordered(values: BTreeMap<&str, i64>) -> Vec<(&str, i64)> {
     let mut list: Vec<_> = values.into_iter().collect();
     list.sort_by(|left, right| right.1.cmp(&left.1).then(left.0.cmp(right.0)));
     list
 }
 
+/// What the product makes of a data set.
+async fn found(world: &World, job: &CompiledJob, data: &DataSet) -> (Vec<Candidate>, Tally) {
+    let warehouse = world.warehouse.with_rows(&world.project, &data.tables()).expect("rows that fit");
+    let request = Request { as_of: data.as_of, period: PeriodChoice::LatestDue, profiles: None };
+    let mut stream = job.candidates(&warehouse, &request).await.expect("candidates");
+    let mut candidates = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        candidates.extend(chunk.expect("a chunk"));
+    }
+    (candidates, stream.tally())
+}
+
+/// How often the ugly cases occurred, so that a data set without them is noticed.
+#[derive(Default)]
+struct Met {
+    data_sets: usize,
+    ranked: usize,
+    ties: usize,
+    nothing: usize,
+    unlived: usize,
+    with_rest: usize,
+}
+
 #[tokio::test]
 async fn random_recaps_equal_a_plain_recomputation() {
-    let mut ranked = 0;
-    for seed in 0..40 {
-        let case = case(seed);
-        let world = case.world().await;
-        let (candidates, tally) = world.candidates("digest", &at(&case.as_of.to_string())).await;
-        assert_eq!(candidates.len(), case.profiles.len(), "seed {seed}");
-        let unknown =
-            case.profiles.iter().filter(|(_, zone, _)| TimeZone::get(zone).is_err() || zone.is_empty()).count();
-        assert_eq!(tally.unknown_zones, if case.per_profile { unknown as u64 } else { 0 }, "seed {seed}");
-        // Cohorts: the values of active profiles by period.
-        let mut cohorts: BTreeMap<Date, Vec<Vec<(&str, Value)>>> = BTreeMap::new();
-        for (profile, zone, _) in &case.profiles {
-            let zone = case.zone_of(zone);
-            let days = before(days_around(local(case.as_of, &zone), case.kind), case.kind);
-            let own: Vec<&Event> = case.events.iter().filter(|event| event.profile == *profile).collect();
-            let current = within(&own, days, &zone);
+    let mut met = Met::default();
+    for (number, setup) in (0..).zip(Setup::all()) {
+        let (world, job) = setup.open().await;
+        for seed in 0..SEEDS {
+            let seed = number * SEEDS + seed;
+            let data = DataSet::new(setup, seed);
+            let (candidates, tally) = found(&world, &job, &data).await;
+            assert_data_set(&data, &candidates, &tally, &format!("seed {seed} {setup:?} at {}", data.as_of), &mut met);
+        }
+    }
+    let Met { data_sets, ranked, ties, nothing, unlived, with_rest } = met;
+    assert!(data_sets >= 500, "{data_sets} data sets");
+    for (count, what) in
+        [(ranked, "ranks"), (ties, "ties"), (nothing, "empty periods"), (unlived, "unlived"), (with_rest, "rests")]
+    {
+        assert!(count > 500, "only {count} {what} in {data_sets} data sets");
+    }
+}
+
+fn assert_data_set(data: &DataSet, candidates: &[Candidate], tally: &Tally, what: &str, met: &mut Met) {
+    let setup = data.setup;
+    met.data_sets += 1;
+    assert_eq!(candidates.len(), data.people.len(), "{what}");
+    let unknown = data.people.iter().filter(|person| TimeZone::get(person.zone).is_err() || person.zone.is_empty());
+    assert_eq!(tally.unknown_zones, if setup.per_profile { unknown.count() as u64 } else { 0 }, "{what}");
+    let events = data.counted();
+    let mut by_subject: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
+    for event in &events {
+        if let Some(subject) = setup.subject(event) {
+            by_subject.entry(subject).or_default().push(event);
+        }
+    }
+    let period = |zone: &TimeZone| before(days_around(local(data.as_of, zone), setup.kind), setup.kind);
+    // Whoever is not in the audience is measured in the project's zone.
+    let outside = setup.zone_of("");
+    let audience: BTreeSet<&str> = data.people.iter().map(|person| setup.subject_of(person)).collect();
+    let strangers = by_subject.iter().filter(|(subject, _)| !audience.contains(*subject));
+    let strangers: Vec<_> =
+        strangers.map(|(_, own)| within(own, period(&outside), &outside)).filter(|own| !own.is_empty()).collect();
+    assert_eq!(tally.not_in_audience, strangers.len() as u64, "{what}");
+    // Cohorts: the values of everybody active in the same period.
+    let mut cohorts: BTreeMap<Date, Vec<Vec<(&str, Value)>>> = BTreeMap::new();
+    cohorts.entry(period(&outside).0).or_default().extend(strangers.iter().map(|own| measure(own)));
+    if setup.has_rank() {
+        let zones: BTreeMap<&str, &str> =
+            data.people.iter().map(|person| (setup.subject_of(person), person.zone)).collect();
+        for (subject, zone) in zones {
+            let zone = setup.zone_of(zone);
+            let days = period(&zone);
+            let current = within(by_subject.get(subject).map(Vec::as_slice).unwrap_or_default(), days, &zone);
             if !current.is_empty() {
                 cohorts.entry(days.0).or_default().push(measure(&current));
             }
         }
-        for (candidate, (profile, zone, since)) in candidates.iter().zip(&case.profiles) {
-            let what = format!("seed {seed} {} {profile} {zone} per profile {}", case.kind, case.per_profile);
-            let zone = case.zone_of(zone);
-            let days = before(days_around(local(case.as_of, &zone), case.kind), case.kind);
-            let own: Vec<&Event> = case.events.iter().filter(|event| event.profile == *profile).collect();
-            let current = within(&own, days, &zone);
-            let context = &candidate.context;
-            assert_eq!(candidate.key.profile_id, *profile, "{what}");
-            assert_eq!(context["period"]["days"], json!((days.1 - days.0).get_days()), "{what}");
-            let expected = compared(&case, &own, days, &zone, *since);
-            assert_cells(&context["metrics"], &expected, &["polls", "items", "words", "mean", "last"], &what);
-            let cohort = cohorts.get(&days.0).map(Vec::as_slice).unwrap_or_default();
-            for (name, position) in [("polls", 0), ("words", 2)] {
-                assert_rank(&context["metrics"][name], cohort, position, !current.is_empty(), &what);
+    }
+    for (candidate, person) in candidates.iter().zip(&data.people) {
+        let zone = setup.zone_of(person.zone);
+        let what = format!("{what}: {} {} {}", person.profile, person.account, person.zone);
+        let own = by_subject.get(setup.subject_of(person)).map(Vec::as_slice).unwrap_or_default();
+        let one = One { kind: setup.kind, own, days: period(&zone), zone: &zone, since: person.since };
+        assert_eq!(candidate.key.profile_id, person.profile, "{what}");
+        let entity = candidate.key.occasion.split_once('/').map(|(_, entity)| entity);
+        assert_eq!(entity, setup.of_account.then_some(person.account.as_str()), "{what}");
+        let cohort = cohorts.get(&one.days.0).map(Vec::as_slice).unwrap_or_default();
+        one.assert(&candidate.context, setup.has_rank().then_some(cohort), &what, met);
+    }
+}
+
+/// One row of the audience with the events of its subject.
+struct One<'a> {
+    kind: &'static str,
+    own: &'a [&'a Event],
+    days: Days,
+    zone: &'a TimeZone,
+    since: Option<Timestamp>,
+}
+
+impl One<'_> {
+    fn assert(&self, context: &Map<String, Value>, cohort: Option<&[Vec<(&str, Value)>]>, what: &str, met: &mut Met) {
+        let current = within(self.own, self.days, self.zone);
+        met.nothing += usize::from(current.is_empty());
+        met.unlived += usize::from(self.since.is_none());
+        assert_eq!(context["period"]["days"], json!((self.days.1 - self.days.0).get_days()), "{what}");
+        let expected = compared(self.kind, self.own, self.days, self.zone, self.since);
+        assert_cells(&context["metrics"], &expected, &METRICS, what);
+        if let Some(cohort) = cohort {
+            for (name, position) in [("polls", 0), ("words", 2), ("best", 3)] {
+                assert_rank(&context["metrics"][name], (cohort, position), !current.is_empty(), what, met);
             }
-            ranked += usize::from(context["metrics"]["polls"]["rank"].is_u64());
-            assert_trends(&context["metrics"], &current, days, &zone, &what);
-            assert_rows(&context["rows"], &case, &own, (days, &zone, *since), &what);
-            assert_things(&context["top"]["things"], &current, &what);
+        }
+        self.assert_trends(&context["metrics"], &current, what);
+        self.assert_rows(&context["rows"], &current, what, met);
+        let things = current.iter().filter_map(|event| Some((event.item?, 1)));
+        assert_list(&context["top"]["things"], things, 2, what);
+        let writers = current.iter().filter_map(|event| Some((event.user.as_deref()?, event.words.unwrap_or(0))));
+        assert_list(&context["top"]["writers"], writers, 3, what);
+    }
+
+    fn assert_trends(&self, metrics: &Value, current: &[&Event], what: &str) {
+        let mut expected = vec![Vec::new(); METRICS.len()];
+        let mut day = self.days.0;
+        while day < self.days.1 {
+            let next = day.tomorrow().expect("in range");
+            for (list, (_, value)) in expected.iter_mut().zip(measure(&within(current, (day, next), self.zone))) {
+                list.push(value);
+            }
+            day = next;
+        }
+        for (name, index) in [("polls", 0), ("items", 1), ("best", 3)] {
+            assert_eq!(metrics[name]["trend"], json!(expected[index]), "{what}: {name}");
+        }
+        let progress = metrics["polls"]["value"].as_f64().map(|value| (value / 4.0).min(1.0));
+        assert!(same(&metrics["polls"]["progress"], &json!(progress)), "{what}");
+    }
+
+    /// Rows of the two greatest places of the current period, and the rest.
+    fn assert_rows(&self, rows: &Value, current: &[&Event], what: &str, met: &mut Met) {
+        let mut all = vec![self.days];
+        for _ in 0..AVERAGED {
+            all.push(before(all[all.len() - 1], self.kind));
+        }
+        all.extend(a_year_before(self.days, self.kind));
+        let seen = |event: &&&Event| all.iter().any(|days| (days.0..days.1).contains(&local(event.at, self.zone)));
+        let mut values: BTreeMap<&str, i64> = BTreeMap::new();
+        for place in self.own.iter().filter(seen).filter_map(|event| event.place) {
+            let polls = current.iter().filter(|event| event.place == Some(place) && event.is_poll).count();
+            values.insert(place, i64::try_from(polls).expect("small"));
+        }
+        let places = ordered(values);
+        let rows = rows.as_array().expect("a list");
+        let (shown, left) = places.split_at(places.len().min(2));
+        let has_rest = !left.is_empty() || self.own.iter().filter(seen).any(|event| event.place.is_none());
+        assert_eq!(rows.len(), shown.len() + usize::from(has_rest), "{what}: {rows:#?}");
+        let of = |is_counted: &dyn Fn(Option<&str>) -> bool| {
+            let events: Vec<&Event> = self.own.iter().copied().filter(|event| is_counted(event.place)).collect();
+            compared(self.kind, &events, self.days, self.zone, self.since)
+        };
+        for ((place, _), row) in shown.iter().zip(rows) {
+            assert_eq!((&row["name"], &row["rest"]), (&json!(place), &json!(false)), "{what}");
+            assert_cells(&row["metrics"], &of(&|other| other == Some(*place)), &["polls", "items", "mean"], what);
+        }
+        if has_rest {
+            met.with_rest += 1;
+            let shown: Vec<&str> = shown.iter().map(|(place, _)| *place).collect();
+            let expected = of(&|place| place.is_none_or(|place| !shown.contains(&place)));
+            let row = &rows[rows.len() - 1];
+            assert_eq!(row["rest"], json!(true), "{what}");
+            assert_cells(&row["metrics"], &expected, &["polls"], what);
+            assert_eq!(row["metrics"]["mean"]["value"], Value::Null, "{what}: an average does not add up");
         }
     }
-    assert!(ranked > 100, "ranks were asked of {ranked} profiles only");
 }
 
-fn assert_rank(metric: &Value, cohort: &[Vec<(&str, Value)>], position: usize, active: bool, what: &str) {
-    if !active || cohort.len() < 20 {
-        assert_eq!((&metric["rank"], &metric["of"]), (&Value::Null, &Value::Null), "{what}");
+fn assert_rank(
+    metric: &Value,
+    (cohort, position): (&[Vec<(&str, Value)>], usize),
+    active: bool,
+    what: &str,
+    met: &mut Met,
+) {
+    let Some(value) = metric["value"].as_i64().filter(|_| active && cohort.len() >= 20) else {
+        let shown = (&metric["rank"], &metric["of"], &metric["percentile"]);
+        assert_eq!(shown, (&Value::Null, &Value::Null, &Value::Null), "{what}");
         return;
-    }
-    let value = metric["value"].as_i64();
-    let values: Vec<Option<i64>> = cohort.iter().map(|values| values[position].1.as_i64()).collect();
-    let smaller = values.iter().filter(|other| **other < value).count();
-    assert_eq!(metric["rank"], json!(1 + values.iter().filter(|other| **other > value).count()), "{what}");
+    };
+    let values = || cohort.iter().filter_map(|values| values[position].1.as_i64());
+    let smaller = values().filter(|other| *other < value).count();
+    assert_eq!(metric["rank"], json!(1 + values().filter(|other| *other > value).count()), "{what}");
     assert_eq!(metric["of"], json!(cohort.len()), "{what}");
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let percentile = json!(100.0 * smaller as f64 / cohort.len() as f64);
     assert!(same(&metric["percentile"], &percentile), "{what}: {} is not {percentile}", metric["percentile"]);
+    met.ranked += 1;
+    met.ties += usize::from(values().filter(|other| *other == value).count() > 1);
 }
 
-fn assert_trends(metrics: &Value, current: &[&Event], days: Days, zone: &TimeZone, what: &str) {
-    let mut expected = vec![Vec::new(); 2];
-    let mut day = days.0;
-    while day < days.1 {
-        let next = day.tomorrow().expect("in range");
-        let values = measure(&within(current, (day, next), zone));
-        expected[0].push(values[0].1.clone());
-        expected[1].push(values[1].1.clone());
-        day = next;
-    }
-    assert_eq!(metrics["polls"]["trend"], json!(expected[0]), "{what}");
-    assert_eq!(metrics["items"]["trend"], json!(expected[1]), "{what}");
-    let progress = metrics["polls"]["value"].as_f64().map(|value| (value / 4.0).min(1.0));
-    assert!(same(&metrics["polls"]["progress"], &json!(progress)), "{what}");
-}
-
-/// Rows of the two greatest places of the current period, and the rest.
-fn assert_rows(
-    rows: &Value,
-    case: &Case,
-    own: &[&Event],
-    (days, zone, since): (Days, &TimeZone, Option<Timestamp>),
-    what: &str,
-) {
-    let mut all = vec![days];
-    for _ in 0..AVERAGED {
-        all.push(before(all[all.len() - 1], case.kind));
-    }
-    all.extend(a_year_before(days, case.kind));
-    let seen = |event: &&&Event| all.iter().any(|days| (days.0..days.1).contains(&local(event.at, zone)));
+/// A list of the greatest names.
+fn assert_list<'a>(list: &Value, entries: impl Iterator<Item = (&'a str, i64)>, limit: usize, what: &str) {
     let mut values: BTreeMap<&str, i64> = BTreeMap::new();
-    let current = within(own, days, zone);
-    for event in own.iter().filter(seen) {
-        let Some(place) = event.place else { continue };
-        let polls = current.iter().filter(|event| event.place == Some(place) && event.is_poll).count();
-        values.insert(place, i64::try_from(polls).expect("small"));
-    }
-    let places = ordered(values);
-    let rows = rows.as_array().expect("a list");
-    let (shown, left) = places.split_at(places.len().min(2));
-    let has_rest = !left.is_empty() || own.iter().filter(seen).any(|event| event.place.is_none());
-    assert_eq!(rows.len(), shown.len() + usize::from(has_rest), "{what}: {rows:#?}");
-    for ((place, _), row) in shown.iter().zip(rows) {
-        let of_place: Vec<&Event> = own.iter().copied().filter(|event| event.place == Some(*place)).collect();
-        let expected = compared(case, &of_place, days, zone, since);
-        assert_eq!((&row["name"], &row["rest"]), (&json!(place), &json!(false)), "{what}");
-        assert_cells(&row["metrics"], &expected, &["polls", "items", "mean"], what);
-    }
-    if has_rest {
-        let shown: Vec<&str> = shown.iter().map(|(place, _)| *place).collect();
-        let rest: Vec<&Event> =
-            own.iter().copied().filter(|event| event.place.is_none_or(|place| !shown.contains(&place))).collect();
-        let expected = compared(case, &rest, days, zone, since);
-        let row = &rows[rows.len() - 1];
-        assert_eq!(row["rest"], json!(true), "{what}");
-        assert_cells(&row["metrics"], &expected, &["polls"], what);
-        assert_eq!(row["metrics"]["mean"]["value"], Value::Null, "{what}: an average does not add up");
-    }
-}
-
-fn assert_things(list: &Value, current: &[&Event], what: &str) {
-    let mut values: BTreeMap<&str, i64> = BTreeMap::new();
-    for item in current.iter().filter_map(|event| event.item) {
-        *values.entry(item).or_default() += 1;
+    for (name, value) in entries {
+        *values.entry(name).or_default() += value;
     }
     let total: i64 = values.values().sum();
     let expected = ordered(values);
     let list = list.as_array().expect("a list");
-    assert_eq!(list.len(), expected.len().min(2), "{what}");
+    assert_eq!(list.len(), expected.len().min(limit), "{what}");
     for ((name, value), entry) in expected.iter().zip(list) {
         assert_eq!((&entry["name"], &entry["value"]), (&json!(name), &json!(value)), "{what}");
-        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        let share = *value as f64 / total as f64;
-        assert!(same(&entry["share"], &json!(share)), "{what}");
+        let share = if total == 0 { Value::Null } else { json!(*value as f64 / total as f64) };
+        assert!(same(&entry["share"], &share), "{what}: {} is not {share}", entry["share"]);
     }
 }

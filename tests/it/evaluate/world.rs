@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use milepost::evaluate::{self, CompiledJob, EvaluateError, FlagColumns, PeriodChoice, Request, Tally};
-use milepost::model::{Candidate, Diagnostic};
-use milepost::project::{self, Project};
+use milepost::model::diagnostic::{Located, Place};
+use milepost::model::{Candidate, Diagnostic, SourceFile};
+use milepost::project::{self, GivenRow, GivenTable, Project};
 use milepost::warehouse::{TableFile, Warehouse, WarehouseOptions};
+use serde_json::Value;
 
 /// A loaded project with an open warehouse.
 pub(crate) struct World {
@@ -152,4 +155,19 @@ pub(crate) fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
         fs::write(path, text).expect("a file");
     }
     folder
+}
+
+/// A row for a table that is given instead of read.
+pub(crate) fn row<const N: usize>(cells: [(&str, Value); N]) -> GivenRow {
+    GivenRow { cells: cells.into_iter().map(|(name, value)| (located(name.to_owned()), located(value))).collect() }
+}
+
+/// A table that holds these rows, for `Warehouse::with_rows`.
+pub(crate) fn given(table: &str, rows: impl Iterator<Item = GivenRow>) -> GivenTable {
+    GivenTable { table: located(table.to_owned()), rows: rows.collect() }
+}
+
+fn located<T>(value: T) -> Located<T> {
+    let file = Arc::new(SourceFile { path: "given".to_owned(), text: String::new() });
+    Located::new(value, Place::new(&file, 0..0))
 }
