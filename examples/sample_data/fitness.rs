@@ -105,10 +105,15 @@ fn live(person: &Member, chance: &mut Chance, workouts: &mut Vec<Workout>) -> Ti
             instructor: chance.pick::<&str>(&discipline.instructors),
             minutes,
             kilometres: discipline.speed.map(|rate| (done(rate) * 100.0).round() / 100.0),
-            kilojoules: discipline.power.map(|rate| done(rate).round() as i64),
+            kilojoules: discipline.power.map(|rate| whole(done(rate))),
         });
     }
     joined
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "kilojoules of one workout are a small number")]
+fn whole(value: f64) -> i64 {
+    value.round() as i64
 }
 
 fn day(offset: i64) -> Date {

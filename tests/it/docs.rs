@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use milepost::project::{SchemaKind, json_schema};
 use milepost::render::filter_docs;
 use milepost::run::schema_text;
 use milepost::warehouse::{Parameters, function_docs, value};
 
+use crate::cli::milepost;
 use crate::evaluate::world::World;
 
 const PROJECT: &[(&str, &str)] = &[("milepost.yml", "project: p\nproviders: {local: {outbox: {dir: outbox}}}\n")];
@@ -56,6 +57,74 @@ fn yaml_files_name_a_schema_that_is_there() {
     assert!(named > 35, "{named} files were looked at");
 }
 
+/// Markdown files of the repository, relative to its root.
+const PAGES: &[&str] = &["README.md", "CHANGELOG.md", "docs", "docs/reference", "examples"];
+
+fn pages(root: &Path) -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    for place in PAGES {
+        let place = root.join(place);
+        if place.is_file() {
+            pages.push(place);
+            continue;
+        }
+        let entries = fs::read_dir(&place).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let page = |path: PathBuf| if path.is_dir() { path.join("README.md") } else { path };
+        pages
+            .extend(entries.map(page).filter(|page| page.extension().is_some_and(|end| end == "md") && page.is_file()));
+    }
+    pages
+}
+
+/// What a heading is called in a link, as GitHub does it.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let kept = |letter: &char| letter.is_alphanumeric() || " -_".contains(*letter);
+    let anchor = |heading: &str| heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-");
+    page.lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut lost, mut followed) = (String::new(), 0);
+    for page in pages(root) {
+        let text = fs::read_to_string(&page).expect("a page");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            followed += 1;
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { page.clone() } else { page.parent().expect("a folder").join(path) };
+            let found = match fs::read_to_string(&target) {
+                Ok(text) => anchor.is_empty() || anchors(&text).contains(anchor),
+                Err(_) => target.is_dir() && anchor.is_empty(),
+            };
+            if !found {
+                let _ = writeln!(lost, "{}: {link}", page.display());
+            }
+        }
+    }
+    assert!(lost.is_empty(), "links that lead nowhere:\n{lost}");
+    assert!(followed > 60, "{followed} links were followed");
+}
+
+#[test]
+fn the_index_names_every_page_and_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let index = fs::read_to_string(root.join("docs/README.md")).expect("the index");
+    for page in pages(root) {
+        let relative = page.strip_prefix(root).expect("below the root").to_string_lossy().replace('\\', "/");
+        let named = match relative.strip_prefix("docs/") {
+            Some("README.md") => continue,
+            Some(inside) => inside.to_owned(),
+            None => format!("../{relative}"),
+        };
+        let wanted = relative.starts_with("docs/") || relative.starts_with("examples/");
+        assert!(!wanted || index.contains(&format!("]({named}")), "docs/README.md does not name {relative}");
+    }
+}
+
 /// Every key that YAML may hold is explained: a new one cannot be added in silence.
 #[test]
 fn every_key_stands_in_the_reference() {
@@ -78,6 +147,51 @@ fn every_key_stands_in_the_reference() {
         }
     }
     assert!(missing.is_empty(), "keys that docs/reference does not explain:\n{missing}");
+}
+
+/// The help of a command and of those below it, each with the words that call it.
+fn helps(words: &[&str], found: &mut Vec<(String, String)>) {
+    let help = milepost(Path::new("."), &[words, &["--help"]].concat()).expect(0).stdout;
+    let commands: Vec<String> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .map(str::to_owned)
+        .collect();
+    for command in commands {
+        helps(&[words, &[command.as_str()]].concat(), found);
+    }
+    found.push((words.join(" "), help));
+}
+
+/// Every command and option is explained: a new one cannot be added in silence.
+#[test]
+fn every_command_and_option_stands_in_the_reference() {
+    let pages = page("cli.md") + &page("tests.md");
+    let mut found = Vec::new();
+    helps(&[], &mut found);
+    assert!(found.len() > 14, "{} commands", found.len());
+    let mut missing = String::new();
+    for (words, help) in found {
+        // A command that only holds others is explained by them.
+        let explained = help.contains("\nCommands:") || pages.contains(&format!("`milepost {words}"));
+        if !explained {
+            let _ = writeln!(missing, "milepost {words}");
+        }
+        let options = help.split("--").skip(1).map(|rest| {
+            let end = rest.find(|letter: char| !letter.is_ascii_lowercase() && letter != '-').unwrap_or(rest.len());
+            &rest[..end]
+        });
+        let unknown = options.filter(|option| !option.is_empty() && !pages.contains(&format!("--{option}")));
+        for option in unknown.collect::<BTreeSet<_>>() {
+            let _ = writeln!(missing, "milepost {words} --{option}");
+        }
+    }
+    assert!(missing.is_empty(), "docs/reference/cli.md does not explain:\n{missing}");
 }
 
 #[test]

@@ -3,11 +3,13 @@
 mod expected;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use milepost::evaluate::FlagColumns;
 use milepost::run::{Exit, TestRequest, WorkspaceOptions, test};
 
+use crate::cli::{copy_tree, milepost};
 use crate::evaluate::world::{World, at, at_period};
 
 const AS_OF: &str = "1998-07-01T00:00:00Z";
@@ -42,6 +44,24 @@ async fn job_tests_pass() {
         let tested: std::collections::BTreeSet<_> = report.tests.iter().map(|test| &test.job).collect();
         assert!(tested.len() >= jobs, "{}: {tested:?}", project.display());
     }
+}
+
+/// The commands that the examples' READMEs show, each in a copy of the repository's projects.
+#[test]
+fn the_commands_of_the_readmes_work() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut carried_out = 0;
+    for name in ["cdnow", "writing-app", "collaboration", "fitness"] {
+        for part in ["milepost.yml", "jobs", "sql", "data"] {
+            copy_tree(&example(name).join(part), &folder.path().join("examples").join(name).join(part));
+        }
+        let readme = fs::read_to_string(example(name).join("README.md")).expect("a README");
+        for command in readme.lines().filter_map(|line| line.strip_prefix("$ cargo run -- ")) {
+            milepost(folder.path(), &command.split(' ').collect::<Vec<_>>()).expect(0);
+            carried_out += 1;
+        }
+    }
+    assert_eq!(carried_out, 9);
 }
 
 #[tokio::test]

@@ -10,16 +10,21 @@
 )]
 
 mod cli;
+mod cookbook;
 mod delivery;
 mod docs;
 mod evaluate;
 mod examples;
+mod explain;
 mod job_tests;
 mod ledger;
+mod ledger_commands;
+mod plans;
 mod postgres;
 mod project;
 mod providers;
 mod render;
+mod restraint;
 mod semantics;
 mod storage;
 mod tidy;

@@ -3,6 +3,7 @@ select
     people.user_id as profile_id,
     people.email,
     people.first_name,
+    people.timezone,
     coalesce(people.workspace_id, '') as workspace_id,
     coalesce(workspaces.name, 'your workspace') as workspace_name,
     coalesce(workspaces.plan, 'free') as plan,

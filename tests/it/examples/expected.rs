@@ -43,7 +43,7 @@ const EXAMPLES: &[Example] = &[
         name: "fitness",
         as_of: "2026-01-02T18:00:00Z",
         mails: &[
-            ("month_in_review", "u066", "2025-12"),
+            ("month_in_review", "u090", "2025-12"),
             ("year_in_review", "u066", "2025"),
             ("year_in_review", "u001", "2025"),
             ("personal_records", "u090", "record:Ride@w007364"),
@@ -136,6 +136,10 @@ fn run_and_compare(example: &Example, report: &mut String) {
     let deliveries = listed.as_array().expect("deliveries");
     let expected = super::example(example.name).join("expected");
     compare(&expected, "run.json", &lasting(&first), report);
+    let mails: u64 =
+        first["jobs"].as_array().expect("jobs").iter().filter_map(|job| job["decisions"]["mail"].as_u64()).sum();
+    let readme = fs::read_to_string(super::example(example.name).join("README.md")).expect("a README");
+    assert!(readme.contains(&format!("writes {mails} mails")), "{}: {mails} mails", example.name);
     compare(&expected, "decisions.csv", &decisions(deliveries), report);
     for (job, profile, occasion) in example.mails {
         let name = format!("{job}-{profile}-{occasion}.html").replace([':', '@', '/'], "_");

@@ -90,6 +90,7 @@ impl House {
             )]),
             unsubscribe: self.unsubscribe.as_ref().map(|url| Unsubscribe { url: located(url) }),
             suppressed: None,
+            caps: Vec::new(),
             vars: BTreeMap::from([("trial_days".into(), json!(14))]),
             redirect_to: self.redirect.then(|| Mailbox::parse("qa@acme.test").expect("valid")),
             redirect_limit: 20,
@@ -107,6 +108,7 @@ impl House {
             text: self.text.map(path),
             preheader: self.preheader.as_deref().map(located),
             reply_to: None,
+            variants: milepost::project::Variants::default(),
             headers: self.headers.iter().map(|(name, value)| ((*name).to_owned(), located(value))).collect(),
         };
         Job {
@@ -127,6 +129,8 @@ impl House {
             limits: Limits { first_run: 1000, per_run: None },
             on_unknown: OnUnknown::Hold,
             priority: 0,
+            holdout: None,
+            window: None,
             place: place("digest"),
         }
     }
@@ -167,6 +171,7 @@ impl House {
             dated: true,
             wanted: true,
             suppressed: None,
+            variant: None,
             expires_at: None,
             context: self.context.as_object().expect("an object").clone(),
         }
