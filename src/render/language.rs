@@ -1,5 +1,6 @@
 //! The one dialect of liquid that templates are written in: liquid's own language and the filters of the table.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::tz::TimeZone;
@@ -55,7 +56,13 @@ impl Language {
 
     /// Compiles a template.
     pub(super) fn parse(&self, text: &str) -> Result<Compiled, LiquidFault> {
-        let template = self.parser.parse(text).map_err(|error| fault(&error))?;
+        // liquid-core 0.26 panics on a few texts, such as a raw block that is left open inside a comment.
+        let parsed = catch_unwind(AssertUnwindSafe(|| self.parser.parse(text)));
+        let unreadable = || LiquidFault {
+            line_and_column: None,
+            message: "this is not liquid: look for a block that is not closed where it should be".to_owned(),
+        };
+        let template = parsed.map_err(|_| unreadable())?.map_err(|error| fault(&error))?;
         Ok(Compiled { template, last: AtomicUsize::new(text.len()) })
     }
 
