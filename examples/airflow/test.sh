@@ -10,7 +10,7 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
 export AIRFLOW_HOME="$work/airflow" AIRFLOW__CORE__DAGS_FOLDER="$here/dags" AIRFLOW__CORE__LOAD_EXAMPLES=False
-export AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING MILEPOST_PROJECT="$work/project"
+export MILEPOST_PROJECT="$work/project"
 "$MILEPOST_BINARY" init "$MILEPOST_PROJECT" > /dev/null
 # The sample's events are of the past, and a wall clock must not expire them.
 sed -i 's/^defaults:$/defaults:\n  mail_within: 36500 days/' "$MILEPOST_PROJECT/milepost.yml"
