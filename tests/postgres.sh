@@ -16,6 +16,12 @@ find_binaries() {
 
 binaries="$(find_binaries)"
 folder="$(mktemp -d "${TMPDIR:-/tmp}/milepost-postgres.XXXXXX")"
+server=
+cleanup() {
+    [ -n "$server" ] && kill -INT "$server" 2>/dev/null && wait "$server" 2>/dev/null
+    cd / && rm -rf "$folder"
+}
+trap cleanup EXIT
 # A server refuses to run as root.
 as_account=()
 if [ "$(id -u)" = 0 ]; then
@@ -31,13 +37,6 @@ speed=(-c fsync=off -c synchronous_commit=off -c full_page_writes=off)
 
 "${as_account[@]}" "$binaries/initdb" --pgdata "$folder/data" --username milepost --auth trust --encoding UTF8 \
     --locale C --no-sync >"$folder/initdb.log" 2>&1 </dev/null || { cat "$folder/initdb.log" >&2; exit 1; }
-
-server=
-cleanup() {
-    [ -n "$server" ] && kill -INT "$server" 2>/dev/null && wait "$server" 2>/dev/null
-    cd / && rm -rf "$folder"
-}
-trap cleanup EXIT
 
 # A port that somebody else takes meanwhile makes the server end: try another.
 for _ in 1 2 3 4 5 6 7 8; do

@@ -106,7 +106,7 @@ impl Faults {
         *state ^= *state << 13;
         *state ^= *state >> 7;
         *state ^= *state << 17;
-        #[allow(clippy::cast_precision_loss, reason = "53 bits are exact")]
+        #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
         let mut place = (*state >> 11) as f64 / (1_u64 << 53) as f64;
         for (fault, chance) in &self.chances {
             if place < *chance {

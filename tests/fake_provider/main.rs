@@ -3,8 +3,6 @@
 //! Its own process, sharing no code with the library. What it accepted stands in `--log` with fsync before the answer
 //! leaves. Prints `listening on PORT` and serves until it is killed. See `options.rs` for the flags.
 
-#![allow(clippy::print_stdout, reason = "a test program that talks to the test that started it")]
-
 mod fast;
 mod faults;
 mod journal;

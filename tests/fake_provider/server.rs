@@ -235,7 +235,7 @@ fn line(value: &Value) -> Vec<u8> {
     (value.to_string() + "\n").into_bytes()
 }
 
-#[allow(clippy::disallowed_methods, reason = "a witness has a clock of its own")]
+#[expect(clippy::disallowed_methods, reason = "a witness has a clock of its own")]
 fn microseconds() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
@@ -271,7 +271,7 @@ fn error(status: u16, name: &str, message: &str) -> Reply {
     whole(status, json!({"statusCode": status, "name": name, "message": message}))
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "reads better where it is called")]
+#[expect(clippy::needless_pass_by_value, reason = "reads better where it is called")]
 fn whole(status: u16, body: Value) -> Reply {
     Reply::Whole { status, headers: String::new(), body: body.to_string() }
 }
