@@ -62,7 +62,7 @@ fn wave(ledger: &dyn LedgerStore, lease: &Lease, profiles: std::ops::Range<usize
         let address_hash = ledger.identity().address_hash(&address);
         let key = DeliveryKey { profile_id: format!("profile_{profile}"), occasion: "high_five".into() };
         let delivery_id = ledger.identity().delivery_id(&lease.job, &key);
-        let batch_id = ledger.identity().batch_id(&[&delivery_id]);
+        let batch_id = ledger.identity().timed_id(now, &[&delivery_id]);
         let batch = Batch {
             batch_id: batch_id.clone(),
             provider: "local".into(),

@@ -357,7 +357,7 @@ impl Dispatcher {
     }
 
     fn batch(&self, deliveries: &mut [Dispatch], now: Timestamp) -> Batch {
-        let id = batch_id(self.lane.ledger.identity(), &self.lane.lease.run_id, 1, deliveries);
+        let id = batch_id(&self.lane, 1, now, deliveries);
         for (position, delivery) in (0..).zip(deliveries.iter_mut()) {
             delivery.position = position;
             delivery.batch_id.clone_from(&id);

@@ -208,7 +208,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// The lock file of a job; a name that is no file name is hashed.
 fn lock_path(path: &Path, job: &str) -> PathBuf {
     let plain = job.len() <= 100 && job.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    let name = if plain { job.to_owned() } else { format!("%{}", Identity::new([0; 32], "").batch_id(&[job])) };
+    let name = if plain { job.to_owned() } else { format!("%{}", Identity::new([0; 32], "").request_id(&[job])) };
     beside(path, &format!(".{name}.lock"))
 }
 
