@@ -126,6 +126,8 @@ record! {
         recap: RecapFields,
         /// What is mailed.
         message: MessageFields,
+        /// A folder or URL to which every run writes the flags or the matrix as Parquet.
+        publish: String,
         /// Later than this after `reached_at` is expired.
         mail_within: SignedDuration,
         /// Volume guards.

@@ -2,6 +2,8 @@
 
 use datafusion::common::DataFusionError;
 
+use crate::storage::StorageError;
+
 /// Why the warehouse could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WarehouseError {
@@ -33,6 +35,9 @@ pub enum WarehouseError {
         /// What the file system said.
         reason: String,
     },
+    /// A place for results cannot be used or reached.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 impl WarehouseError {

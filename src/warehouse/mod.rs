@@ -21,6 +21,7 @@ mod row_condition;
 mod runtime;
 mod scans;
 mod session;
+mod set_output;
 mod statement;
 mod streaks;
 mod tables;

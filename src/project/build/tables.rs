@@ -103,7 +103,8 @@ fn build_partition(
     })
 }
 
-fn location(root: &Path, written: Located<String>, findings: &mut Findings) -> Located<String> {
+/// An absolute local path, or a URL of a known kind.
+pub(super) fn location(root: &Path, written: Located<String>, findings: &mut Findings) -> Located<String> {
     let Located { value, place } = written;
     let Some((scheme, rest)) = value.split_once("://") else {
         return Located::new(root.join(value.trim()).to_string_lossy().into_owned(), place);
