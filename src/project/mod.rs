@@ -32,8 +32,8 @@ pub use job_tests::{
 pub use json_schema::{SchemaKind, json_schema};
 pub use load::{Loaded, load};
 pub use project::{
-    LedgerLocation, Partition, PartitionKind, PartitionOf, Project, ProviderConfig, Setting, Start, Table, TableFormat,
-    Unsubscribe, View,
+    FileFormat, LedgerLocation, Partition, PartitionKind, PartitionOf, Project, ProviderConfig, Setting, Start, Table,
+    TableSource, Unsubscribe, View,
 };
 pub use restraint::{Cap, JobWindow, Share, Variant, Variants, WindowZone};
 

@@ -70,10 +70,8 @@ pub enum LedgerLocation {
 pub struct Table {
     /// The name SQL uses.
     pub name: String,
-    /// The file format.
-    pub format: TableFormat,
-    /// A local path (absolute) or a URL such as `s3://bucket/prefix/`; may hold a glob.
-    pub location: Located<String>,
+    /// Where its rows are.
+    pub source: TableSource,
     /// Hive `key=value` folders in path order.
     pub partitions: Vec<Partition>,
     /// The column of chronology.
@@ -90,9 +88,38 @@ pub struct Table {
     pub place: Place,
 }
 
+impl Table {
+    /// Where its files are; `None` for a table that is no files.
+    #[must_use]
+    pub fn location(&self) -> Option<&Located<String>> {
+        match &self.source {
+            TableSource::Files { location, .. } => Some(location),
+        }
+    }
+
+    /// The same, to be moved.
+    pub(crate) fn location_mut(&mut self) -> Option<&mut Located<String>> {
+        match &mut self.source {
+            TableSource::Files { location, .. } => Some(location),
+        }
+    }
+}
+
+/// Where a table's rows are: one variant per kind of source.
+#[derive(Clone, Debug)]
+pub enum TableSource {
+    /// Files of one format.
+    Files {
+        /// Their format.
+        format: FileFormat,
+        /// A local path (absolute) or a URL such as `s3://bucket/prefix/`; may hold a glob.
+        location: Located<String>,
+    },
+}
+
 /// A file format of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TableFormat {
+pub enum FileFormat {
     /// Apache Parquet.
     Parquet,
     /// CSV with a header line.

@@ -22,9 +22,9 @@ mod runtime;
 mod scans;
 mod session;
 mod set_output;
+mod sources;
 mod statement;
 mod streaks;
-mod tables;
 pub mod value;
 mod views;
 
@@ -50,12 +50,12 @@ pub use row_condition::RowCondition;
 pub use runtime::WarehouseOptions;
 pub use scans::Scan;
 pub use session::{RowStream, Session};
-pub use tables::not_a_time;
+pub use sources::not_a_time;
 
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;
 use known_values::Weight;
-use tables::TableFailure;
+use sources::TableFailure;
 use views::ParsedView;
 
 /// Parameters that every run has.
@@ -137,7 +137,7 @@ impl Warehouse {
     async fn open_tables(&mut self, project: &Project) -> Result<Vec<Diagnostic>, WarehouseError> {
         let mut diagnostics = Vec::new();
         for table in project.tables.values() {
-            match tables::open(table, &self.state).await {
+            match sources::open(table, &self.state).await {
                 Ok((provider, weight)) => {
                     self.weights.insert(table.name.clone(), weight);
                     self.tables.insert(table.name.clone(), provider);

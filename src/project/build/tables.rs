@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
 use crate::project::names::is_identifier;
-use crate::project::project::{Partition, PartitionOf, Table, TableFormat};
+use crate::project::project::{FileFormat, Partition, PartitionOf, Table, TableSource};
 use crate::project::read::{Findings, Named, quoted, report_missing};
 use crate::project::schema::{PartitionFields, TableFields};
 
@@ -35,24 +35,7 @@ pub(super) fn build(
 }
 
 fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mut Findings) -> Option<Table> {
-    let (format, written) = match (fields.parquet, fields.csv) {
-        (Some(parquet), None) => (TableFormat::Parquet, parquet),
-        (None, Some(csv)) => (TableFormat::Csv, csv),
-        (Some(parquet), Some(csv)) => {
-            let message = format!("the table `{}` has two formats", name.value);
-            let finding = Diagnostic::error("two-formats", message, &csv.place);
-            findings.push(finding.with_help(format!("`parquet` is given at {}; keep one of the two", parquet.place)));
-            (TableFormat::Parquet, parquet)
-        }
-        (None, None) => {
-            if !fields.given.contains(&"parquet") && !fields.given.contains(&"csv") {
-                let message = format!("the table `{}` does not say where its files are", name.value);
-                let finding = Diagnostic::error("missing-key", message, &name.place);
-                findings.push(finding.with_help("add `parquet: data/events/` or `csv: data/people.csv`"));
-            }
-            return None;
-        }
-    };
+    let source = source(root, name, &fields, findings)?;
     let partitions = fields.partitions.map(|partitions| partitions.value).unwrap_or_default();
     let partitions = partitions
         .0
@@ -74,8 +57,7 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
     }
     Some(Table {
         name: name.value.clone(),
-        format,
-        location: location(root, written, findings),
+        source,
         partitions,
         time: fields.time,
         received: fields.received,
@@ -84,6 +66,38 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
         lookback: fields.lookback.map_or(DEFAULT_LOOKBACK, |lookback| lookback.value),
         place: name.place.clone(),
     })
+}
+
+/// The keys that say where a table's rows are; a table has one of them.
+const SOURCES: &[&str] = &["parquet", "csv"];
+
+/// The one source of a table; a second one is a finding, and none is another.
+fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &mut Findings) -> Option<TableSource> {
+    let files =
+        |written: &Option<Located<String>>, format| Some((written.as_ref()?.place.clone(), written.clone()?, format));
+    let written = [files(&fields.parquet, FileFormat::Parquet), files(&fields.csv, FileFormat::Csv)];
+    let mut sources = written
+        .into_iter()
+        .flatten()
+        .map(|(place, written, format)| {
+            (place, TableSource::Files { format, location: location(root, written, findings) })
+        })
+        .collect::<Vec<_>>()
+        .into_iter();
+    let Some((first, source)) = sources.next() else {
+        if !SOURCES.iter().any(|key| fields.given.contains(key)) {
+            let message = format!("the table `{}` does not say where its files are", name.value);
+            let finding = Diagnostic::error("missing-key", message, &name.place);
+            findings.push(finding.with_help("add `parquet: data/events/` or `csv: data/people.csv`"));
+        }
+        return None;
+    };
+    if let Some((second, _)) = sources.next() {
+        let message = format!("the table `{}` has two sources", name.value);
+        let finding = Diagnostic::error("two-sources", message, &second);
+        findings.push(finding.with_help(format!("another is given at {first}; keep one of the two")));
+    }
+    Some(source)
 }
 
 fn build_partition(

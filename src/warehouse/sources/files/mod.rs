@@ -1,76 +1,55 @@
-//! Declared tables: from a location to a readable relation, or every reason why not. Reads schemas, never rows
-//! (a CSV file's first lines tell its schema).
+//! Tables made of files: listed, their columns found out, and read in one of the formats below.
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::TimeUnit;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, DataFusionError};
-use datafusion::datasource::file_format::FileFormat;
+use datafusion::common::DataFusionError;
+use datafusion::datasource::file_format::FileFormat as EngineFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ScalarUDF, cast};
 use futures::TryStreamExt;
-use jiff::tz::TimeZone;
 
-use super::error::{WarehouseError, plain_message};
-use super::functions::LocalToInstant;
-use super::known_values::Weight;
-use super::place::column_help;
-use crate::model::diagnostic::{Diagnostic, Located};
-use crate::project::{PartitionKind, Table, TableFormat};
+use super::{Source, TableFailure};
+use crate::model::diagnostic::{Diagnostic, Located, Place};
+use crate::project::{FileFormat, PartitionKind, Table};
 use crate::storage;
+use crate::warehouse::error::{WarehouseError, plain_message};
+use crate::warehouse::known_values::Weight;
 
-/// Why a table is not there.
-pub(super) enum TableFailure {
-    /// The declaration or the files are wrong.
-    Wrong(Vec<Diagnostic>),
-    /// The store cannot be reached.
-    Unreachable(WarehouseError),
-}
-
-impl From<Diagnostic> for TableFailure {
-    fn from(diagnostic: Diagnostic) -> Self {
-        Self::Wrong(vec![diagnostic])
-    }
-}
-
-/// Opens one table and says what its files weigh.
+/// Opens a table of files and says what they weigh.
 pub(super) async fn open(
     table: &Table,
+    format: FileFormat,
+    location: &Located<String>,
     state: &SessionState,
-) -> Result<(Arc<dyn TableProvider>, Weight), TableFailure> {
-    let place = &table.location.place;
-    let opened = storage::open(&table.location.value)
-        .map_err(|error| Diagnostic::error("table-location", error.to_string(), place))?;
+) -> Result<Source, TableFailure> {
+    let opened = storage::open(&location.value)
+        .map_err(|error| Diagnostic::error("table-location", error.to_string(), &location.place))?;
     state.runtime_env().register_object_store(&opened.root, Arc::clone(&opened.store));
     let url = listing_url(&opened).map_err(|error| wrong(table, &error))?;
-    let extension = match table.format {
+    let extension = match format {
         _ if opened.glob.is_some() || opened.is_single_file() => "",
-        TableFormat::Parquet => ".parquet",
-        TableFormat::Csv => ".csv",
+        FileFormat::Parquet => ".parquet",
+        FileFormat::Csv => ".csv",
     };
     let files = list(table, &url, state, &opened, extension).await?;
     check_partition_folders(table, &url, &files)?;
-    let options = ListingOptions::new(format_of(table.format, state))
+    let options = ListingOptions::new(format_of(format, state))
         .with_file_extension(extension)
         .with_table_partition_cols(partition_columns(table));
     let inferred = options.infer_schema(state, &url).await.map_err(|error| failure(table, &error))?;
-    let schema = match table.format {
-        TableFormat::Csv => csv_schema(table, &inferred),
-        TableFormat::Parquet => inferred,
+    let schema = match format {
+        FileFormat::Csv => csv_schema(table, &inferred),
+        FileFormat::Parquet => inferred,
     };
     let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
     let listing: Arc<dyn TableProvider> =
         Arc::new(ListingTable::try_new(config).map_err(|error| wrong(table, &error))?);
-    check_columns(table, &listing.schema())?;
     let weight = Weight { files: files.len(), bytes: files.iter().map(|(_, bytes)| *bytes).sum() };
-    let provider = in_zone(table, listing).map_err(|error| wrong(table, &error))?;
-    Ok((provider, weight))
+    Ok((listing, weight))
 }
 
 fn listing_url(opened: &storage::Opened) -> Result<ListingTableUrl, DataFusionError> {
@@ -81,11 +60,11 @@ fn listing_url(opened: &storage::Opened) -> Result<ListingTableUrl, DataFusionEr
     }
 }
 
-fn format_of(format: TableFormat, state: &SessionState) -> Arc<dyn FileFormat> {
+fn format_of(format: FileFormat, state: &SessionState) -> Arc<dyn EngineFormat> {
     match format {
         // A format made without the session's options ignores them.
-        TableFormat::Parquet => Arc::new(ParquetFormat::default().with_options(state.default_table_options().parquet)),
-        TableFormat::Csv => Arc::new(CsvFormat::default().with_has_header(true).with_newlines_in_values(true)),
+        FileFormat::Parquet => Arc::new(ParquetFormat::default().with_options(state.default_table_options().parquet)),
+        FileFormat::Csv => Arc::new(CsvFormat::default().with_has_header(true).with_newlines_in_values(true)),
     }
 }
 
@@ -100,7 +79,7 @@ fn partition_columns(table: &Table) -> Vec<(String, DataType)> {
 
 fn wrong(table: &Table, error: &DataFusionError) -> Diagnostic {
     let message = format!("the files of table `{}` cannot be read: {}", table.name, plain_message(error));
-    Diagnostic::error("table-unreadable", message, &table.location.place)
+    Diagnostic::error("table-unreadable", message, place_of(table))
 }
 
 fn failure(table: &Table, error: &DataFusionError) -> TableFailure {
@@ -134,8 +113,12 @@ async fn list(
     };
     if files.is_empty() {
         let what = if extension.is_empty() { "file" } else { extension };
-        let message = format!("there is no {what} of table `{}` at `{}`", table.name, table.location.value);
-        return Err(Diagnostic::error("table-missing", message, &table.location.place)
+        let message = format!(
+            "there is no {what} of table `{}` at `{}`",
+            table.name,
+            table.location().map_or("", |location| &location.value)
+        );
+        return Err(Diagnostic::error("table-missing", message, place_of(table))
             .with_help("check the path: it counts from the folder of milepost.yml")
             .into());
     }
@@ -188,53 +171,6 @@ fn csv_schema(table: &Table, schema: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn check_columns(table: &Table, schema: &SchemaRef) -> Result<(), TableFailure> {
-    let mut wrong = Vec::new();
-    let names = schema.fields().iter().map(|field| field.name().as_str());
-    for declared in [&table.time, &table.received, &table.dedup].into_iter().flatten() {
-        if schema.field_with_name(&declared.value).is_err() {
-            let message = format!("table `{}` has no column `{}`", table.name, declared.value);
-            let help = column_help(&declared.value, names.clone());
-            wrong.push(Diagnostic::error("unknown-column", message, &declared.place).with_optional_help(help));
-        }
-    }
-    for declared in [&table.time, &table.received].into_iter().flatten() {
-        wrong.extend(not_a_time(declared, schema));
-    }
-    if wrong.is_empty() { Ok(()) } else { Err(TableFailure::Wrong(wrong)) }
-}
-
-/// A finding when a column of chronology is neither a timestamp nor a date.
-#[must_use]
-pub fn not_a_time(column: &Located<String>, schema: &SchemaRef) -> Option<Diagnostic> {
-    let field = schema.field_with_name(&column.value).ok()?;
-    if matches!(field.data_type(), DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) {
-        return None;
-    }
-    let message = format!("column `{}` is {}, not a timestamp or a date", column.value, field.data_type());
-    let help = "read the table through a view of sql/ that casts it, such as `to_timestamp_seconds(x) as happened_at`";
-    Some(Diagnostic::error("not-a-time", message, &column.place).with_help(help))
-}
-
-/// The table with its timestamps as instants, where it says that they are local to a zone.
-fn in_zone(table: &Table, listing: Arc<dyn TableProvider>) -> Result<Arc<dyn TableProvider>, DataFusionError> {
-    if table.zone == TimeZone::UTC {
-        return Ok(listing);
-    }
-    let schema = listing.schema();
-    let to_instant = Arc::new(ScalarUDF::from(LocalToInstant::new(&table.zone)));
-    let chronology = [&table.time, &table.received].map(|column| column.as_ref().map(|column| column.value.as_str()));
-    let columns = schema.fields().iter().map(|field| {
-        let column = Expr::Column(Column::from_name(field.name()));
-        let is_date = matches!(field.data_type(), DataType::Date32 | DataType::Date64);
-        let is_local = matches!(field.data_type(), DataType::Timestamp(_, None));
-        if is_local || (is_date && chronology.contains(&Some(field.name()))) {
-            to_instant.call(vec![cast(column, DataType::Timestamp(TimeUnit::Microsecond, None))]).alias(field.name())
-        } else {
-            column
-        }
-    });
-    let columns: Vec<Expr> = columns.collect();
-    let plan = LogicalPlanBuilder::scan("local", provider_as_source(listing), None)?.project(columns)?.build()?;
-    Ok(Arc::new(ViewTable::new(plan, None)))
+fn place_of(table: &Table) -> &Place {
+    table.location().map_or(&table.place, |location| &location.place)
 }
