@@ -31,7 +31,7 @@ mod workspace;
 
 pub use crate::project::SchemaKind;
 pub use crate::warehouse::{FunctionDoc, function_docs};
-pub use check::{CheckReport, check};
+pub use check::{CheckReport, CheckTables, check};
 pub use corrections::{
     CorrectionReport, CorrectionRequest, ShownCorrection, ShownDelivery, correct_deliveries, show_delivery,
 };

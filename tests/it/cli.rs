@@ -62,7 +62,7 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
 }
 
 /// The repository as the project it is, without what runs left in it.
-fn root_project() -> tempfile::TempDir {
+pub(crate) fn root_project() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for part in ["milepost.yml", "jobs", "sql", "data"] {
         copy_tree(&repository().join(part), &folder.path().join(part));

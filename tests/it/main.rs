@@ -19,6 +19,7 @@ mod explain;
 mod job_tests;
 mod ledger;
 mod ledger_commands;
+mod offline;
 mod plans;
 mod postgres;
 mod project;

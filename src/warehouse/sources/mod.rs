@@ -10,7 +10,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, DataFusionError};
-use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ScalarUDF, cast};
 use jiff::tz::TimeZone;
@@ -19,6 +19,7 @@ use super::error::{WarehouseError, plain_message};
 use super::functions::LocalToInstant;
 use super::known_values::Weight;
 use super::place::column_help;
+use super::saved_schemas::{SCHEMAS_FILE, SavedSchemas};
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{Table, TableSource};
 
@@ -26,16 +27,25 @@ use crate::project::{Table, TableSource};
 pub(super) type Source = (Arc<dyn TableProvider>, Weight);
 
 /// Opens a table's source: one line per member of the family.
-async fn open_source(table: &Table, state: &SessionState) -> Result<Source, TableFailure> {
+pub(super) async fn open_source(table: &Table, state: &SessionState) -> Result<Source, TableFailure> {
     match &table.source {
         TableSource::Files { format, location } => files::open(table, *format, location, state).await,
     }
 }
 
-/// Opens one table and says what it weighs: its columns of chronology are there and are times, and its local times are
-/// instants.
-pub(super) async fn open(table: &Table, state: &SessionState) -> Result<Source, TableFailure> {
-    let (provider, weight) = open_source(table, state).await?;
+/// A relation of these columns without rows: a table as it was when its schema was saved.
+pub(super) fn as_saved(table: &Table, saved: &SavedSchemas) -> Result<Source, TableFailure> {
+    let Some(schema) = saved.get(&table.name) else {
+        let message = format!("the columns of table `{}` are not saved in {SCHEMAS_FILE}", table.name);
+        let help = "run `milepost check --save-schemas` where the tables can be reached, and commit the file";
+        return Err(Diagnostic::error("no-saved-schema", message, &table.place).with_help(help).into());
+    };
+    let rows = MemTable::try_new(Arc::clone(schema), vec![vec![]]).map_err(|error| wrong(table, &error))?;
+    Ok((Arc::new(rows), Weight::default()))
+}
+
+/// Makes an opened source a table: its columns of chronology are there and are times, and its local times are instants.
+pub(super) fn finish(table: &Table, (provider, weight): Source) -> Result<Source, TableFailure> {
     check_columns(table, &provider.schema())?;
     let provider = in_zone(table, provider).map_err(|error| wrong(table, &error))?;
     Ok((provider, weight))
