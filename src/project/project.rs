@@ -89,18 +89,20 @@ pub struct Table {
 }
 
 impl Table {
-    /// Where its files are; `None` for a table that is no files.
+    /// Where its files are, or its one file; `None` for a table that is no file.
     #[must_use]
     pub fn location(&self) -> Option<&Located<String>> {
         match &self.source {
-            TableSource::Files { location, .. } => Some(location),
+            TableSource::Files { location, .. } | TableSource::Sqlite { file: location, .. } => Some(location),
+            TableSource::Postgres { .. } => None,
         }
     }
 
     /// The same, to be moved.
     pub(crate) fn location_mut(&mut self) -> Option<&mut Located<String>> {
         match &mut self.source {
-            TableSource::Files { location, .. } => Some(location),
+            TableSource::Files { location, .. } | TableSource::Sqlite { file: location, .. } => Some(location),
+            TableSource::Postgres { .. } => None,
         }
     }
 }
@@ -114,6 +116,20 @@ pub enum TableSource {
         format: FileFormat,
         /// A local path (absolute) or a URL such as `s3://bucket/prefix/`; may hold a glob.
         location: Located<String>,
+    },
+    /// A table of a PostgreSQL server.
+    Postgres {
+        /// `env:NAME` or `file:PATH` (absolute), where the URL stands.
+        url: Located<String>,
+        /// `TABLE` or `SCHEMA.TABLE`.
+        table: Located<String>,
+    },
+    /// A table of a SQLite file.
+    Sqlite {
+        /// The file, absolute.
+        file: Located<String>,
+        /// The table.
+        table: Located<String>,
     },
 }
 

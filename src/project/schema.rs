@@ -58,6 +58,10 @@ record! {
         parquet: String,
         /// A file, folder or glob of CSV files with a header line.
         csv: String,
+        /// A table of a PostgreSQL server.
+        postgres: PostgresFields,
+        /// A table of a SQLite file.
+        sqlite: SqliteFields,
         /// `key=value` folders in path order.
         partitions: Named<Located<PartitionFields>>,
         /// When it happened: chronology, periods, `reached_at`.
@@ -70,6 +74,26 @@ record! {
         zone: TimeZone,
         /// How late an event may land; `3 days` by default.
         lookback: SignedDuration,
+    }
+}
+
+record! {
+    /// A table of a PostgreSQL server; it is only read.
+    PostgresFields {
+        /// `env:NAME` or `file:PATH`: where `postgres://ACCOUNT:PASSWORD@HOST:PORT/DATABASE` stands.
+        url: String,
+        /// `TABLE` or `SCHEMA.TABLE`; a view will do.
+        table: String,
+    }
+}
+
+record! {
+    /// A table of a SQLite file; it is only read.
+    SqliteFields {
+        /// The file.
+        file: String,
+        /// The table or view.
+        table: String,
     }
 }
 

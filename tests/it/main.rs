@@ -11,6 +11,7 @@
 
 mod cli;
 mod cookbook;
+mod databases;
 mod delivery;
 mod docs;
 mod evaluate;

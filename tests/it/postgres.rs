@@ -50,6 +50,11 @@ impl Schema {
         Self { name: format!("test_{}_{number}", std::process::id()) }
     }
 
+    /// The schema's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The ledger's URL.
     pub(crate) fn url(&self) -> String {
         format!("{}?schema={}", server().url, self.name)

@@ -1,6 +1,7 @@
 //! From fields that were read one by one to a project that holds together: names, references between parts, rules
 //! that span several keys. What is wrong is reported and replaced by the nearest sensible value, and building goes on.
 
+mod databases;
 mod job;
 mod ledger;
 mod message;

@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
+use super::databases;
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
 use crate::project::names::is_identifier;
 use crate::project::project::{FileFormat, Partition, PartitionOf, Table, TableSource};
@@ -42,6 +43,7 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
         .into_iter()
         .filter_map(|(key, partition)| build_partition(key, partition, findings))
         .collect::<Vec<_>>();
+    databases::refuse_folders(&source, &partitions, findings);
     for partition in &partitions {
         let (column, known) = match partition.of {
             Some(PartitionOf::Received) => ("received", fields.received.is_some()),
@@ -69,13 +71,14 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
 }
 
 /// The keys that say where a table's rows are; a table has one of them.
-const SOURCES: &[&str] = &["parquet", "csv"];
+const SOURCES: &[&str] = &["parquet", "csv", "postgres", "sqlite"];
 
 /// The one source of a table; a second one is a finding, and none is another.
 fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &mut Findings) -> Option<TableSource> {
     let files =
         |written: &Option<Located<String>>, format| Some((written.as_ref()?.place.clone(), written.clone()?, format));
     let written = [files(&fields.parquet, FileFormat::Parquet), files(&fields.csv, FileFormat::Csv)];
+    let databases = databases::sources(root, fields, findings);
     let mut sources = written
         .into_iter()
         .flatten()
@@ -83,10 +86,11 @@ fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &
             (place, TableSource::Files { format, location: location(root, written, findings) })
         })
         .collect::<Vec<_>>()
-        .into_iter();
+        .into_iter()
+        .chain(databases);
     let Some((first, source)) = sources.next() else {
         if !SOURCES.iter().any(|key| fields.given.contains(key)) {
-            let message = format!("the table `{}` does not say where its files are", name.value);
+            let message = format!("the table `{}` does not say where its rows are", name.value);
             let finding = Diagnostic::error("missing-key", message, &name.place);
             findings.push(finding.with_help("add `parquet: data/events/` or `csv: data/people.csv`"));
         }

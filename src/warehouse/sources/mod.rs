@@ -3,8 +3,10 @@
 //! The family is the list in [`open_source`]: a source is one file (or folder) with an `open` that takes the declared table
 //! and gives a provider and what it weighs, or a [`TableFailure`]. What every table needs, whatever its source, is here.
 
+mod database;
 mod files;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef, TimeUnit};
@@ -20,6 +22,7 @@ use super::functions::LocalToInstant;
 use super::known_values::Weight;
 use super::place::column_help;
 use super::saved_schemas::{SCHEMAS_FILE, SavedSchemas};
+use crate::database::TablePlace;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{Table, TableSource};
 
@@ -30,6 +33,14 @@ pub(super) type Source = (Arc<dyn TableProvider>, Weight);
 pub(super) async fn open_source(table: &Table, state: &SessionState) -> Result<Source, TableFailure> {
     match &table.source {
         TableSource::Files { format, location } => files::open(table, *format, location, state).await,
+        TableSource::Postgres { url, table: name } => {
+            let place = TablePlace::Postgres { url: database::secret(url)?, table: name.value.clone() };
+            database::open(table, place, &name.place).await
+        }
+        TableSource::Sqlite { file, table: name } => {
+            let place = TablePlace::Sqlite { file: PathBuf::from(&file.value), table: name.value.clone() };
+            database::open(table, place, &name.place).await
+        }
     }
 }
 

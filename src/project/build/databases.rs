@@ -1,0 +1,73 @@
+//! `postgres:` and `sqlite:` of a table made whole. What opens doors is named, never written: `env:NAME` or `file:PATH`.
+
+use std::path::Path;
+
+use crate::model::diagnostic::{Diagnostic, Located, Place};
+use crate::project::project::{Partition, TableSource};
+use crate::project::read::{Findings, report_missing};
+use crate::project::schema::{PostgresFields, SqliteFields, TableFields};
+use crate::project::secrets::is_reference;
+
+/// The databases that a table names, each with its place.
+pub(super) fn sources(root: &Path, fields: &TableFields, findings: &mut Findings) -> Vec<(Place, TableSource)> {
+    let mut sources = Vec::new();
+    if let Some(written) = &fields.postgres {
+        let source = postgres(root, written, findings);
+        sources.extend(source.map(|source| (written.place.clone(), source)));
+    }
+    if let Some(written) = &fields.sqlite {
+        let source = sqlite(root, written, findings);
+        sources.extend(source.map(|source| (written.place.clone(), source)));
+    }
+    sources
+}
+
+fn postgres(root: &Path, written: &Located<PostgresFields>, findings: &mut Findings) -> Option<TableSource> {
+    let Located { value: fields, place } = written;
+    let url_help = "name where it stands: `url: \"env:CRM_URL\"`";
+    report_missing(&fields.given, "url", url_help, place, findings);
+    report_missing(&fields.given, "table", "name the table: `table: public.customers`", place, findings);
+    let (mut url, table) = (fields.url.clone()?, fields.table.clone()?);
+    if !is_reference(&url.value) {
+        let message = "the URL of a database is written in plain text";
+        let help = "write `env:NAME` or `file:PATH`; if it held a password, change that: it has been seen";
+        findings.push(Diagnostic::error("plain-secret", message, &url.place).with_help(help));
+        return None;
+    }
+    if let Some(path) = url.value.strip_prefix("file:") {
+        url.value = format!("file:{}", root.join(path).display());
+    }
+    if table.value.split('.').count() > 2 || table.value.split('.').any(str::is_empty) {
+        let message = format!("`{}` is neither a table nor a schema and its table", table.value);
+        let finding = Diagnostic::error("bad-table", message, &table.place);
+        findings.push(finding.with_help("write `customers` or `public.customers`; the database is part of the URL"));
+        return None;
+    }
+    Some(TableSource::Postgres { url, table })
+}
+
+fn sqlite(root: &Path, written: &Located<SqliteFields>, findings: &mut Findings) -> Option<TableSource> {
+    let Located { value: fields, place } = written;
+    report_missing(&fields.given, "file", "name the file: `file: crm.db`", place, findings);
+    report_missing(&fields.given, "table", "name the table: `table: customers`", place, findings);
+    let (mut file, table) = (fields.file.clone()?, fields.table.clone()?);
+    if file.value.contains("://") {
+        let finding = Diagnostic::error("bad-location", "a SQLite file is a file of this machine", &file.place);
+        findings.push(finding.with_help("write its path, such as `file: crm.db`"));
+        return None;
+    }
+    file.value = root.join(file.value.trim()).to_string_lossy().into_owned();
+    Some(TableSource::Sqlite { file, table })
+}
+
+/// A table of a database has no folders.
+pub(super) fn refuse_folders(source: &TableSource, partitions: &[Partition], findings: &mut Findings) {
+    if matches!(source, TableSource::Files { .. }) {
+        return;
+    }
+    for partition in partitions {
+        let message = format!("`{}` is a folder, and the table lies in a database", partition.name);
+        let finding = Diagnostic::error("no-partitions", message, &partition.place);
+        findings.push(finding.with_help("take `partitions` out: the database finds rows by itself"));
+    }
+}
