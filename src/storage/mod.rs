@@ -1,7 +1,10 @@
 //! From a location as written (`/data/events`, `s3://acme/logs/`) to an object store and the URL of what lies there.
 //!
 //! Guarantees: credentials, region and endpoint come from the usual environment variables and nothing is contacted
-//! here. Never: reads or lists anything.
+//! when opening. Never: reads a file, or lists before it is asked to.
+
+mod listing;
+mod meter;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +16,9 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, RetryConfig};
 use url::Url;
+
+pub use listing::FoundFile;
+pub use meter::{Meter, metered};
 
 use crate::settings;
 
@@ -129,6 +135,15 @@ fn remote_store(url: &Url) -> Option<Result<Arc<dyn ObjectStore>, object_store::
 #[must_use]
 pub fn is_absent(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. })
+}
+
+/// The path of a file that a store did not find.
+#[must_use]
+pub fn absent_path(error: &object_store::Error) -> Option<&str> {
+    match error {
+        object_store::Error::NotFound { path, .. } => Some(path),
+        _ => None,
+    }
 }
 
 /// The environment's settings for a store; plain http is allowed exactly when the endpoint says http.

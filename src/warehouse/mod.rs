@@ -49,12 +49,15 @@ pub use row_condition::RowCondition;
 pub use runtime::WarehouseOptions;
 pub use scans::Scan;
 pub use session::{RowStream, Session};
+pub use sources::misfits::Misfit;
 pub use sources::not_a_time;
 
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;
+use crate::storage::Meter;
 use known_values::Weight;
-use sources::TableFailure;
+use sources::misfits::Misfits;
+use sources::{Opening, TableFailure};
 use views::ParsedView;
 
 /// Parameters that every run has.
@@ -72,6 +75,8 @@ pub struct Warehouse {
     views: Vec<ParsedView>,
     broken: BTreeSet<String>,
     weights: BTreeMap<String, Weight>,
+    meter: Arc<Meter>,
+    misfits: Misfits,
     vars: Parameters,
 }
 
@@ -92,6 +97,8 @@ impl Warehouse {
             views: Vec::new(),
             broken: BTreeSet::new(),
             weights: BTreeMap::new(),
+            meter: Arc::default(),
+            misfits: Misfits::default(),
             vars: vars_of(project),
         };
         let mut diagnostics = warehouse.open_tables(project).await?;
@@ -106,6 +113,18 @@ impl Warehouse {
     #[must_use]
     pub fn is_broken(&self, relation: &str) -> bool {
         self.broken.contains(relation)
+    }
+
+    /// What was read of files so far, their ends that tell columns included.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Values that were read as null since they are not of their column's type, since this was last asked.
+    #[must_use]
+    pub fn take_misfits(&self) -> Vec<Misfit> {
+        self.misfits.take()
     }
 
     /// The names of tables and views that can be read.
@@ -136,7 +155,8 @@ impl Warehouse {
     async fn open_tables(&mut self, project: &Project) -> Result<Vec<Diagnostic>, WarehouseError> {
         let mut diagnostics = Vec::new();
         for table in project.tables.values() {
-            match sources::open(table, &self.state).await {
+            let opening = Opening { state: &self.state, meter: &self.meter, misfits: &self.misfits };
+            match sources::open(table, &opening).await {
                 Ok((provider, weight)) => {
                     self.weights.insert(table.name.clone(), weight);
                     self.tables.insert(table.name.clone(), provider);

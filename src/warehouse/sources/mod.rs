@@ -3,7 +3,8 @@
 //! The family is the list in [`open_source`]: a source is one file (or folder) with an `open` that takes the declared table
 //! and gives a provider and what it weighs, or a [`TableFailure`]. What every table needs, whatever its source, is here.
 
-mod files;
+pub(in crate::warehouse) mod files;
+pub(in crate::warehouse) mod misfits;
 
 use std::sync::Arc;
 
@@ -21,21 +22,34 @@ use super::known_values::Weight;
 use super::place::column_help;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{Table, TableSource};
+use crate::storage::Meter;
+use misfits::Misfits;
 
 /// A relation and what it weighs.
 pub(super) type Source = (Arc<dyn TableProvider>, Weight);
 
+/// What a source is opened with.
+#[derive(Clone, Copy)]
+pub(super) struct Opening<'a> {
+    /// The engine.
+    pub(super) state: &'a SessionState,
+    /// Counts what is read.
+    pub(super) meter: &'a Arc<Meter>,
+    /// Counts what cannot be read as its column's type.
+    pub(super) misfits: &'a Misfits,
+}
+
 /// Opens a table's source: one line per member of the family.
-async fn open_source(table: &Table, state: &SessionState) -> Result<Source, TableFailure> {
+async fn open_source(table: &Table, opening: &Opening<'_>) -> Result<Source, TableFailure> {
     match &table.source {
-        TableSource::Files { format, location } => files::open(table, *format, location, state).await,
+        TableSource::Files { format, location } => files::open(table, *format, location, opening).await,
     }
 }
 
 /// Opens one table and says what it weighs: its columns of chronology are there and are times, and its local times are
 /// instants.
-pub(super) async fn open(table: &Table, state: &SessionState) -> Result<Source, TableFailure> {
-    let (provider, weight) = open_source(table, state).await?;
+pub(super) async fn open(table: &Table, opening: &Opening<'_>) -> Result<Source, TableFailure> {
+    let (provider, weight) = open_source(table, opening).await?;
     check_columns(table, &provider.schema())?;
     let provider = in_zone(table, provider).map_err(|error| wrong(table, &error))?;
     Ok((provider, weight))
