@@ -72,8 +72,12 @@ pub struct Table {
     pub name: String,
     /// Where its rows are.
     pub source: TableSource,
-    /// Hive `key=value` folders in path order.
+    /// Hive `key=value` folders in path order, or what bare folders say of dates.
     pub partitions: Vec<Partition>,
+    /// How bare folders spell dates.
+    pub path_dates: Option<PathDates>,
+    /// Types of columns, over what the files say.
+    pub columns: Vec<(Located<String>, ColumnKind)>,
     /// The column of chronology.
     pub time: Option<Located<String>>,
     /// The column of arrival.
@@ -140,6 +144,52 @@ pub enum FileFormat {
     Parquet,
     /// CSV with a header line.
     Csv,
+    /// One JSON object per line.
+    Ndjson,
+}
+
+/// The type of a column, as `columns:` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Any text.
+    Text,
+    /// A whole number of 64 bits.
+    Int,
+    /// A floating-point number of 64 bits.
+    Double,
+    /// A number with a fixed count of digits after the point.
+    Decimal {
+        /// Digits in all, 1 to 38.
+        precision: u8,
+        /// Digits after the point, at most all.
+        scale: i8,
+    },
+    /// True or false.
+    Boolean,
+    /// A day of the calendar.
+    Date,
+    /// An instant, told to the microsecond.
+    Timestamp,
+    /// The text of a JSON value, whole; only in NDJSON it differs from text.
+    Json,
+}
+
+/// Folders that spell a date, such as `%Y/%m/%d/%H`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathDates {
+    /// The folders as written, one text each.
+    pub folders: Vec<String>,
+}
+
+impl PathDates {
+    /// The parts of a date that folders may spell.
+    pub const DIRECTIVES: &'static [&'static str] = &["%Y", "%m", "%d", "%H", "%s"];
+
+    /// Whether the folders spell a part of the date.
+    #[must_use]
+    pub fn spells(&self, directive: &str) -> bool {
+        self.folders.iter().any(|folder| folder.contains(directive))
+    }
 }
 
 /// A hive partition column.

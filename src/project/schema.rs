@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::job::{Category, Compare, Measure, OnUnknown, RecapZone, SendLevels, Trend};
 use super::overlay::{Defaults, Environments};
-use super::project::{PartitionKind, PartitionOf};
+use super::project::{ColumnKind, PartitionKind, PartitionOf, PathDates};
 use super::read::{Named, Scalar, record};
 use super::restraint::{Share, WindowZone};
 use super::restraint_values::{Days, Hours};
@@ -62,8 +62,14 @@ record! {
         postgres: PostgresFields,
         /// A table of a SQLite file.
         sqlite: SqliteFields,
+        /// A file, folder or glob of files with one JSON object per line.
+        ndjson: String,
         /// `key=value` folders in path order.
         partitions: Named<Located<PartitionFields>>,
+        /// How bare folders spell dates, such as `%Y/%m/%d/%H`; the partitions are made from them.
+        path_dates: PathDates,
+        /// The types of columns whose files do not agree or do not say.
+        columns: Named<Located<ColumnKind>>,
         /// When it happened: chronology, periods, `reached_at`.
         time: String,
         /// When it landed: pruning.

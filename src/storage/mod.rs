@@ -1,10 +1,12 @@
 //! From a location as written (`/data/events`, `s3://acme/logs/`) to an object store and the URL of what lies there.
 //!
 //! Guarantees: credentials, region and endpoint come from the usual environment variables and nothing is contacted
-//! by opening one. Below: a [`SetWriter`], whose files readers see all at once or not at all, and single files that
-//! appear whole.
+//! when opening. Never: lists before it is asked to. Below: a [`SetWriter`], whose files readers see all at once or not at
+//! all, and single files that appear whole.
 
 mod error;
+mod listing;
+mod meter;
 mod set;
 mod upload;
 
@@ -20,6 +22,8 @@ use object_store::{ObjectStore, RetryConfig};
 use url::Url;
 
 pub use error::StorageError;
+pub use listing::FoundFile;
+pub use meter::{Meter, metered};
 pub use set::{Manifest, SetFile, SetWriter, partition_folder};
 pub use upload::write_file;
 
@@ -119,6 +123,15 @@ fn remote_store(url: &Url) -> Option<Result<Arc<dyn ObjectStore>, object_store::
 #[must_use]
 pub fn is_absent(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. })
+}
+
+/// The path of a file that a store did not find.
+#[must_use]
+pub fn absent_path(error: &object_store::Error) -> Option<&str> {
+    match error {
+        object_store::Error::NotFound { path, .. } => Some(path),
+        _ => None,
+    }
 }
 
 /// The environment's settings for a store; plain http is allowed exactly when the endpoint says http.

@@ -55,6 +55,8 @@ impl Warehouse {
             views: self.views.clone(),
             broken: self.broken.clone(),
             weights: BTreeMap::new(),
+            meter: std::sync::Arc::clone(&self.meter),
+            misfits: self.misfits.clone(),
             vars: self.vars.clone(),
         })
     }

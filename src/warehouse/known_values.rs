@@ -33,8 +33,8 @@ impl Weight {
         let (files, bytes) = match (format, is_remote) {
             (FileFormat::Parquet, false) => (500, 512 << 20),
             (FileFormat::Parquet, true) => (50, 64 << 20),
-            (FileFormat::Csv, false) => (500, 16 << 20),
-            (FileFormat::Csv, true) => (20, 2 << 20),
+            (FileFormat::Csv | FileFormat::Ndjson, false) => (500, 16 << 20),
+            (FileFormat::Csv | FileFormat::Ndjson, true) => (20, 2 << 20),
         };
         self.files <= files && self.bytes <= bytes
     }

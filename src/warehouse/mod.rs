@@ -53,12 +53,15 @@ pub use runtime::WarehouseOptions;
 pub use saved_schemas::{NotSchemas, SCHEMAS_FILE, SavedSchemas};
 pub use scans::Scan;
 pub use session::{RowStream, Session};
+pub use sources::misfits::Misfit;
 pub use sources::not_a_time;
 
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;
+use crate::storage::Meter;
 use known_values::Weight;
-use sources::TableFailure;
+use sources::misfits::Misfits;
+use sources::{Opening, TableFailure};
 use views::ParsedView;
 
 /// Parameters that every run has.
@@ -77,6 +80,8 @@ pub struct Warehouse {
     views: Vec<ParsedView>,
     broken: BTreeSet<String>,
     weights: BTreeMap<String, Weight>,
+    meter: Arc<Meter>,
+    misfits: Misfits,
     vars: Parameters,
 }
 
@@ -118,6 +123,8 @@ impl Warehouse {
             views: Vec::new(),
             broken: BTreeSet::new(),
             weights: BTreeMap::new(),
+            meter: Arc::default(),
+            misfits: Misfits::default(),
             vars: vars_of(project),
         };
         let mut diagnostics = warehouse.open_tables(project, saved).await?;
@@ -132,6 +139,18 @@ impl Warehouse {
     #[must_use]
     pub fn is_broken(&self, relation: &str) -> bool {
         self.broken.contains(relation)
+    }
+
+    /// What was read of files so far, their ends that tell columns included.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Values that were read as null since they are not of their column's type, since this was last asked.
+    #[must_use]
+    pub fn take_misfits(&self) -> Vec<Misfit> {
+        self.misfits.take()
     }
 
     /// The names of tables and views that can be read.
@@ -172,9 +191,10 @@ impl Warehouse {
     ) -> Result<Vec<Diagnostic>, WarehouseError> {
         let mut diagnostics = Vec::new();
         for table in project.tables.values() {
+            let opening = Opening { state: &self.state, meter: &self.meter, misfits: &self.misfits };
             let opened = match saved {
                 Some(saved) => sources::as_saved(table, saved),
-                None => sources::open_source(table, &self.state).await,
+                None => sources::open_source(table, &opening).await,
             };
             if let Ok((provider, _)) = &opened {
                 self.schemas.insert(table.name.clone(), provider.schema());

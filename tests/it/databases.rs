@@ -324,7 +324,7 @@ async fn what_goes_wrong_is_said_with_what_next() {
     let found = milepost_with(path, &["check", "--offline", "--format", "json"], &[]).expect(2).json();
     let codes: Vec<_> =
         found["diagnostics"].as_array().expect("a list").iter().map(|finding| finding["code"].as_str()).collect();
-    for code in ["plain-secret", "bad-table", "missing-key", "no-partitions", "bad-location", "two-sources"] {
+    for code in ["plain-secret", "bad-table", "missing-key", "not-for-databases", "bad-location", "two-sources"] {
         assert!(codes.contains(&Some(code)), "{code} in {codes:?}");
     }
 

@@ -22,6 +22,8 @@ const DOORS: &[(&str, &str)] = &[
     ("object_store", "storage"),
     ("serde_saphyr", "project"),
     ("datafusion", "warehouse"),
+    ("datafusion_datasource", "warehouse"),
+    ("glob", "storage"),
     ("arrow", "warehouse"),
     ("liquid", "render"),
     ("liquid_core", "render"),

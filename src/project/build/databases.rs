@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::model::diagnostic::{Diagnostic, Located, Place};
-use crate::project::project::{Partition, TableSource};
+use crate::project::project::TableSource;
 use crate::project::read::{Findings, report_missing};
 use crate::project::schema::{PostgresFields, SqliteFields, TableFields};
 use crate::project::secrets::is_reference;
@@ -60,14 +60,17 @@ fn sqlite(root: &Path, written: &Located<SqliteFields>, findings: &mut Findings)
     Some(TableSource::Sqlite { file, table })
 }
 
-/// A table of a database has no folders.
-pub(super) fn refuse_folders(source: &TableSource, partitions: &[Partition], findings: &mut Findings) {
+/// What only files have is no part of a table of a database.
+pub(super) fn refuse_keys_of_files(source: &TableSource, fields: &TableFields, findings: &mut Findings) {
     if matches!(source, TableSource::Files { .. }) {
         return;
     }
-    for partition in partitions {
-        let message = format!("`{}` is a folder, and the table lies in a database", partition.name);
-        let finding = Diagnostic::error("no-partitions", message, &partition.place);
-        findings.push(finding.with_help("take `partitions` out: the database finds rows by itself"));
+    let partitions = fields.partitions.as_ref().map(|partitions| ("partitions", &partitions.place));
+    let dates = fields.path_dates.as_ref().map(|dates| ("path_dates", &dates.place));
+    let columns = fields.columns.as_ref().map(|columns| ("columns", &columns.place));
+    for (key, place) in partitions.into_iter().chain(dates).chain(columns) {
+        let message = format!("`{key}` is for files, and the table lies in a database");
+        let finding = Diagnostic::error("not-for-databases", message, place);
+        findings.push(finding.with_help("take it out: the database finds rows and says what its columns are"));
     }
 }

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::databases;
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
 use crate::project::names::is_identifier;
-use crate::project::project::{FileFormat, Partition, PartitionOf, Table, TableSource};
+use crate::project::project::{FileFormat, Partition, PartitionKind, PartitionOf, PathDates, Table, TableSource};
 use crate::project::read::{Findings, Named, quoted, report_missing};
 use crate::project::schema::{PartitionFields, TableFields};
 
@@ -37,13 +37,13 @@ pub(super) fn build(
 
 fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mut Findings) -> Option<Table> {
     let source = source(root, name, &fields, findings)?;
+    databases::refuse_keys_of_files(&source, &fields, findings);
     let partitions = fields.partitions.map(|partitions| partitions.value).unwrap_or_default();
     let partitions = partitions
         .0
         .into_iter()
         .filter_map(|(key, partition)| build_partition(key, partition, findings))
         .collect::<Vec<_>>();
-    databases::refuse_folders(&source, &partitions, findings);
     for partition in &partitions {
         let (column, known) = match partition.of {
             Some(PartitionOf::Received) => ("received", fields.received.is_some()),
@@ -57,10 +57,23 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
             findings.push(Diagnostic::error("missing-key", message, &partition.place).with_help(help));
         }
     }
+    let path_dates = fields.path_dates.map(|dates| {
+        check_path_dates(&dates, &partitions, findings);
+        dates.value
+    });
+    let columns = fields.columns.map(|columns| columns.value.0).unwrap_or_default();
+    for (column, kind) in &columns {
+        if partitions.iter().any(|partition| partition.name == column.value) {
+            let message = format!("the column `{}` is a partition, which has a type of its own", column.value);
+            findings.push(Diagnostic::error("two-types", message, &kind.place).with_help("keep one of the two"));
+        }
+    }
     Some(Table {
         name: name.value.clone(),
         source,
         partitions,
+        path_dates,
+        columns: columns.into_iter().map(|(column, kind)| (column, kind.value)).collect(),
         time: fields.time,
         received: fields.received,
         dedup: fields.dedup,
@@ -71,14 +84,18 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
 }
 
 /// The keys that say where a table's rows are; a table has one of them.
-const SOURCES: &[&str] = &["parquet", "csv", "postgres", "sqlite"];
+const SOURCES: &[&str] = &["parquet", "csv", "ndjson", "postgres", "sqlite"];
 
 /// The one source of a table; a second one is a finding, and none is another.
 fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &mut Findings) -> Option<TableSource> {
     let files =
         |written: &Option<Located<String>>, format| Some((written.as_ref()?.place.clone(), written.clone()?, format));
-    let written = [files(&fields.parquet, FileFormat::Parquet), files(&fields.csv, FileFormat::Csv)];
     let databases = databases::sources(root, fields, findings);
+    let written = [
+        files(&fields.parquet, FileFormat::Parquet),
+        files(&fields.csv, FileFormat::Csv),
+        files(&fields.ndjson, FileFormat::Ndjson),
+    ];
     let mut sources = written
         .into_iter()
         .flatten()
@@ -92,7 +109,7 @@ fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &
         if !SOURCES.iter().any(|key| fields.given.contains(key)) {
             let message = format!("the table `{}` does not say where its rows are", name.value);
             let finding = Diagnostic::error("missing-key", message, &name.place);
-            findings.push(finding.with_help("add `parquet: data/events/` or `csv: data/people.csv`"));
+            findings.push(finding.with_help("add `parquet: data/events/`, `csv: data/people.csv` or `ndjson: logs/`"));
         }
         return None;
     };
@@ -102,6 +119,28 @@ fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &
         findings.push(finding.with_help(format!("another is given at {first}; keep one of the two")));
     }
     Some(source)
+}
+
+/// A partition made from bare folders needs the parts of the date that its type is made of.
+fn check_path_dates(dates: &Located<PathDates>, partitions: &[Partition], findings: &mut Findings) {
+    if partitions.is_empty() {
+        let finding = Diagnostic::error("missing-key", "`path_dates` names no column", &dates.place);
+        findings.push(finding.with_help("add `partitions: {day: {type: date, of: received}}` to the table"));
+    }
+    for partition in partitions {
+        let parts: &[&str] = match partition.kind {
+            PartitionKind::Date => &["%Y", "%m", "%d"],
+            PartitionKind::Month => &["%Y", "%m"],
+            PartitionKind::Hour => &["%H"],
+            PartitionKind::Int | PartitionKind::Text => &["key=value folders"],
+        };
+        let missing = parts.iter().find(|part| !dates.value.spells(part) && !dates.value.spells("%s"));
+        let missing = missing.or_else(|| parts.first().filter(|part| !part.starts_with('%')));
+        if let Some(missing) = missing {
+            let message = format!("`{}` cannot be made from `path_dates` without {missing}", partition.name);
+            findings.push(Diagnostic::error("bad-path-dates", message, &partition.place));
+        }
+    }
 }
 
 fn build_partition(

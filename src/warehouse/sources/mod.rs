@@ -4,7 +4,8 @@
 //! and gives a provider and what it weighs, or a [`TableFailure`]. What every table needs, whatever its source, is here.
 
 mod database;
-mod files;
+pub(in crate::warehouse) mod files;
+pub(in crate::warehouse) mod misfits;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,14 +26,27 @@ use super::saved_schemas::{SCHEMAS_FILE, SavedSchemas};
 use crate::database::TablePlace;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{Table, TableSource};
+use crate::storage::Meter;
+use misfits::Misfits;
 
 /// A relation and what it weighs.
 pub(super) type Source = (Arc<dyn TableProvider>, Weight);
 
+/// What a source is opened with.
+#[derive(Clone, Copy)]
+pub(super) struct Opening<'a> {
+    /// The engine.
+    pub(super) state: &'a SessionState,
+    /// Counts what is read.
+    pub(super) meter: &'a Arc<Meter>,
+    /// Counts what cannot be read as its column's type.
+    pub(super) misfits: &'a Misfits,
+}
+
 /// Opens a table's source: one line per member of the family.
-pub(super) async fn open_source(table: &Table, state: &SessionState) -> Result<Source, TableFailure> {
+pub(super) async fn open_source(table: &Table, opening: &Opening<'_>) -> Result<Source, TableFailure> {
     match &table.source {
-        TableSource::Files { format, location } => files::open(table, *format, location, state).await,
+        TableSource::Files { format, location } => files::open(table, *format, location, opening).await,
         TableSource::Postgres { url, table: name } => {
             let place = TablePlace::Postgres { url: database::secret(url)?, table: name.value.clone() };
             database::open(table, place, &name.place).await
