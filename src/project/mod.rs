@@ -17,6 +17,7 @@ mod restraint;
 mod restraint_values;
 mod schema;
 mod secrets;
+mod table_values;
 mod values;
 
 pub use files::find_root;
@@ -32,8 +33,8 @@ pub use job_tests::{
 pub use json_schema::{SchemaKind, json_schema};
 pub use load::{Loaded, load};
 pub use project::{
-    LedgerLocation, Partition, PartitionKind, PartitionOf, Project, ProviderConfig, Setting, Start, Table, TableFormat,
-    Unsubscribe, View,
+    ColumnKind, FileFormat, LedgerLocation, Partition, PartitionKind, PartitionOf, PathDates, Project, ProviderConfig,
+    Setting, Start, Table, TableSource, Unsubscribe, View,
 };
 pub use restraint::{Cap, JobWindow, Share, Variant, Variants, WindowZone};
 

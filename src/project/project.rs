@@ -70,12 +70,14 @@ pub enum LedgerLocation {
 pub struct Table {
     /// The name SQL uses.
     pub name: String,
-    /// The file format.
-    pub format: TableFormat,
-    /// A local path (absolute) or a URL such as `s3://bucket/prefix/`; may hold a glob.
-    pub location: Located<String>,
-    /// Hive `key=value` folders in path order.
+    /// Where its rows are.
+    pub source: TableSource,
+    /// Hive `key=value` folders in path order, or what bare folders say of dates.
     pub partitions: Vec<Partition>,
+    /// How bare folders spell dates.
+    pub path_dates: Option<PathDates>,
+    /// Types of columns, over what the files say.
+    pub columns: Vec<(Located<String>, ColumnKind)>,
     /// The column of chronology.
     pub time: Option<Located<String>>,
     /// The column of arrival.
@@ -90,13 +92,104 @@ pub struct Table {
     pub place: Place,
 }
 
+impl Table {
+    /// Where its files are, or its one file; `None` for a table that is no file.
+    #[must_use]
+    pub fn location(&self) -> Option<&Located<String>> {
+        match &self.source {
+            TableSource::Files { location, .. } | TableSource::Sqlite { file: location, .. } => Some(location),
+            TableSource::Postgres { .. } => None,
+        }
+    }
+
+    /// The same, to be moved.
+    pub(crate) fn location_mut(&mut self) -> Option<&mut Located<String>> {
+        match &mut self.source {
+            TableSource::Files { location, .. } | TableSource::Sqlite { file: location, .. } => Some(location),
+            TableSource::Postgres { .. } => None,
+        }
+    }
+}
+
+/// Where a table's rows are: one variant per kind of source.
+#[derive(Clone, Debug)]
+pub enum TableSource {
+    /// Files of one format.
+    Files {
+        /// Their format.
+        format: FileFormat,
+        /// A local path (absolute) or a URL such as `s3://bucket/prefix/`; may hold a glob.
+        location: Located<String>,
+    },
+    /// A table of a PostgreSQL server.
+    Postgres {
+        /// `env:NAME` or `file:PATH` (absolute), where the URL stands.
+        url: Located<String>,
+        /// `TABLE` or `SCHEMA.TABLE`.
+        table: Located<String>,
+    },
+    /// A table of a SQLite file.
+    Sqlite {
+        /// The file, absolute.
+        file: Located<String>,
+        /// The table.
+        table: Located<String>,
+    },
+}
+
 /// A file format of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TableFormat {
+pub enum FileFormat {
     /// Apache Parquet.
     Parquet,
     /// CSV with a header line.
     Csv,
+    /// One JSON object per line.
+    Ndjson,
+}
+
+/// The type of a column, as `columns:` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// Any text.
+    Text,
+    /// A whole number of 64 bits.
+    Int,
+    /// A floating-point number of 64 bits.
+    Double,
+    /// A number with a fixed count of digits after the point.
+    Decimal {
+        /// Digits in all, 1 to 38.
+        precision: u8,
+        /// Digits after the point, at most all.
+        scale: i8,
+    },
+    /// True or false.
+    Boolean,
+    /// A day of the calendar.
+    Date,
+    /// An instant, told to the microsecond.
+    Timestamp,
+    /// The text of a JSON value, whole; only in NDJSON it differs from text.
+    Json,
+}
+
+/// Folders that spell a date, such as `%Y/%m/%d/%H`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathDates {
+    /// The folders as written, one text each.
+    pub folders: Vec<String>,
+}
+
+impl PathDates {
+    /// The parts of a date that folders may spell.
+    pub const DIRECTIVES: &'static [&'static str] = &["%Y", "%m", "%d", "%H", "%s"];
+
+    /// Whether the folders spell a part of the date.
+    #[must_use]
+    pub fn spells(&self, directive: &str) -> bool {
+        self.folders.iter().any(|folder| folder.contains(directive))
+    }
 }
 
 /// A hive partition column.

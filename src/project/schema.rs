@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::job::{Category, Compare, Measure, OnUnknown, RecapZone, SendLevels, Trend};
 use super::overlay::{Defaults, Environments};
-use super::project::{PartitionKind, PartitionOf};
+use super::project::{ColumnKind, PartitionKind, PartitionOf, PathDates};
 use super::read::{Named, Scalar, record};
 use super::restraint::{Share, WindowZone};
 use super::restraint_values::{Days, Hours};
@@ -58,8 +58,18 @@ record! {
         parquet: String,
         /// A file, folder or glob of CSV files with a header line.
         csv: String,
+        /// A table of a PostgreSQL server.
+        postgres: PostgresFields,
+        /// A table of a SQLite file.
+        sqlite: SqliteFields,
+        /// A file, folder or glob of files with one JSON object per line.
+        ndjson: String,
         /// `key=value` folders in path order.
         partitions: Named<Located<PartitionFields>>,
+        /// How bare folders spell dates, such as `%Y/%m/%d/%H`; the partitions are made from them.
+        path_dates: PathDates,
+        /// The types of columns whose files do not agree or do not say.
+        columns: Named<Located<ColumnKind>>,
         /// When it happened: chronology, periods, `reached_at`.
         time: String,
         /// When it landed: pruning.
@@ -70,6 +80,26 @@ record! {
         zone: TimeZone,
         /// How late an event may land; `3 days` by default.
         lookback: SignedDuration,
+    }
+}
+
+record! {
+    /// A table of a PostgreSQL server; it is only read.
+    PostgresFields {
+        /// `env:NAME` or `file:PATH`: where `postgres://ACCOUNT:PASSWORD@HOST:PORT/DATABASE` stands.
+        url: String,
+        /// `TABLE` or `SCHEMA.TABLE`; a view will do.
+        table: String,
+    }
+}
+
+record! {
+    /// A table of a SQLite file; it is only read.
+    SqliteFields {
+        /// The file.
+        file: String,
+        /// The table or view.
+        table: String,
     }
 }
 
@@ -126,6 +156,8 @@ record! {
         recap: RecapFields,
         /// What is mailed.
         message: MessageFields,
+        /// A folder or URL to which every run writes the flags or the matrix as Parquet.
+        publish: String,
         /// Later than this after `reached_at` is expired.
         mail_within: SignedDuration,
         /// Volume guards.

@@ -73,11 +73,12 @@ impl Base {
         // One ledger for both sides, too: what is mailed already is mailed.
         before.ledger = now.ledger.clone();
         for table in before.tables.values_mut() {
-            let here = now.tables.get(&table.name).map(|table| table.location.value.clone());
-            let present = moved(Path::new(&table.location.value), &self.root, &now.root);
+            let here = now.tables.get(&table.name).and_then(|table| Some(table.location()?.value.clone()));
+            let Some(location) = table.location_mut() else { continue };
+            let present = moved(Path::new(&location.value), &self.root, &now.root);
             // The same data on both sides, wherever it lies: a comparison is about code.
             if let Some(path) = present {
-                table.location.value = here.unwrap_or_else(|| path.to_string_lossy().into_owned());
+                location.value = here.unwrap_or_else(|| path.to_string_lossy().into_owned());
             }
         }
         Workspace::of(before, options).await

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::project::Job;
 
 use super::plan::{PlannedMail, PlannedSample};
+use super::publish::Published;
 use super::{Exit, RunError};
 
 /// How a job of a run ended.
@@ -69,6 +70,8 @@ pub struct JobReport {
     pub requests: u64,
     /// Seconds per phase.
     pub timing_seconds: BTreeMap<&'static str, f64>,
+    /// What `publish:` wrote.
+    pub published: Option<Published>,
     /// Why, where it is not simply completed.
     pub message: Option<String>,
     /// What to do about it.
@@ -106,6 +109,7 @@ impl JobReport {
             reasons: BTreeMap::new(),
             requests: 0,
             timing_seconds: BTreeMap::new(),
+            published: None,
             message: None,
             hint: None,
             mails: Vec::new(),
@@ -215,6 +219,7 @@ mod tests {
             reasons: BTreeMap::new(),
             requests: 0,
             timing_seconds: BTreeMap::new(),
+            published: None,
             message: None,
             hint: None,
             mails: Vec::new(),

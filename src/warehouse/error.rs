@@ -2,6 +2,9 @@
 
 use datafusion::common::DataFusionError;
 
+use super::sources::files::FileFailure;
+use crate::storage::StorageError;
+
 /// Why the warehouse could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WarehouseError {
@@ -33,11 +36,22 @@ pub enum WarehouseError {
         /// What the file system said.
         reason: String,
     },
+    /// A place for results cannot be used or reached.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 impl WarehouseError {
     /// Sorts an engine error by what can be done about it.
     pub(super) fn from_engine(what: &str, error: &DataFusionError) -> Self {
+        if let Some(failure) = FileFailure::of(error) {
+            let reason = failure.to_string();
+            return if failure.may_pass() {
+                Self::Unavailable { reason }
+            } else {
+                Self::Query { what: what.to_owned(), reason }
+            };
+        }
         let reason = plain_message(error);
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::Memory { reason },
@@ -49,6 +63,9 @@ impl WarehouseError {
 
 /// The engine's words on one line, without its prefixes and without a stop at the end.
 pub(super) fn plain_message(error: &DataFusionError) -> String {
+    if let Some(failure) = FileFailure::of(error) {
+        return failure.to_string();
+    }
     let root = error.find_root();
     let text = match root {
         DataFusionError::ArrowError(arrow, _) => arrow.to_string(),

@@ -221,12 +221,13 @@ impl ScalarUDFImpl for LocalToInstant {
         let array = ColumnarValue::values_to_arrays(&arguments.args)?;
         let local = array[0].as_primitive::<TimestampMicrosecondType>();
         let instants: TimestampMicrosecondArray =
-            local.unary_opt(|microseconds| to_instant(microseconds, &zone)).with_timezone("UTC");
+            local.unary_opt(|microseconds| local_to_instant(microseconds, &zone)).with_timezone("UTC");
         Ok(ColumnarValue::Array(Arc::new(instants) as ArrayRef))
     }
 }
 
-fn to_instant(local_microseconds: i64, zone: &TimeZone) -> Option<i64> {
+/// Microseconds of a local time as microseconds of the instant.
+pub(super) fn local_to_instant(local_microseconds: i64, zone: &TimeZone) -> Option<i64> {
     let wall: DateTime = jiff::Timestamp::from_microsecond(local_microseconds).ok()?.to_zoned(TimeZone::UTC).datetime();
     Some(wall.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond())
 }
@@ -247,7 +248,7 @@ mod tests {
             ("2026-03-29T02:30:00Z", "2026-03-29T01:30:00Z"),
             ("2026-10-25T02:30:00Z", "2026-10-25T00:30:00Z"),
         ] {
-            assert_eq!(to_instant(microseconds(local), &paris), Some(microseconds(instant)), "{local}");
+            assert_eq!(local_to_instant(microseconds(local), &paris), Some(microseconds(instant)), "{local}");
         }
     }
 }

@@ -50,10 +50,13 @@ impl Warehouse {
         Ok(Self {
             state: self.state.clone(),
             tables,
+            schemas: BTreeMap::new(),
             ledger: self.ledger.clone(),
             views: self.views.clone(),
             broken: self.broken.clone(),
             weights: BTreeMap::new(),
+            meter: std::sync::Arc::clone(&self.meter),
+            misfits: self.misfits.clone(),
             vars: self.vars.clone(),
         })
     }

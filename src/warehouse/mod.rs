@@ -19,17 +19,20 @@ mod parameters;
 mod place;
 mod row_condition;
 mod runtime;
+mod saved_schemas;
 mod scans;
 mod session;
+mod set_output;
+mod sources;
 mod statement;
 mod streaks;
-mod tables;
 pub mod value;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::execution::SessionState;
@@ -47,14 +50,18 @@ pub use output::{TableFile, TableRows, WrittenTable};
 pub use parameters::{Parameter, Parameters};
 pub use row_condition::RowCondition;
 pub use runtime::WarehouseOptions;
+pub use saved_schemas::{NotSchemas, SCHEMAS_FILE, SavedSchemas};
 pub use scans::Scan;
 pub use session::{RowStream, Session};
-pub use tables::not_a_time;
+pub use sources::misfits::Misfit;
+pub use sources::not_a_time;
 
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;
+use crate::storage::Meter;
 use known_values::Weight;
-use tables::TableFailure;
+use sources::misfits::Misfits;
+use sources::{Opening, TableFailure};
 use views::ParsedView;
 
 /// Parameters that every run has.
@@ -68,10 +75,13 @@ pub const PERIOD_END: &str = "period_end";
 pub struct Warehouse {
     state: SessionState,
     tables: BTreeMap<String, Arc<dyn TableProvider>>,
+    schemas: BTreeMap<String, SchemaRef>,
     ledger: ledger_tables::LedgerTables,
     views: Vec<ParsedView>,
     broken: BTreeSet<String>,
     weights: BTreeMap<String, Weight>,
+    meter: Arc<Meter>,
+    misfits: Misfits,
     vars: Parameters,
 }
 
@@ -84,17 +94,40 @@ impl Warehouse {
         project: &Project,
         options: &WarehouseOptions,
     ) -> Result<(Self, Vec<Diagnostic>), WarehouseError> {
+        Self::open_with(project, options, None).await
+    }
+
+    /// The same with tables that have the columns of these schemas and no rows: nothing is contacted.
+    ///
+    /// # Errors
+    /// When the engine cannot be set up.
+    pub async fn open_offline(
+        project: &Project,
+        options: &WarehouseOptions,
+        saved: &SavedSchemas,
+    ) -> Result<(Self, Vec<Diagnostic>), WarehouseError> {
+        Self::open_with(project, options, Some(saved)).await
+    }
+
+    async fn open_with(
+        project: &Project,
+        options: &WarehouseOptions,
+        saved: Option<&SavedSchemas>,
+    ) -> Result<(Self, Vec<Diagnostic>), WarehouseError> {
         let state = runtime::session_state(options, &runtime::runtime(options)?);
         let mut warehouse = Self {
             state,
             tables: BTreeMap::new(),
+            schemas: BTreeMap::new(),
             ledger: no_deliveries()?,
             views: Vec::new(),
             broken: BTreeSet::new(),
             weights: BTreeMap::new(),
+            meter: Arc::default(),
+            misfits: Misfits::default(),
             vars: vars_of(project),
         };
-        let mut diagnostics = warehouse.open_tables(project).await?;
+        let mut diagnostics = warehouse.open_tables(project, saved).await?;
         let known: BTreeSet<String> = warehouse.trial_parameters().names().map(str::to_owned).collect();
         let (views, findings) = views::arrange(project, &warehouse.state, &known, &mut warehouse.broken);
         diagnostics.extend(findings);
@@ -106,6 +139,18 @@ impl Warehouse {
     #[must_use]
     pub fn is_broken(&self, relation: &str) -> bool {
         self.broken.contains(relation)
+    }
+
+    /// What was read of files so far, their ends that tell columns included.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Values that were read as null since they are not of their column's type, since this was last asked.
+    #[must_use]
+    pub fn take_misfits(&self) -> Vec<Misfit> {
+        self.misfits.take()
     }
 
     /// The names of tables and views that can be read.
@@ -133,10 +178,28 @@ impl Warehouse {
         })
     }
 
-    async fn open_tables(&mut self, project: &Project) -> Result<Vec<Diagnostic>, WarehouseError> {
+    /// The columns of every table that could be opened.
+    #[must_use]
+    pub fn schemas(&self) -> SavedSchemas {
+        SavedSchemas::new(self.schemas.clone())
+    }
+
+    async fn open_tables(
+        &mut self,
+        project: &Project,
+        saved: Option<&SavedSchemas>,
+    ) -> Result<Vec<Diagnostic>, WarehouseError> {
         let mut diagnostics = Vec::new();
         for table in project.tables.values() {
-            match tables::open(table, &self.state).await {
+            let opening = Opening { state: &self.state, meter: &self.meter, misfits: &self.misfits };
+            let opened = match saved {
+                Some(saved) => sources::as_saved(table, saved),
+                None => sources::open_source(table, &opening).await,
+            };
+            if let Ok((provider, _)) = &opened {
+                self.schemas.insert(table.name.clone(), provider.schema());
+            }
+            match opened.and_then(|source| sources::finish(table, source)) {
                 Ok((provider, weight)) => {
                     self.weights.insert(table.name.clone(), weight);
                     self.tables.insert(table.name.clone(), provider);

@@ -61,6 +61,8 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
     // nobody uses.
     settings.execution.parquet.schema_force_view_types = false;
     settings.sql_parser.map_string_types_to_utf8view = false;
+    // Nanoseconds end in 2262, and older writers know no other times than these.
+    settings.execution.parquet.coerce_int96 = Some("us".to_owned());
     settings.execution.parquet.pushdown_filters = true;
     settings.execution.parquet.reorder_filters = true;
     // A hash join keeps one side in memory and cannot spill; a sort-merge join can.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use milepost::model::{Diagnostic, Level, PeriodKind, Severity};
 use milepost::project::{
-    Compare, JobKind, LedgerLocation, Levels, Loaded, Measure, MilestoneSource, PartitionOf, Project, SendLevels,
-    Start, TableFormat, find_root, load,
+    Compare, FileFormat, JobKind, LedgerLocation, Levels, Loaded, Measure, MilestoneSource, PartitionOf, Project,
+    SendLevels, Start, TableSource, find_root, load,
 };
 
 /// A temporary project made of `path: text` pairs.
@@ -104,12 +104,12 @@ fn a_whole_project_loads_with_every_field() {
     assert_eq!((project.redirect_limit, project.redirect_to.is_none()), (20, true));
 
     let events = &project.tables["events"];
-    assert_eq!(events.location.value, folder.real().join("data/events/").to_string_lossy());
+    assert_eq!(events.location().expect("files").value, folder.real().join("data/events/").to_string_lossy());
     assert_eq!(events.partitions.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["year", "day"]);
     assert_eq!(events.partitions[1].of, Some(PartitionOf::Received));
     assert_eq!(events.lookback.as_hours(), 48);
-    assert_eq!(project.tables["remote"].location.value, "s3://bucket/events/**/*.parquet");
-    assert_eq!(project.tables["people"].format, TableFormat::Csv);
+    assert_eq!(project.tables["remote"].location().expect("files").value, "s3://bucket/events/**/*.parquet");
+    assert!(matches!(project.tables["people"].source, TableSource::Files { format: FileFormat::Csv, .. }));
 
     let resend = &project.providers["main"];
     assert_eq!(resend.kind.value, "resend");

@@ -6,9 +6,10 @@ use std::path::Path;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
+use super::databases;
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
 use crate::project::names::is_identifier;
-use crate::project::project::{Partition, PartitionOf, Table, TableFormat};
+use crate::project::project::{FileFormat, Partition, PartitionKind, PartitionOf, PathDates, Table, TableSource};
 use crate::project::read::{Findings, Named, quoted, report_missing};
 use crate::project::schema::{PartitionFields, TableFields};
 
@@ -35,24 +36,8 @@ pub(super) fn build(
 }
 
 fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mut Findings) -> Option<Table> {
-    let (format, written) = match (fields.parquet, fields.csv) {
-        (Some(parquet), None) => (TableFormat::Parquet, parquet),
-        (None, Some(csv)) => (TableFormat::Csv, csv),
-        (Some(parquet), Some(csv)) => {
-            let message = format!("the table `{}` has two formats", name.value);
-            let finding = Diagnostic::error("two-formats", message, &csv.place);
-            findings.push(finding.with_help(format!("`parquet` is given at {}; keep one of the two", parquet.place)));
-            (TableFormat::Parquet, parquet)
-        }
-        (None, None) => {
-            if !fields.given.contains(&"parquet") && !fields.given.contains(&"csv") {
-                let message = format!("the table `{}` does not say where its files are", name.value);
-                let finding = Diagnostic::error("missing-key", message, &name.place);
-                findings.push(finding.with_help("add `parquet: data/events/` or `csv: data/people.csv`"));
-            }
-            return None;
-        }
-    };
+    let source = source(root, name, &fields, findings)?;
+    databases::refuse_keys_of_files(&source, &fields, findings);
     let partitions = fields.partitions.map(|partitions| partitions.value).unwrap_or_default();
     let partitions = partitions
         .0
@@ -72,11 +57,23 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
             findings.push(Diagnostic::error("missing-key", message, &partition.place).with_help(help));
         }
     }
+    let path_dates = fields.path_dates.map(|dates| {
+        check_path_dates(&dates, &partitions, findings);
+        dates.value
+    });
+    let columns = fields.columns.map(|columns| columns.value.0).unwrap_or_default();
+    for (column, kind) in &columns {
+        if partitions.iter().any(|partition| partition.name == column.value) {
+            let message = format!("the column `{}` is a partition, which has a type of its own", column.value);
+            findings.push(Diagnostic::error("two-types", message, &kind.place).with_help("keep one of the two"));
+        }
+    }
     Some(Table {
         name: name.value.clone(),
-        format,
-        location: location(root, written, findings),
+        source,
         partitions,
+        path_dates,
+        columns: columns.into_iter().map(|(column, kind)| (column, kind.value)).collect(),
         time: fields.time,
         received: fields.received,
         dedup: fields.dedup,
@@ -84,6 +81,66 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
         lookback: fields.lookback.map_or(DEFAULT_LOOKBACK, |lookback| lookback.value),
         place: name.place.clone(),
     })
+}
+
+/// The keys that say where a table's rows are; a table has one of them.
+const SOURCES: &[&str] = &["parquet", "csv", "ndjson", "postgres", "sqlite"];
+
+/// The one source of a table; a second one is a finding, and none is another.
+fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &mut Findings) -> Option<TableSource> {
+    let files =
+        |written: &Option<Located<String>>, format| Some((written.as_ref()?.place.clone(), written.clone()?, format));
+    let databases = databases::sources(root, fields, findings);
+    let written = [
+        files(&fields.parquet, FileFormat::Parquet),
+        files(&fields.csv, FileFormat::Csv),
+        files(&fields.ndjson, FileFormat::Ndjson),
+    ];
+    let mut sources = written
+        .into_iter()
+        .flatten()
+        .map(|(place, written, format)| {
+            (place, TableSource::Files { format, location: location(root, written, findings) })
+        })
+        .collect::<Vec<_>>()
+        .into_iter()
+        .chain(databases);
+    let Some((first, source)) = sources.next() else {
+        if !SOURCES.iter().any(|key| fields.given.contains(key)) {
+            let message = format!("the table `{}` does not say where its rows are", name.value);
+            let finding = Diagnostic::error("missing-key", message, &name.place);
+            findings.push(finding.with_help("add `parquet: data/events/`, `csv: data/people.csv` or `ndjson: logs/`"));
+        }
+        return None;
+    };
+    if let Some((second, _)) = sources.next() {
+        let message = format!("the table `{}` has two sources", name.value);
+        let finding = Diagnostic::error("two-sources", message, &second);
+        findings.push(finding.with_help(format!("another is given at {first}; keep one of the two")));
+    }
+    Some(source)
+}
+
+/// A partition made from bare folders needs the parts of the date that its type is made of.
+fn check_path_dates(dates: &Located<PathDates>, partitions: &[Partition], findings: &mut Findings) {
+    if partitions.is_empty() {
+        let finding = Diagnostic::error("missing-key", "`path_dates` names no column", &dates.place);
+        findings.push(finding.with_help("add `partitions: {day: {type: date, of: received}}` to the table"));
+    }
+    for partition in partitions {
+        let parts: &[&str] = match partition.kind {
+            PartitionKind::Date => &["%Y", "%m", "%d"],
+            PartitionKind::Month => &["%Y", "%m"],
+            PartitionKind::Hour => &["%H"],
+            PartitionKind::Int | PartitionKind::Text => &["key=value folders"],
+        };
+        let missing = parts.iter().find(|part| !dates.value.spells(part) && !dates.value.spells("%s"));
+        let missing = missing.or_else(|| parts.first().filter(|part| !part.starts_with('%')));
+        if let Some(missing) = missing {
+            let message = format!("`{}` cannot be made from `path_dates` without {missing}", partition.name);
+            findings.push(Diagnostic::error("bad-path-dates", message, &partition.place));
+        }
+    }
 }
 
 fn build_partition(
@@ -103,7 +160,8 @@ fn build_partition(
     })
 }
 
-fn location(root: &Path, written: Located<String>, findings: &mut Findings) -> Located<String> {
+/// An absolute local path, or a URL of a known kind.
+pub(super) fn location(root: &Path, written: Located<String>, findings: &mut Findings) -> Located<String> {
     let Located { value, place } = written;
     let Some((scheme, rest)) = value.split_once("://") else {
         return Located::new(root.join(value.trim()).to_string_lossy().into_owned(), place);

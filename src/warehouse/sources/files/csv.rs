@@ -1,0 +1,201 @@
+//! CSV with a header line: columns go by their names, wherever they stand in a file.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use datafusion::arrow::csv::ReaderBuilder;
+use datafusion::arrow::csv::reader::{Decoder, Format};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, Result};
+
+use super::convert::Conversion;
+use super::failure::FileFailure;
+use super::text::Rows;
+
+/// How many rows tell the types of the columns.
+const LOOK_ROWS: usize = 1_000;
+
+/// The mark that some programs put before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The columns of one file: ids compare as text, so a column named `id` or ending in `_id` keeps its leading zeros.
+pub(super) fn columns(file: &str, head: &[u8]) -> Result<Schema> {
+    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+    if head.is_empty() {
+        return Ok(Schema::empty());
+    }
+    let format = Format::default().with_header(true);
+    let (schema, _) = format.infer_schema(Cursor::new(head), Some(LOOK_ROWS)).map_err(|error| in_file(file, &error))?;
+    let fields = schema.fields().iter().map(|field| {
+        let name = field.name().to_lowercase();
+        let kind = match field.data_type() {
+            _ if name == "id" || name.ends_with("_id") => DataType::Utf8,
+            DataType::Timestamp(..) => DataType::Timestamp(TimeUnit::Microsecond, None),
+            kind => kind.clone(),
+        };
+        Field::new(field.name(), kind, true)
+    });
+    Ok(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn in_file(file: &str, error: &ArrowError) -> DataFusionError {
+    let text = error.to_string();
+    let reason = text.split_once("error: ").map_or(text.as_str(), |(_, reason)| reason);
+    FileFailure::Damaged { file: file.to_owned(), format: "CSV file", reason: reason.to_owned() }.into()
+}
+
+/// Rows of one file.
+pub(super) struct CsvRows {
+    columns: SchemaRef,
+    conversion: Conversion,
+    batch_rows: usize,
+    state: State,
+}
+
+enum State {
+    /// The bytes of the header line so far.
+    Header(Vec<u8>),
+    Body(Body),
+}
+
+struct Body {
+    decoder: Decoder,
+    names: Vec<String>,
+    /// Bytes that the decoder did not take yet, and how many of them it did.
+    bytes: Vec<u8>,
+    taken: usize,
+    ended: bool,
+}
+
+impl CsvRows {
+    pub(super) fn new(columns: &SchemaRef, conversion: Conversion, batch_rows: usize) -> Self {
+        Self { columns: Arc::clone(columns), conversion, batch_rows, state: State::Header(Vec::new()) }
+    }
+
+    fn file(&self) -> &str {
+        &self.conversion.reading.file
+    }
+
+    /// Reads the header if it is whole, and then whatever came with it.
+    fn begin(&mut self, ended: bool) -> Result<()> {
+        let State::Header(head) = &mut self.state else { return Ok(()) };
+        let skip = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let Some(length) = header_length(&head[skip..]).or_else(|| ended.then_some(head.len() - skip)) else {
+            return Ok(());
+        };
+        let bytes = head.split_off(skip);
+        let names = if length == 0 { Vec::new() } else { self.header(&bytes[..length])? };
+        let fields: Vec<Field> = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+        let wanted = |name: &String| self.columns.field_with_name(name).is_ok();
+        let read: Vec<usize> = names.iter().enumerate().filter(|(_, name)| wanted(name)).map(|(at, _)| at).collect();
+        let decoder = ReaderBuilder::new(Arc::new(Schema::new(fields)))
+            .with_header(true)
+            .with_batch_size(self.batch_rows)
+            .with_projection(read.clone())
+            .build_decoder();
+        let names = read.into_iter().map(|at| names[at].clone()).collect();
+        self.state = State::Body(Body { decoder, names, bytes, taken: 0, ended: false });
+        Ok(())
+    }
+
+    fn header(&self, line: &[u8]) -> Result<Vec<String>> {
+        let inferred = Format::default().with_header(true).infer_schema(Cursor::new(line), Some(0));
+        let (schema, _) = inferred.map_err(|error| in_file(self.file(), &error))?;
+        Ok(schema.fields().iter().map(|field| field.name().clone()).collect())
+    }
+
+    fn converted(&self, names: &[String], batch: &RecordBatch) -> Result<RecordBatch> {
+        let column = |field: &Arc<Field>| -> Result<ArrayRef> {
+            match names.iter().position(|name| name == field.name()) {
+                Some(at) => self.conversion.convert(batch.column(at), field),
+                None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+            }
+        };
+        let columns = self.columns.fields().iter().map(column).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.columns), columns, &options)?)
+    }
+}
+
+impl Rows for CsvRows {
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        match &mut self.state {
+            State::Header(head) => {
+                head.extend_from_slice(bytes);
+                self.begin(false)
+            }
+            State::Body(body) => {
+                body.bytes.drain(..body.taken);
+                body.taken = 0;
+                body.bytes.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.begin(true)?;
+        if let State::Body(body) = &mut self.state {
+            body.ended = true;
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+        let State::Body(body) = &mut self.state else { return Ok(None) };
+        let failed = |error: ArrowError| in_file(&self.conversion.reading.file, &error);
+        while body.taken < body.bytes.len() {
+            let taken = body.decoder.decode(&body.bytes[body.taken..]).map_err(failed)?;
+            body.taken += taken;
+            if taken == 0 {
+                break;
+            }
+        }
+        let is_full = body.decoder.capacity() == 0;
+        if body.ended && body.taken == body.bytes.len() && !is_full {
+            // An empty piece says that the last line is whole without a line end.
+            body.decoder.decode(&[]).map_err(failed)?;
+        }
+        if !is_full && !body.ended {
+            return Ok(None);
+        }
+        let Some(batch) = body.decoder.flush().map_err(failed)? else { return Ok(None) };
+        let names = body.names.clone();
+        self.converted(&names, &batch).map(Some)
+    }
+}
+
+/// The length of the first line with its end; line ends within quotes are part of it.
+fn header_length(bytes: &[u8]) -> Option<usize> {
+    let mut quoted = false;
+    let end = bytes.iter().position(|byte| {
+        quoted ^= *byte == b'"';
+        *byte == b'\n' && !quoted
+    })?;
+    Some(end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_may_hold_line_ends_within_quotes() {
+        assert_eq!(header_length(b"a,b\n1,2\n"), Some(4));
+        assert_eq!(header_length(b"\"a\nb\",c\n1,2\n"), Some(8));
+        assert_eq!(header_length(b"a,b"), None);
+    }
+
+    #[test]
+    fn types_are_those_that_fit_the_first_rows() {
+        let schema =
+            columns("f.csv", b"\xef\xbb\xbfuser_id,n,at,empty\n007,1,2026-01-01T00:00:00Z,\n").expect("columns");
+        let kinds: Vec<_> = schema.fields().iter().map(|field| (field.name().as_str(), field.data_type())).collect();
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let expected =
+            [("user_id", &DataType::Utf8), ("n", &DataType::Int64), ("at", &micros), ("empty", &DataType::Null)];
+        assert_eq!(kinds, expected);
+    }
+}

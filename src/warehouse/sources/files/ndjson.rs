@@ -1,0 +1,471 @@
+//! One JSON object per line: members of objects within objects are columns named after the whole path, joined by `_`.
+//!
+//! A list, and an object that is declared `json`, is the text of its JSON. Of a name that one line holds twice the first
+//! value that is not null counts.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, RecordBatch, RecordBatchOptions, StringBuilder,
+};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{DataFusionError, Result};
+use serde::de::{
+    DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer,
+    value::SeqAccessDeserializer,
+};
+use serde_json::Value;
+
+use super::convert::Conversion;
+use super::failure::FileFailure;
+use super::kinds;
+use super::text::Rows;
+use super::widen::widest;
+
+/// How many lines tell the columns.
+const LOOK_LINES: usize = 1_000;
+
+/// Objects deeper than this stay text.
+const DEPTH_MAX: usize = 8;
+
+/// Between the names of an object and its member.
+const JOINT: char = '_';
+
+/// The columns of one file.
+pub(super) fn columns(file: &str, head: &[u8], whole: &[String]) -> Result<Schema> {
+    let mut fields: Vec<Field> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let lines = head.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !is_blank(line));
+    for (number, line) in lines.take(LOOK_LINES) {
+        let value: Value = serde_json::from_slice(line).map_err(|error| broken(file, number as u64 + 1, &error))?;
+        let Value::Object(members) = value else {
+            return Err(broken(file, number as u64 + 1, &"it is another value"));
+        };
+        let mut add = |name: &str, kind: DataType| match places.get(name) {
+            Some(at) => fields[*at] = Field::new(name, widest(fields[*at].data_type(), &kind), true),
+            None => {
+                places.insert(name.to_owned(), fields.len());
+                fields.push(Field::new(name, kind, true));
+            }
+        };
+        for (name, value) in &members {
+            look(name, value, whole, 1, &mut add);
+        }
+    }
+    Ok(Schema::new(fields))
+}
+
+fn look(name: &str, value: &Value, whole: &[String], depth: usize, add: &mut impl FnMut(&str, DataType)) {
+    let kind = match value {
+        _ if whole.iter().any(|whole| whole == name) => DataType::Utf8,
+        Value::Null => DataType::Null,
+        Value::Bool(_) => DataType::Boolean,
+        Value::Number(number) if number.is_i64() => DataType::Int64,
+        Value::Number(_) => DataType::Float64,
+        Value::Object(members) if depth < DEPTH_MAX => {
+            for (member, value) in members {
+                look(&format!("{name}{JOINT}{member}"), value, whole, depth + 1, add);
+            }
+            return;
+        }
+        Value::String(_) | Value::Array(_) | Value::Object(_) => DataType::Utf8,
+    };
+    add(name, kind);
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
+}
+
+fn broken(file: &str, line: u64, reason: &dyn fmt::Display) -> DataFusionError {
+    let text = reason.to_string();
+    // The parser counts lines from the one it was given.
+    let reason = text.split_once(" at line 1 ").map_or(text.clone(), |(what, column)| format!("{what} at {column}"));
+    FileFailure::Line { file: file.to_owned(), line, what: "no JSON object", reason }.into()
+}
+
+/// Rows of one file.
+pub(super) struct JsonRows {
+    schema: SchemaRef,
+    conversion: Conversion,
+    batch_rows: usize,
+    cells: Cells,
+    /// The beginning of a line whose end is not here yet.
+    pending: Vec<u8>,
+    line: u64,
+    ended: bool,
+}
+
+impl JsonRows {
+    pub(super) fn new(columns: &SchemaRef, whole: &[String], conversion: Conversion, batch_rows: usize) -> Self {
+        Self {
+            schema: Arc::clone(columns),
+            conversion,
+            batch_rows,
+            cells: Cells::new(columns, whole),
+            pending: Vec::new(),
+            line: 0,
+            ended: false,
+        }
+    }
+
+    fn read_line(&mut self, line: &[u8]) -> Result<()> {
+        self.line += 1;
+        let line = if self.line == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
+        if is_blank(line) {
+            return Ok(());
+        }
+        let mut parser = serde_json::Deserializer::from_slice(line);
+        let read = Members { cells: &mut self.cells, depth: 1 }.deserialize(&mut parser).and_then(|()| parser.end());
+        read.map_err(|error| broken(&self.conversion.reading.file, self.line, &error))?;
+        self.cells.end_row();
+        Ok(())
+    }
+
+    fn take_batch(&mut self) -> Result<RecordBatch> {
+        let rows = std::mem::take(&mut self.cells.rows);
+        for (column, field) in self.cells.columns.iter_mut().zip(self.schema.fields()) {
+            let lost = std::mem::take(&mut column.misfits);
+            let kind = || kinds::name(field.data_type());
+            self.conversion.misfits.add(&self.conversion.reading, field.name(), kind, lost);
+        }
+        let columns = self.cells.columns.iter_mut().zip(self.schema.fields());
+        let columns = columns.map(|(column, field)| self.conversion.convert(&column.values.finish(), field));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+}
+
+impl Rows for JsonRows {
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, after) = rest.split_at(end);
+            rest = &after[1..];
+            if self.pending.is_empty() {
+                self.read_line(line)?;
+            } else {
+                let mut whole = std::mem::take(&mut self.pending);
+                whole.extend_from_slice(line);
+                self.read_line(&whole)?;
+            }
+        }
+        self.pending.extend_from_slice(rest);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.ended = true;
+        let last = std::mem::take(&mut self.pending);
+        if is_blank(&last) { Ok(()) } else { self.read_line(&last) }
+    }
+
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+        let is_due = self.cells.rows >= self.batch_rows || (self.ended && self.cells.rows > 0);
+        if is_due { self.take_batch().map(Some) } else { Ok(None) }
+    }
+}
+
+/// The wanted columns of the rows so far.
+struct Cells {
+    columns: Vec<Column>,
+    places: HashMap<String, usize>,
+    /// What the names of wanted columns begin with, up to each joint: other objects need not be looked into.
+    prefixes: HashSet<String>,
+    /// The path to the value that is read.
+    path: String,
+    rows: usize,
+}
+
+struct Column {
+    values: Values,
+    /// Whether the row that is read has its value.
+    given: bool,
+    /// Whether objects are text.
+    whole: bool,
+    misfits: u64,
+}
+
+enum Values {
+    Text(StringBuilder),
+    Int(Int64Builder),
+    Double(Float64Builder),
+    Truth(BooleanBuilder),
+}
+
+impl Cells {
+    fn new(columns: &SchemaRef, whole: &[String]) -> Self {
+        let mut prefixes = HashSet::new();
+        let mut places = HashMap::new();
+        for (at, field) in columns.fields().iter().enumerate() {
+            let name = field.name();
+            prefixes.extend(name.match_indices(JOINT).map(|(joint, _)| name[..=joint].to_owned()));
+            places.insert(name.clone(), at);
+        }
+        let columns = columns.fields().iter().map(|field| Column {
+            values: match field.data_type() {
+                DataType::Int64 => Values::Int(Int64Builder::new()),
+                DataType::Float64 => Values::Double(Float64Builder::new()),
+                DataType::Boolean => Values::Truth(BooleanBuilder::new()),
+                _ => Values::Text(StringBuilder::new()),
+            },
+            given: false,
+            whole: whole.contains(field.name()),
+            misfits: 0,
+        });
+        Self { columns: columns.collect(), places, prefixes, path: String::new(), rows: 0 }
+    }
+
+    fn end_row(&mut self) {
+        for column in &mut self.columns {
+            if !std::mem::take(&mut column.given) {
+                column.values.append_null();
+            }
+        }
+        self.rows += 1;
+    }
+}
+
+/// A value that is no object, and no list.
+enum Plain<'a> {
+    Text(&'a str),
+    Int(i64),
+    Double(f64),
+    Truth(bool),
+}
+
+impl Column {
+    fn give(&mut self, value: &Plain<'_>) {
+        if self.given {
+            return;
+        }
+        self.given = true;
+        if !self.values.append(value) {
+            self.values.append_null();
+            self.misfits += 1;
+        }
+    }
+}
+
+impl Values {
+    fn append_null(&mut self) {
+        match self {
+            Self::Text(builder) => builder.append_null(),
+            Self::Int(builder) => builder.append_null(),
+            Self::Double(builder) => builder.append_null(),
+            Self::Truth(builder) => builder.append_null(),
+        }
+    }
+
+    /// False for a value that is not of this type.
+    fn append(&mut self, value: &Plain<'_>) -> bool {
+        match self {
+            Self::Text(builder) => match value {
+                Plain::Text(text) => builder.append_value(text),
+                Plain::Int(number) => builder.append_value(number.to_string()),
+                Plain::Double(number) => builder.append_value(Value::from(*number).to_string()),
+                Plain::Truth(truth) => builder.append_value(truth.to_string()),
+            },
+            Self::Int(builder) => match whole_number(value) {
+                Some(number) => builder.append_value(number),
+                None => return false,
+            },
+            Self::Double(builder) => match double(value) {
+                Some(number) => builder.append_value(number),
+                None => return false,
+            },
+            Self::Truth(builder) => match truth(value) {
+                Some(truth) => builder.append_value(truth),
+                None => return false,
+            },
+        }
+        true
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Text(builder) => Arc::new(builder.finish()),
+            Self::Int(builder) => Arc::new(builder.finish()),
+            Self::Double(builder) => Arc::new(builder.finish()),
+            Self::Truth(builder) => Arc::new(builder.finish()),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "whole and within 2^63, as checked")]
+fn whole_number(value: &Plain<'_>) -> Option<i64> {
+    match value {
+        Plain::Int(number) => Some(*number),
+        Plain::Double(number) => (number.fract() == 0.0 && number.abs() < 9.2e18).then_some(*number as i64),
+        Plain::Truth(truth) => Some(i64::from(*truth)),
+        Plain::Text(text) => text.trim().parse().ok(),
+    }
+}
+
+fn double(value: &Plain<'_>) -> Option<f64> {
+    match value {
+        Plain::Int(number) => Some(*number as f64),
+        Plain::Double(number) => Some(*number),
+        Plain::Truth(truth) => Some(f64::from(u8::from(*truth))),
+        Plain::Text(text) => text.trim().parse().ok(),
+    }
+}
+
+fn truth(value: &Plain<'_>) -> Option<bool> {
+    match value {
+        Plain::Truth(truth) => Some(*truth),
+        Plain::Int(0) => Some(false),
+        Plain::Int(1) => Some(true),
+        Plain::Text(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        Plain::Text(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
+/// Reads the members of the object at the current path.
+struct Members<'a> {
+    cells: &'a mut Cells,
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Members<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let stem = self.cells.path.len();
+        while members.next_key_seed(Name(&mut self.cells.path))?.is_some() {
+            let column = self.cells.places.get(&self.cells.path).copied();
+            self.cells.path.push(JOINT);
+            let is_prefix = self.cells.prefixes.contains(&self.cells.path);
+            if column.is_none() && !is_prefix {
+                members.next_value::<IgnoredAny>()?;
+            } else {
+                members.next_value_seed(Member { cells: &mut *self.cells, column, depth: self.depth })?;
+            }
+            self.cells.path.truncate(stem);
+        }
+        Ok(())
+    }
+}
+
+/// Adds a name to the path.
+struct Name<'a>(&'a mut String);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<(), E> {
+        self.0.push_str(name);
+        Ok(())
+    }
+}
+
+/// Reads one value; the path ends with a joint.
+struct Member<'a> {
+    cells: &'a mut Cells,
+    column: Option<usize>,
+    depth: usize,
+}
+
+impl Member<'_> {
+    fn give(self, value: &Plain<'_>) {
+        if let Some(at) = self.column {
+            self.cells.columns[at].give(value);
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Member<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.give(&Plain::Truth(value));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.give(&Plain::Int(value));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.give(&i64::try_from(value).map_or(Plain::Double(value as f64), Plain::Int));
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.give(&Plain::Double(value));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.give(&Plain::Text(value));
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<(), A::Error> {
+        if self.column.is_none() {
+            return IgnoredAny.visit_seq(items).map(|_| ());
+        }
+        let value: Value = serde::Deserialize::deserialize(SeqAccessDeserializer::new(items))?;
+        self.give(&Plain::Text(&value.to_string()));
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<(), A::Error> {
+        let is_text = self.depth >= DEPTH_MAX || self.column.is_some_and(|at| self.cells.columns[at].whole);
+        if is_text {
+            let value: Value = serde::Deserialize::deserialize(MapAccessDeserializer::new(members))?;
+            self.give(&Plain::Text(&value.to_string()));
+            return Ok(());
+        }
+        if let Some(at) = self.column {
+            let column = &mut self.cells.columns[at];
+            column.misfits += u64::from(!column.given);
+        }
+        Members { cells: self.cells, depth: self.depth + 1 }.visit_map(members)
+    }
+}

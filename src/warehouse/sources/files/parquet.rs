@@ -1,0 +1,258 @@
+//! Parquet: columns from footers, and a scan that knows which file it reads when something is wrong with it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Schema, TimeUnit};
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource, ParquetSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::SessionState;
+use datafusion::object_store::ObjectStore;
+use datafusion::parquet::errors::ParquetError;
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
+use datafusion_datasource::morsel::{Morsel, MorselPlan, MorselPlanner, Morselizer};
+use futures::stream::{BoxStream, StreamExt};
+
+use super::convert::Conversion;
+use super::drift::Drift;
+use super::failure::FileFailure;
+use crate::storage::FoundFile;
+use crate::warehouse::error::plain_message;
+use crate::warehouse::sources::misfits::Reading;
+
+/// What is read of a file's end at first: most footers are smaller, and a small file is not read whole for its footer.
+pub(super) const FOOTER_BYTES: usize = 64 * 1024;
+
+/// The columns of one file.
+pub(super) async fn columns(state: &SessionState, store: &dyn ObjectStore, file: &FoundFile) -> Result<Schema> {
+    let footer = DFParquetMetadata::new(store, file)
+        .with_metadata_size_hint(Some(FOOTER_BYTES))
+        .with_file_metadata_cache(Some(state.runtime_env().cache_manager.get_file_metadata_cache()))
+        .with_coerce_int96(Some(TimeUnit::Microsecond));
+    footer.fetch_schema().await.map_err(|error| in_file(file.location.as_ref(), error))
+}
+
+/// The error with its file's name. What a query does to values is no fault of the file.
+fn in_file(file: &str, error: DataFusionError) -> DataFusionError {
+    let damaged = |reason| FileFailure::Damaged { file: file.to_owned(), format: "Parquet file", reason }.into();
+    match error.find_root() {
+        DataFusionError::ParquetError(root) => match root.as_ref() {
+            ParquetError::ArrowError(_) => error,
+            ParquetError::External(source) => match FileFailure::of_store(file, source.as_ref()) {
+                Some(failure) => failure.into(),
+                None => error,
+            },
+            _ => damaged(plain_message(&error)),
+        },
+        DataFusionError::ArrowError(root, _) if matches!(root.as_ref(), ArrowError::ParquetError(_)) => {
+            damaged(plain_message(&error))
+        }
+        DataFusionError::ObjectStore(root) => match FileFailure::of_store(file, root.as_ref()) {
+            Some(failure) => failure.into(),
+            None => error,
+        },
+        _ => error,
+    }
+}
+
+/// The engine's Parquet source, with an adapter for each file.
+#[derive(Clone)]
+pub(super) struct NamedSource {
+    source: Arc<dyn FileSource>,
+    conversion: Conversion,
+}
+
+impl NamedSource {
+    pub(super) fn new(
+        state: &SessionState,
+        store: &Arc<dyn ObjectStore>,
+        columns: TableSchema,
+        conversion: Conversion,
+    ) -> Self {
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let reader = CachedParquetFileReaderFactory::new(Arc::clone(store), cache);
+        let source = ParquetSource::new(columns)
+            .with_table_parquet_options(state.default_table_options().parquet)
+            .with_metadata_size_hint(FOOTER_BYTES)
+            .with_parquet_file_reader_factory(Arc::new(reader));
+        Self { source: Arc::new(source), conversion }
+    }
+
+    /// The engine's source.
+    pub(super) fn inner(&self) -> &dyn FileSource {
+        self.source.as_ref()
+    }
+
+    fn around(&self, source: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
+        Arc::new(Self { source, conversion: self.conversion.clone() })
+    }
+}
+
+impl FileSource for NamedSource {
+    fn create_file_opener(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        config: &FileScanConfig,
+        partition: usize,
+    ) -> Result<Arc<dyn FileOpener>> {
+        self.source.create_file_opener(store, config, partition)
+    }
+
+    fn create_morselizer(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        config: &FileScanConfig,
+        partition: usize,
+    ) -> Result<Box<dyn Morselizer>> {
+        let mut config = config.clone();
+        config.file_groups = Vec::new();
+        Ok(Box::new(Files { source: self.clone(), store, config, partition }))
+    }
+
+    fn table_schema(&self) -> &TableSchema {
+        self.source.table_schema()
+    }
+
+    fn with_batch_size(&self, batch_size: usize) -> Arc<dyn FileSource> {
+        self.around(self.source.with_batch_size(batch_size))
+    }
+
+    fn filter(&self) -> Option<Arc<dyn PhysicalExpr>> {
+        self.source.filter()
+    }
+
+    fn projection(&self) -> Option<&ProjectionExprs> {
+        self.source.projection()
+    }
+
+    fn metrics(&self) -> &ExecutionPlanMetricsSet {
+        self.source.metrics()
+    }
+
+    fn file_type(&self) -> &str {
+        self.source.file_type()
+    }
+
+    fn fmt_extra(&self, kind: DisplayFormatType, formatter: &mut fmt::Formatter) -> fmt::Result {
+        self.source.fmt_extra(kind, formatter)
+    }
+
+    fn supports_repartitioning(&self) -> bool {
+        self.source.supports_repartitioning()
+    }
+
+    fn try_pushdown_filters(
+        &self,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
+        let FilterPushdownPropagation { filters, updated_node } = self.source.try_pushdown_filters(filters, config)?;
+        Ok(FilterPushdownPropagation { filters, updated_node: updated_node.map(|source| self.around(source)) })
+    }
+
+    fn try_pushdown_sort(
+        &self,
+        order: &[PhysicalSortExpr],
+        properties: &EquivalenceProperties,
+    ) -> Result<SortOrderPushdownResult<Arc<dyn FileSource>>> {
+        Ok(match self.source.try_pushdown_sort(order, properties)? {
+            SortOrderPushdownResult::Exact { inner } => SortOrderPushdownResult::Exact { inner: self.around(inner) },
+            SortOrderPushdownResult::Inexact { inner } => {
+                SortOrderPushdownResult::Inexact { inner: self.around(inner) }
+            }
+            SortOrderPushdownResult::Unsupported => SortOrderPushdownResult::Unsupported,
+        })
+    }
+
+    fn reorder_files(&self, files: Vec<PartitionedFile>) -> Vec<PartitionedFile> {
+        self.source.reorder_files(files)
+    }
+
+    fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> Result<Option<Arc<dyn FileSource>>> {
+        Ok(self.source.try_pushdown_projection(projection)?.map(|source| self.around(source)))
+    }
+
+    fn apply_expressions(
+        &self,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.source.apply_expressions(visit)
+    }
+}
+
+/// Plans the reading of files, each under its own name.
+struct Files {
+    source: NamedSource,
+    store: Arc<dyn ObjectStore>,
+    config: FileScanConfig,
+    partition: usize,
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Files").field("table", &self.source.conversion.reading.table).finish_non_exhaustive()
+    }
+}
+
+impl Morselizer for Files {
+    fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
+        let name: Arc<str> = file.object_meta.location.as_ref().into();
+        let Conversion { reading, misfits, zone } = self.source.conversion.clone();
+        let reading = Reading { file: Arc::clone(&name), ..reading };
+        let mut config = self.config.clone();
+        config.expr_adapter_factory =
+            Some(Arc::new(Drift { conversion: Arc::new(Conversion { reading, misfits, zone }) }));
+        let inner = self.source.source.create_morselizer(Arc::clone(&self.store), &config, self.partition)?;
+        let planner = inner.plan_file(file).map_err(|error| in_file(&name, error))?;
+        Ok(Box::new(Named { inner: planner, file: name }))
+    }
+}
+
+/// Something of a file, whose errors name the file.
+#[derive(Debug)]
+struct Named<T: ?Sized> {
+    file: Arc<str>,
+    inner: Box<T>,
+}
+
+impl MorselPlanner for Named<dyn MorselPlanner> {
+    fn plan(self: Box<Self>) -> Result<Option<MorselPlan>> {
+        let Self { inner, file } = *self;
+        let Some(mut plan) = inner.plan().map_err(|error| in_file(&file, error))? else { return Ok(None) };
+        let named = |inner: Box<dyn MorselPlanner>| -> Box<dyn MorselPlanner> {
+            Box::new(Named { inner, file: Arc::clone(&file) })
+        };
+        let morsels = plan.take_morsels().into_iter();
+        let morsels = morsels.map(|inner| -> Box<dyn Morsel> { Box::new(Named { inner, file: Arc::clone(&file) }) });
+        let mut renamed = MorselPlan::new()
+            .with_morsels(morsels.collect())
+            .with_planners(plan.take_ready_planners().into_iter().map(named).collect());
+        if let Some(pending) = plan.take_pending_planner() {
+            let file = Arc::clone(&file);
+            renamed = renamed.with_pending_planner(async move {
+                let inner = pending.await.map_err(|error| in_file(&file, error))?;
+                Ok(Box::new(Named { inner, file }) as Box<dyn MorselPlanner>)
+            });
+        }
+        Ok(Some(renamed))
+    }
+}
+
+impl Morsel for Named<dyn Morsel> {
+    fn into_stream(self: Box<Self>) -> BoxStream<'static, Result<RecordBatch>> {
+        let Self { inner, file } = *self;
+        inner.into_stream().map(move |batch| batch.map_err(|error| in_file(&file, error))).boxed()
+    }
+}

@@ -1,0 +1,125 @@
+//! A table of files as the engine reads it: the files were listed once, and each query reads those whose folders match.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+
+use super::convert::Conversion;
+use crate::warehouse::sources::misfits::Reading;
+
+/// A table of files.
+pub(super) struct FilesTable {
+    pub(super) root: ObjectStoreUrl,
+    pub(super) files: Vec<PartitionedFile>,
+    pub(super) columns: TableSchema,
+    pub(super) conversion: Conversion,
+    pub(super) scans: AtomicU64,
+    pub(super) source: MakeSource,
+}
+
+/// Makes the source of a scan.
+pub(super) type MakeSource = Box<dyn Fn(TableSchema, Conversion) -> Arc<dyn FileSource> + Send + Sync>;
+
+impl std::fmt::Debug for FilesTable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("FilesTable").field("table", &self.conversion.reading.table).finish_non_exhaustive()
+    }
+}
+
+impl FilesTable {
+    /// Whether a condition is about folders alone, so that it is met before any file is opened.
+    fn is_about_folders(&self, condition: &Expr) -> bool {
+        let folders = self.columns.table_partition_cols();
+        let names = condition.column_refs();
+        !names.is_empty()
+            && names.iter().all(|column| folders.iter().any(|folder| *folder.name() == column.name))
+            && !condition.is_volatile()
+    }
+
+    fn wanted(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<PartitionedFile>> {
+        let about_folders = filters.iter().filter(|filter| self.is_about_folders(filter)).cloned();
+        let Some(condition) = conjunction(about_folders) else { return Ok(self.files.clone()) };
+        let schema = Arc::new(Schema::new(self.columns.table_partition_cols().clone()));
+        let scope = DFSchema::try_from(Arc::clone(&schema))?;
+        let condition = state.create_physical_expr(condition, &scope)?;
+        let folders = (0..schema.fields().len()).map(|at| {
+            let values = self.files.iter().map(|file| file.partition_values[at].clone());
+            if self.files.is_empty() {
+                Ok(ScalarValue::Null.to_array_of_size(0)?)
+            } else {
+                ScalarValue::iter_to_array(values)
+            }
+        });
+        let folders = RecordBatch::try_new(Arc::clone(&schema), folders.collect::<Result<Vec<_>>>()?)?;
+        let met = condition.evaluate(&folders)?.into_array(folders.num_rows())?;
+        let met = met.as_boolean();
+        let files = self.files.iter().enumerate();
+        Ok(files.filter(|(at, _)| met.is_valid(*at) && met.value(*at)).map(|(_, file)| file.clone()).collect())
+    }
+}
+
+#[async_trait]
+impl TableProvider for FilesTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.columns.table_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let pushed = filters.iter().map(|filter| {
+            if self.is_about_folders(filter) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Inexact
+            }
+        });
+        Ok(pushed.collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let files = self.wanted(state, filters)?;
+        if files.is_empty() {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema().project(columns)?),
+                None => self.schema(),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let scan = self.scans.fetch_add(1, Ordering::Relaxed);
+        let reading = Reading { scan, ..self.conversion.reading.clone() };
+        let source = (self.source)(self.columns.clone(), Conversion { reading, ..self.conversion.clone() });
+        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        // Only conditions that the files meet for certain are gone by now, and a limit counts rows that meet all.
+        let limit = limit.filter(|_| filters.iter().all(|filter| self.is_about_folders(filter)));
+        let scan = FileScanConfigBuilder::new(self.root.clone(), source)
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(scan))
+    }
+}

@@ -1,0 +1,270 @@
+//! Files of text, line by line: decompressed by what they begin with, never by their name.
+
+use std::fmt;
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener, FileScanConfig, FileSource};
+use datafusion::datasource::projection::{ProjectionOpener, SplitProjection};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_plan::apply_expression_roots;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+
+use super::convert::Conversion;
+use super::failure::FileFailure;
+use super::{csv, ndjson};
+use crate::project::FileFormat;
+use crate::storage::FoundFile;
+use crate::warehouse::error::plain_message;
+use crate::warehouse::sources::misfits::Reading;
+
+/// What is read of a local file at once.
+const BLOCK_BYTES: usize = 256 * 1024;
+
+/// How much of a file is looked at for its columns, decompressed.
+const LOOK_BYTES: usize = 1 << 20;
+
+/// Rows that are not yet a batch.
+const BATCH_ROWS: usize = 8192;
+
+/// What compressed files begin with.
+const MAGIC: &[(&[u8], FileCompressionType)] = &[
+    (&[0x1f, 0x8b], FileCompressionType::GZIP),
+    (&[0x28, 0xb5, 0x2f, 0xfd], FileCompressionType::ZSTD),
+    (b"BZh", FileCompressionType::BZIP2),
+    (&[0xfd, b'7', b'z', b'X', b'Z'], FileCompressionType::XZ),
+];
+const MAGIC_BYTES_MAX: usize = 5;
+
+/// A format of text: what makes rows of bytes.
+pub(super) trait Rows: Send {
+    /// Takes the next bytes of the file.
+    fn push(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// The file has ended.
+    fn finish(&mut self) -> Result<()>;
+
+    /// Rows that are whole; `None` when more bytes are needed. All that is left comes after `finish`.
+    fn batch(&mut self) -> Result<Option<RecordBatch>>;
+}
+
+/// The columns of one file, by its first rows.
+pub(super) async fn columns(
+    format: FileFormat,
+    store: &dyn ObjectStore,
+    file: &FoundFile,
+    whole: &[String],
+) -> Result<Schema> {
+    let name = file.location.as_ref();
+    let mut bytes = decompressed(name, store, file).await?;
+    let mut head: Vec<u8> = Vec::new();
+    while let Some(block) = bytes.try_next().await.map_err(|error| in_file(name, format, error))? {
+        head.extend_from_slice(&block);
+        if head.len() >= LOOK_BYTES {
+            break;
+        }
+    }
+    let is_cut = head.len() >= LOOK_BYTES;
+    if is_cut {
+        // What follows the last line's end may be half a line.
+        let end = head.iter().rposition(|byte| *byte == b'\n').map_or(head.len(), |at| at + 1);
+        head.truncate(end);
+    }
+    match format {
+        FileFormat::Ndjson => ndjson::columns(name, &head, whole),
+        _ => csv::columns(name, &head),
+    }
+}
+
+/// The file's bytes, decompressed.
+async fn decompressed(
+    name: &str,
+    store: &dyn ObjectStore,
+    file: &FoundFile,
+) -> Result<BoxStream<'static, Result<Bytes>>> {
+    let failed = |error: datafusion::object_store::Error| {
+        FileFailure::of_store(name, &error).map_or_else(|| DataFusionError::ObjectStore(Box::new(error)), Into::into)
+    };
+    let found = store.get(&file.location).await.map_err(failed)?;
+    let mut raw: BoxStream<'static, Result<Bytes>> = match found.payload {
+        GetResultPayload::File(file, _) => blocks(file),
+        GetResultPayload::Stream(stream) => stream.map_err(DataFusionError::from).boxed(),
+    };
+    let mut head = Vec::new();
+    while head.len() < MAGIC_BYTES_MAX {
+        match raw.try_next().await? {
+            Some(block) => head.extend_from_slice(&block),
+            None => break,
+        }
+    }
+    let compression = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, kind)| *kind);
+    let bytes = stream::iter([Ok(Bytes::from(head))]).chain(raw).boxed();
+    compression.unwrap_or(FileCompressionType::UNCOMPRESSED).convert_stream(bytes)
+}
+
+/// A local file in large blocks: the store's own stream takes a thread's turn for every few kilobytes.
+fn blocks(file: std::fs::File) -> BoxStream<'static, Result<Bytes>> {
+    stream::try_unfold(file, |mut file| async move {
+        let mut block = vec![0; BLOCK_BYTES];
+        let read = file.read(&mut block)?;
+        block.truncate(read);
+        Ok((read > 0).then(|| (Bytes::from(block), file)))
+    })
+    .boxed()
+}
+
+/// The error with its file's name: what decompression says does not name it.
+fn in_file(file: &str, format: FileFormat, error: DataFusionError) -> DataFusionError {
+    let format = match format {
+        FileFormat::Ndjson => "NDJSON file",
+        _ => "CSV file",
+    };
+    let (file, reason) = (file.to_owned(), plain_message(&error));
+    match error.find_root() {
+        DataFusionError::IoError(_) => FileFailure::Damaged { file, format, reason }.into(),
+        DataFusionError::ObjectStore(root) => match FileFailure::of_store(&file, root.as_ref()) {
+            Some(failure) => failure.into(),
+            None => error,
+        },
+        _ => error,
+    }
+}
+
+/// A scan of text files.
+#[derive(Clone)]
+pub(super) struct TextSource {
+    format: FileFormat,
+    /// Objects that stay whole, as JSON text.
+    whole: Arc<[String]>,
+    columns: TableSchema,
+    projection: SplitProjection,
+    metrics: ExecutionPlanMetricsSet,
+    conversion: Conversion,
+}
+
+impl TextSource {
+    pub(super) fn new(format: FileFormat, columns: TableSchema, whole: Arc<[String]>, conversion: Conversion) -> Self {
+        let projection = SplitProjection::unprojected(&columns);
+        Self { format, whole, columns, projection, metrics: ExecutionPlanMetricsSet::new(), conversion }
+    }
+}
+
+impl FileSource for TextSource {
+    fn create_file_opener(
+        &self,
+        store: Arc<dyn ObjectStore>,
+        _config: &FileScanConfig,
+        _partition: usize,
+    ) -> Result<Arc<dyn FileOpener>> {
+        let columns = Arc::new(self.columns.file_schema().project(&self.projection.file_indices)?);
+        let opener = TextOpener { source: self.clone(), columns, store };
+        ProjectionOpener::try_new(self.projection.clone(), Arc::new(opener), self.columns.file_schema())
+    }
+
+    fn table_schema(&self) -> &TableSchema {
+        &self.columns
+    }
+
+    fn with_batch_size(&self, _batch_size: usize) -> Arc<dyn FileSource> {
+        Arc::new(self.clone())
+    }
+
+    fn projection(&self) -> Option<&ProjectionExprs> {
+        Some(&self.projection.source)
+    }
+
+    fn metrics(&self) -> &ExecutionPlanMetricsSet {
+        &self.metrics
+    }
+
+    fn file_type(&self) -> &'static str {
+        match self.format {
+            FileFormat::Ndjson => "json",
+            _ => "csv",
+        }
+    }
+
+    /// Compression, and line ends within quotes, allow no start in the middle.
+    fn supports_repartitioning(&self) -> bool {
+        false
+    }
+
+    fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> Result<Option<Arc<dyn FileSource>>> {
+        let merged = self.projection.source.try_merge(projection)?;
+        let projection = SplitProjection::new(self.columns.file_schema(), &merged);
+        Ok(Some(Arc::new(Self { projection, ..self.clone() })))
+    }
+
+    fn apply_expressions(
+        &self,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        apply_expression_roots(self.projection.source.iter(), visit)
+    }
+}
+
+struct TextOpener {
+    source: TextSource,
+    columns: SchemaRef,
+    store: Arc<dyn ObjectStore>,
+}
+
+impl FileOpener for TextOpener {
+    fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
+        let TextSource { format, whole, conversion, .. } = self.source.clone();
+        let name: Arc<str> = file.object_meta.location.as_ref().into();
+        let reading = Reading { file: Arc::clone(&name), ..conversion.reading.clone() };
+        let conversion = Conversion { reading, ..conversion };
+        let rows: Box<dyn Rows> = match format {
+            FileFormat::Ndjson => Box::new(ndjson::JsonRows::new(&self.columns, &whole, conversion, BATCH_ROWS)),
+            _ => Box::new(csv::CsvRows::new(&self.columns, conversion, BATCH_ROWS)),
+        };
+        let store = Arc::clone(&self.store);
+        Ok(Box::pin(async move {
+            let bytes = decompressed(&name, store.as_ref(), &file.object_meta).await?;
+            let bytes = bytes.map_err(move |error| in_file(&name, format, error)).boxed();
+            Ok(batches(bytes, rows))
+        }))
+    }
+}
+
+struct Decoding {
+    bytes: Option<BoxStream<'static, Result<Bytes>>>,
+    rows: Box<dyn Rows>,
+}
+
+fn batches(bytes: BoxStream<'static, Result<Bytes>>, rows: Box<dyn Rows>) -> BoxStream<'static, Result<RecordBatch>> {
+    let decoding = Decoding { bytes: Some(bytes), rows };
+    stream::try_unfold(decoding, |mut decoding| async move {
+        loop {
+            if let Some(batch) = decoding.rows.batch()? {
+                return Ok(Some((batch, decoding)));
+            }
+            let Some(bytes) = decoding.bytes.as_mut() else { return Ok(None) };
+            if let Some(block) = bytes.try_next().await? {
+                decoding.rows.push(&block)?;
+            } else {
+                decoding.bytes = None;
+                decoding.rows.finish()?;
+            }
+        }
+    })
+    .boxed()
+}
+
+impl fmt::Debug for TextSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TextSource").field("table", &self.conversion.reading.table).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! Values that are not of their column's type: they are read as null, and counted here so that somebody is told.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+/// Values of one column of a table that were read as null since they are not of the column's type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Misfit {
+    /// The table.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// The column's type, in words of `columns:`.
+    pub kind: String,
+    /// How many values; those that several queries of one run met count once.
+    pub values: u64,
+    /// The first file that holds such values, as a path in its store.
+    pub file: String,
+    /// How many files hold such values.
+    pub files: u64,
+}
+
+/// What was counted, by table, column and file; shared by everything that reads.
+#[derive(Clone, Debug, Default)]
+pub(in crate::warehouse) struct Misfits(Arc<Mutex<BTreeMap<(String, String, String), Counted>>>);
+
+#[derive(Debug)]
+struct Counted {
+    kind: String,
+    /// Values per scan: the same file may be read by several queries, and its values are the same each time.
+    scans: BTreeMap<u64, u64>,
+}
+
+/// Where a value was read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::warehouse) struct Reading {
+    pub(in crate::warehouse) table: Arc<str>,
+    pub(in crate::warehouse) file: Arc<str>,
+    /// Which of a table's scans it is.
+    pub(in crate::warehouse) scan: u64,
+}
+
+impl Misfits {
+    pub(in crate::warehouse) fn add(
+        &self,
+        reading: &Reading,
+        column: &str,
+        kind: impl FnOnce() -> String,
+        values: u64,
+    ) {
+        if values == 0 {
+            return;
+        }
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (reading.table.to_string(), column.to_owned(), reading.file.to_string());
+        let entry = counted.entry(key).or_insert_with(|| Counted { kind: kind(), scans: BTreeMap::new() });
+        *entry.scans.entry(reading.scan).or_default() += values;
+    }
+
+    /// What was counted since the last time this was asked, by table and column.
+    pub(in crate::warehouse) fn take(&self) -> Vec<Misfit> {
+        let counted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut misfits: Vec<Misfit> = Vec::new();
+        for ((table, column, file), Counted { kind, scans }) in counted {
+            let values = scans.into_values().max().unwrap_or_default();
+            match misfits.last_mut().filter(|last| last.table == table && last.column == column) {
+                Some(last) => {
+                    last.values += values;
+                    last.files += 1;
+                }
+                None => misfits.push(Misfit { table, column, kind, values, file, files: 1 }),
+            }
+        }
+        misfits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_two_queries_meet_counts_once() {
+        let misfits = Misfits::default();
+        let reading = |file: &str, scan| Reading { table: "events".into(), file: file.into(), scan };
+        for (file, scan, values) in [("a", 1, 2), ("a", 1, 3), ("a", 2, 4), ("b", 2, 1), ("b", 2, 0)] {
+            misfits.add(&reading(file, scan), "words", || "int".to_owned(), values);
+        }
+        let taken = misfits.take();
+        assert_eq!(taken.len(), 1);
+        assert_eq!((taken[0].values, taken[0].files, taken[0].file.as_str()), (6, 2, "a"));
+        assert!(misfits.take().is_empty());
+    }
+}
