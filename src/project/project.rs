@@ -146,6 +146,8 @@ pub enum FileFormat {
     Csv,
     /// One JSON object per line.
     Ndjson,
+    /// Apache Parquet, of which a Delta Lake log says what counts.
+    Delta,
 }
 
 /// The type of a column, as `columns:` names it.

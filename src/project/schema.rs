@@ -64,6 +64,8 @@ record! {
         sqlite: SqliteFields,
         /// A file, folder or glob of files with one JSON object per line.
         ndjson: String,
+        /// The folder of a Delta Lake table.
+        delta: String,
         /// `key=value` folders in path order.
         partitions: Named<Located<PartitionFields>>,
         /// How bare folders spell dates, such as `%Y/%m/%d/%H`; the partitions are made from them.

@@ -31,8 +31,8 @@ impl Weight {
         let TableSource::Files { format, location } = &table.source else { return false };
         let is_remote = location.value.contains("://");
         let (files, bytes) = match (format, is_remote) {
-            (FileFormat::Parquet, false) => (500, 512 << 20),
-            (FileFormat::Parquet, true) => (50, 64 << 20),
+            (FileFormat::Parquet | FileFormat::Delta, false) => (500, 512 << 20),
+            (FileFormat::Parquet | FileFormat::Delta, true) => (50, 64 << 20),
             (FileFormat::Csv | FileFormat::Ndjson, false) => (500, 16 << 20),
             (FileFormat::Csv | FileFormat::Ndjson, true) => (20, 2 << 20),
         };

@@ -84,7 +84,7 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
 }
 
 /// The keys that say where a table's rows are; a table has one of them.
-const SOURCES: &[&str] = &["parquet", "csv", "ndjson", "postgres", "sqlite"];
+const SOURCES: &[&str] = &["parquet", "csv", "ndjson", "delta", "postgres", "sqlite"];
 
 /// The one source of a table; a second one is a finding, and none is another.
 fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &mut Findings) -> Option<TableSource> {
@@ -95,6 +95,7 @@ fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &
         files(&fields.parquet, FileFormat::Parquet),
         files(&fields.csv, FileFormat::Csv),
         files(&fields.ndjson, FileFormat::Ndjson),
+        files(&fields.delta, FileFormat::Delta),
     ];
     let mut sources = written
         .into_iter()
