@@ -27,4 +27,5 @@ mod render;
 mod restraint;
 mod semantics;
 mod storage;
+mod tables;
 mod tidy;

@@ -9,13 +9,32 @@ use std::time::{Duration, Instant};
 use crate::examples::example;
 
 /// A mock of S3 in its own process, ended when dropped.
-struct S3 {
+pub(crate) struct S3 {
     server: Child,
     endpoint: String,
 }
 
 impl S3 {
-    /// Starts the server; `None` where it is not installed.
+    /// Starts the server; where it is not installed, says that nothing was read from S3, which CI does not allow.
+    pub(crate) fn start_or_skip() -> Option<Self> {
+        let s3 = Self::start();
+        if s3.is_none() {
+            assert!(std::env::var_os("CI").is_none(), "CI must have moto_server (pip install 'moto[s3,server]')");
+            eprintln!("skipped: moto_server is not installed, so nothing was read from S3");
+        }
+        s3
+    }
+
+    /// The usual variables of AWS that lead here.
+    pub(crate) fn environment(&self) -> [(&'static str, &str); 4] {
+        [
+            ("AWS_ENDPOINT_URL", &self.endpoint),
+            ("AWS_REGION", "eu-west-3"),
+            ("AWS_ACCESS_KEY_ID", "testing"),
+            ("AWS_SECRET_ACCESS_KEY", "testing"),
+        ]
+    }
+
     fn start() -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
         let mut command = Command::new("moto_server");
@@ -31,7 +50,7 @@ impl S3 {
     }
 
     /// Makes a bucket or an object; the mock checks no signatures.
-    async fn put(&self, path: &str, body: Vec<u8>) {
+    pub(crate) async fn put(&self, path: &str, body: Vec<u8>) {
         let request = reqwest::Client::new().put(format!("{}/{path}", self.endpoint)).body(body);
         let answer = request.send().await.expect("an answer");
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
@@ -55,12 +74,11 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Runs the binary on a project, with the usual AWS variables where there is an endpoint.
-fn output(project: &Path, arguments: &[&str], endpoint: Option<&str>) -> String {
+fn output(project: &Path, arguments: &[&str], s3: Option<&S3>) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_milepost"));
     command.arg("--project").arg(project).args(arguments).args(["--format", "json"]);
-    if let Some(endpoint) = endpoint {
-        command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_REGION", "eu-west-3");
-        command.env("AWS_ACCESS_KEY_ID", "testing").env("AWS_SECRET_ACCESS_KEY", "testing");
+    if let Some(s3) = s3 {
+        command.envs(s3.environment());
     }
     let output = command.output().expect("the binary runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -69,11 +87,7 @@ fn output(project: &Path, arguments: &[&str], endpoint: Option<&str>) -> String 
 
 #[tokio::test]
 async fn the_same_project_from_an_s3_endpoint() {
-    let Some(s3) = S3::start() else {
-        assert!(std::env::var_os("CI").is_none(), "CI must have moto_server (pip install 'moto[s3,server]')");
-        eprintln!("skipped: moto_server is not installed, so nothing was read from S3");
-        return;
-    };
+    let Some(s3) = S3::start_or_skip() else { return };
     let local = example("cdnow");
     s3.put("shop", Vec::new()).await;
     let data = fs::read(local.join("data/purchases.parquet")).expect("the data");
@@ -93,7 +107,7 @@ async fn the_same_project_from_an_s3_endpoint() {
             ["flags", "purchase_milestones", "--as-of", "1998-07-01T00:00:00Z"],
             ["metrics", "month_in_review", "--as-of", "1998-07-01T00:00:00Z"],
         ] {
-            let from_s3 = output(folder.path(), &arguments, Some(&s3.endpoint));
+            let from_s3 = output(folder.path(), &arguments, Some(&s3));
             assert_eq!(from_s3, output(&local, &arguments, None), "{location}: {arguments:?}");
             assert!(from_s3.len() > 1_000_000, "the table has all its rows");
         }
