@@ -48,7 +48,7 @@ pub use output::{TableFile, TableRows, WrittenTable};
 pub use parameters::{Parameter, Parameters};
 pub use row_condition::RowCondition;
 pub use runtime::WarehouseOptions;
-pub use scans::Scan;
+pub use scans::{Scan, TableReading};
 pub use session::{RowStream, Session};
 pub use sources::misfits::Misfit;
 pub use sources::not_a_time;

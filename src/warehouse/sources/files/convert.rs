@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, new_null_array};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{DataFusionError, Result};
@@ -32,12 +32,15 @@ impl Conversion {
             return Ok(Arc::clone(values));
         }
         let converted = self.converted(values, column.data_type())?;
-        let lost = converted.null_count().saturating_sub(values.logical_null_count());
+        let lost = converted.logical_null_count().saturating_sub(values.logical_null_count());
         self.misfits.add(&self.reading, column.name(), || kinds::name(column.data_type()), lost as u64);
         Ok(converted)
     }
 
     fn converted(&self, values: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
+        if kind.is_null() {
+            return Ok(new_null_array(kind, values.len()));
+        }
         let lenient = CastOptions { safe: true, ..CastOptions::default() };
         let cast = |values: &ArrayRef, kind: &DataType| {
             cast_with_options(values, kind, &lenient)

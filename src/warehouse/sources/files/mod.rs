@@ -13,6 +13,7 @@ mod layout;
 mod ndjson;
 mod parquet;
 mod provider;
+mod row_groups;
 mod text;
 mod widen;
 
@@ -31,6 +32,9 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::tz::TimeZone;
 
 pub(in crate::warehouse) use failure::FileFailure;
+pub(in crate::warehouse) use parquet::NamedSource;
+pub(in crate::warehouse) use row_groups::RowGroups;
+pub(in crate::warehouse) use text::TextSource;
 
 use super::misfits::Reading;
 use super::{Opening, Source, TableFailure};
@@ -74,7 +78,7 @@ pub(super) async fn open(
     let seen = looks.iter().fold((0, 0), |(rows, bytes), look| (rows + look.rows, bytes + look.bytes));
     let root = ObjectStoreUrl::parse(&opened.root).map_err(|error| wrong(table, &error))?;
     let conversion = Conversion {
-        reading: Reading { table: table.name.as_str().into(), file: "".into(), scan: 0 },
+        reading: Reading { table: table.name.as_str().into(), file: "".into(), weight, scan: 0 },
         misfits: opening.misfits.clone(),
         zone: table.zone.clone(),
     };

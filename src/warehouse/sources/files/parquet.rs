@@ -77,17 +77,17 @@ fn in_file(file: &str, error: DataFusionError) -> DataFusionError {
 
 /// The engine's Parquet source, with an adapter for each file.
 #[derive(Clone)]
-pub(super) struct NamedSource {
-    source: Arc<dyn FileSource>,
-    readers: Readers,
-    conversion: Conversion,
+pub(in crate::warehouse) struct NamedSource {
+    pub(super) source: Arc<dyn FileSource>,
+    pub(super) readers: Readers,
+    pub(super) conversion: Conversion,
 }
 
 /// What readers of files are made of.
 #[derive(Clone)]
-struct Readers {
-    store: Arc<dyn ObjectStore>,
-    footers: Arc<FileMetadataCache>,
+pub(super) struct Readers {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) footers: Arc<FileMetadataCache>,
 }
 
 impl NamedSource {
@@ -106,6 +106,11 @@ impl NamedSource {
 
     fn around(&self, source: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
         Arc::new(Self { source, ..self.clone() })
+    }
+
+    /// The table that is read, as far as it is known before a file is.
+    pub(in crate::warehouse) fn reading(&self) -> &Reading {
+        &self.conversion.reading
     }
 
     /// The same with readers that know which columns this scan takes for text.

@@ -18,7 +18,6 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::empty::EmptyExec;
 
 use super::convert::Conversion;
 use crate::warehouse::sources::misfits::Reading;
@@ -116,18 +115,15 @@ impl TableProvider for FilesTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let files = self.wanted(state, filters)?;
-        if files.is_empty() {
-            let schema = match projection {
-                Some(columns) => Arc::new(self.schema().project(columns)?),
-                None => self.schema(),
-            };
-            return Ok(Arc::new(EmptyExec::new(schema)));
-        }
         let scan = self.scans.fetch_add(1, Ordering::Relaxed);
         let reading = Reading { scan, ..self.conversion.reading.clone() };
         let source = (self.source)(self.columns.clone(), Conversion { reading, ..self.conversion.clone() });
         let size = self.size(&files);
-        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        let mut groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        if groups.is_empty() {
+            // A scan of nothing is a scan all the same: plans tell which table was left out.
+            groups.push(FileGroup::default());
+        }
         // Only conditions that the files meet for certain are gone by now, and a limit counts rows that meet all.
         let limit = limit.filter(|_| filters.iter().all(|filter| self.is_about_folders(filter)));
         let scan = FileScanConfigBuilder::new(self.root.clone(), source)
