@@ -62,6 +62,9 @@ fn job_block(job: &JobReport) -> String {
     if let Some(published) = &job.published {
         let _ = writeln!(text, "  {:>9} rows published to {}", grouped(published.rows), published.to);
     }
+    for misfit in &job.misfits {
+        let _ = writeln!(text, "  read as null: {misfit}");
+    }
     if let Some(message) = &job.message {
         let _ = writeln!(text, "  {message}");
     }
@@ -69,6 +72,16 @@ fn job_block(job: &JobReport) -> String {
         let _ = writeln!(text, "  next: {hint}");
     }
     text
+}
+
+/// Bytes as `12 B`, `3.4 kB`, `56.7 MB`.
+#[must_use]
+pub(super) fn size_in_words(bytes: u64) -> String {
+    let units = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
+    match units.into_iter().find(|(_, size)| bytes as f64 >= *size) {
+        Some((unit, size)) => format!("{:.1} {unit}", bytes as f64 / size),
+        None => format!("{bytes} B"),
+    }
 }
 
 /// `: 12 accepted, 3 unknown`, in the order of the names; nothing when all are zero.

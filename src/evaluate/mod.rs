@@ -53,7 +53,7 @@ pub use standings::Standing;
 use crate::model::Shape;
 use crate::model::diagnostic::Diagnostic;
 use crate::project::{Job, JobKind, Project};
-use crate::warehouse::{AS_OF, Parameter, Parameters, Scan, Session, TableRows, Warehouse, value};
+use crate::warehouse::{AS_OF, Parameter, Parameters, Scan, Session, TableReading, TableRows, Warehouse, value};
 use audience::Audience;
 use milestones::Pass;
 use period::Calendar;
@@ -311,6 +311,40 @@ impl CompiledJob {
             scans.push(session.scans(&recap.title(), &sql).await?);
         }
         Ok(scans)
+    }
+
+    /// What each query of [`Self::queries`] reads of tables of files, from plans and footers; the queries of a recap stand
+    /// once for each of its periods that are evaluated apart.
+    ///
+    /// # Errors
+    /// When the period is not due, or the warehouse fails.
+    pub async fn readings(
+        &self,
+        warehouse: &Warehouse,
+        request: &Request,
+    ) -> Result<Vec<(Query, Vec<TableReading>)>, EvaluateError> {
+        let restricted = request.profiles.is_some();
+        let mut readings = Vec::new();
+        match &self.plan {
+            Plan::Milestones(passes) => {
+                for pass in passes {
+                    let bound = parameters(request).and(&pass.parameters(request.as_of));
+                    let session = warehouse.bind(&bound).await?;
+                    let sql = pass.sql(&self.audience, Keep::Flags, restricted);
+                    let read = session.readings(&pass.title(), &sql).await?;
+                    readings.push((Query { title: pass.title(), sql }, read));
+                }
+            }
+            Plan::Recap(recap) => {
+                for slot in recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await? {
+                    let session = recap.session(warehouse, request, &slot).await?;
+                    let sql = recap.candidates_sql(&self.audience, restricted);
+                    let read = session.readings(&recap.title(), &sql).await?;
+                    readings.push((Query { title: recap.title(), sql }, read));
+                }
+            }
+        }
+        Ok(readings)
     }
 
     fn recap(&self, asked: &'static str) -> Result<&RecapPlan, EvaluateError> {

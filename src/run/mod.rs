@@ -53,5 +53,5 @@ pub use runs::{Progress, Report, RunOptions, run};
 pub use scaffold::{STARTER_AS_OF, demo_folder, scaffold, schema_text};
 pub use status::{StatusReport, status};
 pub use suppressions::{SuppressRequest, Target, erase, suppress, unsuppress};
-pub use tables::{TableKind, TableRequest, queries, table};
+pub use tables::{TableKind, TableRequest, explained_queries, queries, table};
 pub use workspace::{PreparedJob, Workspace, WorkspaceOptions};

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::project::Job;
+use crate::warehouse::Misfit;
 
 use super::plan::{PlannedMail, PlannedSample};
 use super::publish::Published;
@@ -68,6 +69,10 @@ pub struct JobReport {
     pub reasons: BTreeMap<String, u64>,
     /// Requests made to the provider.
     pub requests: u64,
+    /// Bytes that evaluating read of files: footers and the columns that are needed.
+    pub bytes_read: u64,
+    /// Values that are not of their column's type and were read as null.
+    pub misfits: Vec<Misfit>,
     /// Seconds per phase.
     pub timing_seconds: BTreeMap<&'static str, f64>,
     /// What `publish:` wrote.
@@ -108,6 +113,8 @@ impl JobReport {
             dropped: BTreeMap::new(),
             reasons: BTreeMap::new(),
             requests: 0,
+            bytes_read: 0,
+            misfits: Vec::new(),
             timing_seconds: BTreeMap::new(),
             published: None,
             message: None,
@@ -218,6 +225,8 @@ mod tests {
             dropped: BTreeMap::new(),
             reasons: BTreeMap::new(),
             requests: 0,
+            bytes_read: 0,
+            misfits: Vec::new(),
             timing_seconds: BTreeMap::new(),
             published: None,
             message: None,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::evaluate::{EvaluateError, FlagColumns, PeriodChoice, Query, Request};
-use crate::warehouse::{TableFile, WrittenTable};
+use crate::warehouse::{TableFile, TableReading, WrittenTable};
 
 use super::{RunError, Workspace, WorkspaceOptions};
 
@@ -74,7 +74,11 @@ pub async fn table(options: &WorkspaceOptions, request: &TableRequest, json: boo
         None => Ok(TableFile::text()),
     };
     let file = file.map_err(EvaluateError::from)?;
-    Ok(rows.write(file).await.map_err(EvaluateError::from)?)
+    let written = rows.write(file).await.map_err(EvaluateError::from)?;
+    for misfit in workspace.warehouse.take_misfits() {
+        tracing::warn!(code = "read_as_null", "{misfit}: read as null; declare the column's type, or mend the file");
+    }
+    Ok(written)
 }
 
 /// The queries of a job, readable.
@@ -96,6 +100,23 @@ pub async fn queries(
 /// A location from the command line: a URL as it is, a path from the working directory.
 pub(super) fn absolute(start: &Path, location: &str) -> String {
     if location.contains("://") { location.to_owned() } else { start.join(location).to_string_lossy().into_owned() }
+}
+
+/// The queries of a job with what each reads of tables of files, from plans and footers alone.
+///
+/// # Errors
+/// When the project has errors, there is no such job, or its tables cannot be read.
+pub async fn explained_queries(
+    options: &WorkspaceOptions,
+    job: &str,
+    as_of: Option<Timestamp>,
+    period: Option<String>,
+) -> Result<Vec<(Query, Vec<TableReading>)>, RunError> {
+    let workspace = Workspace::open_without_ledger(options).await?;
+    let job = workspace.jobs(&[job.to_owned()])?[0];
+    let prepared = workspace.prepare_valid(job).await?;
+    let request = evaluation(as_of, period.as_deref());
+    Ok(prepared.compiled.readings(&workspace.warehouse, &request).await?)
 }
 
 /// An evaluation for everybody.

@@ -18,7 +18,7 @@ use crate::project::{FileFormat, Table, TableSource};
 const MOST_VALUES: usize = 1_000;
 
 /// What the files of a table weigh, as far as a listing tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Weight {
     pub(super) files: usize,
     pub(super) bytes: u64,

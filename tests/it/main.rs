@@ -29,4 +29,5 @@ mod render;
 mod restraint;
 mod semantics;
 mod storage;
+mod tables;
 mod tidy;

@@ -1,9 +1,15 @@
 //! Values that are not of their column's type: they are read as null, and counted here so that somebody is told.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+
+use crate::warehouse::known_values::Weight;
+
+/// The type of a column in which nobody saw a value.
+pub(in crate::warehouse) const UNKNOWN_KIND: &str = "null";
 
 /// Values of one column of a table that were read as null since they are not of the column's type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,6 +28,21 @@ pub struct Misfit {
     pub files: u64,
 }
 
+impl fmt::Display for Misfit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, column, kind, values, file, files } = self;
+        let values = if *values == 1 { "1 value".to_owned() } else { format!("{values} values") };
+        let others = if *files > 1 { format!(" and {} other files", files - 1) } else { String::new() };
+        let what = match kind.as_str() {
+            UNKNOWN_KIND => {
+                "in a column without values in the files looked at: declare its type in `columns:`".to_owned()
+            }
+            kind => format!("no {kind}"),
+        };
+        write!(formatter, "{values} of `{table}.{column}`, {what}; in `{file}`{others}")
+    }
+}
+
 /// What was counted, by table, column and file; shared by everything that reads.
 #[derive(Clone, Debug, Default)]
 pub(in crate::warehouse) struct Misfits(Arc<Mutex<BTreeMap<(String, String, String), Counted>>>);
@@ -38,6 +59,8 @@ struct Counted {
 pub(in crate::warehouse) struct Reading {
     pub(in crate::warehouse) table: Arc<str>,
     pub(in crate::warehouse) file: Arc<str>,
+    /// What the whole table weighs.
+    pub(in crate::warehouse) weight: Weight,
     /// Which of a table's scans it is.
     pub(in crate::warehouse) scan: u64,
 }
@@ -84,7 +107,8 @@ mod tests {
     #[test]
     fn a_value_that_two_queries_meet_counts_once() {
         let misfits = Misfits::default();
-        let reading = |file: &str, scan| Reading { table: "events".into(), file: file.into(), scan };
+        let reading =
+            |file: &str, scan| Reading { table: "events".into(), file: file.into(), weight: Weight::default(), scan };
         for (file, scan, values) in [("a", 1, 2), ("a", 1, 3), ("a", 2, 4), ("b", 2, 1), ("b", 2, 0)] {
             misfits.add(&reading(file, scan), "words", || "int".to_owned(), values);
         }

@@ -27,6 +27,7 @@ pub(super) fn name(kind: &DataType) -> String {
         DataType::Boolean => "boolean".to_owned(),
         DataType::Date32 | DataType::Date64 => "date".to_owned(),
         DataType::Timestamp(..) => "timestamp".to_owned(),
+        DataType::Null => super::super::misfits::UNKNOWN_KIND.to_owned(),
         other => other.to_string(),
     }
 }

@@ -3,6 +3,7 @@
 //! Guarantees: opening reads the ends or first rows of at most [`LOOKED_AT`] files, whatever their number; a file that
 //! differs from those is read as the table's columns say. Nothing is remembered from one run to the next.
 
+mod bytes_guard;
 mod convert;
 mod csv;
 mod delta;
@@ -13,6 +14,7 @@ mod layout;
 mod ndjson;
 mod parquet;
 mod provider;
+mod row_groups;
 mod text;
 mod widen;
 
@@ -34,6 +36,9 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::tz::TimeZone;
 
 pub(in crate::warehouse) use failure::FileFailure;
+pub(in crate::warehouse) use parquet::NamedSource;
+pub(in crate::warehouse) use row_groups::RowGroups;
+pub(in crate::warehouse) use text::TextSource;
 
 use super::misfits::Reading;
 use super::{Opening, Source, TableFailure};
@@ -44,6 +49,9 @@ use crate::warehouse::error::{WarehouseError, plain_message};
 use crate::warehouse::known_values::Weight;
 use convert::Conversion;
 use provider::{FilesTable, MakeSource};
+
+/// A guess at the size of a row of text, from which joins choose their smaller side.
+const TEXT_ROW_BYTES: u64 = 100;
 
 /// So many files tell the columns of a table.
 const LOOKED_AT: usize = 16;
@@ -60,25 +68,26 @@ pub(super) async fn open(
     let store = storage::metered(Arc::clone(&opened.store), opening.meter);
     opening.state.runtime_env().register_object_store(&opened.root, Arc::clone(&store));
     let whole: Arc<[String]> = whole_columns(table).into();
-    let Listed { files, columns, names } = match format {
+    let Listed { files, columns, names, seen } = match format {
         FileFormat::Delta => delta::open(table, &opened, &store).await?,
         _ => {
             let found = list(table, format, &opened).await?;
             let files = layout::placed(table, &opened, found)?;
-            let schemas = looks(table, format, (opening, &store), (&files, &whole)).await?;
-            Listed { columns: columns(table, format, &schemas), files, names: None }
+            let looks = looks(table, format, (opening, &store), (&files, &whole)).await?;
+            let seen = looks.iter().fold((0, 0), |(rows, bytes), look| (rows + look.rows, bytes + look.bytes));
+            Listed { columns: columns(table, format, &looks), files, names: None, seen }
         }
     };
     let weight =
         Weight { files: files.len(), bytes: files.iter().map(|file| file.object_meta.size).sum() };
     let root = ObjectStoreUrl::parse(&opened.root).map_err(|error| wrong(table, &error))?;
     let conversion = Conversion {
-        reading: Reading { table: table.name.as_str().into(), file: "".into(), scan: 0 },
+        reading: Reading { table: table.name.as_str().into(), file: "".into(), weight, scan: 0 },
         misfits: opening.misfits.clone(),
         zone: table.zone.clone(),
     };
     let source = source_of(format, opening, store, whole);
-    let provider = FilesTable { root, files, columns, conversion, scans: AtomicU64::new(0), source };
+    let provider = FilesTable { root, files, columns, conversion, scans: AtomicU64::new(0), source, seen };
     Ok((renamed(Arc::new(provider), names).map_err(|error| wrong(table, &error))?, weight))
 }
 
@@ -88,6 +97,8 @@ struct Listed {
     columns: TableSchema,
     /// What the table calls the columns of its files, in its order, where any differs.
     names: Option<Vec<(String, String)>>,
+    /// Rows and bytes of the files that were looked at.
+    seen: (u64, u64),
 }
 
 /// The columns of the files that tell those of the table.
@@ -96,11 +107,11 @@ async fn looks(
     format: FileFormat,
     (opening, store): (&Opening<'_>, &Arc<dyn ObjectStore>),
     (files, whole): (&[PartitionedFile], &[String]),
-) -> Result<Vec<Schema>, TableFailure> {
+) -> Result<Vec<Look>, TableFailure> {
     let looks =
         looked_at(files).into_iter().map(|file| look(format, opening, store.as_ref(), &file.object_meta, whole));
-    let schemas = stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKED_AT).try_collect();
-    schemas.await.map_err(|error| failure(table, &error))
+    let looks = stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKED_AT).try_collect();
+    looks.await.map_err(|error| failure(table, &error))
 }
 
 /// The relation under the table's own names.
@@ -134,6 +145,13 @@ fn source_of(
     })
 }
 
+/// What one file tells of its table.
+struct Look {
+    columns: Schema,
+    rows: u64,
+    bytes: u64,
+}
+
 /// The columns of one file: one line per member of the family.
 async fn look(
     format: FileFormat,
@@ -141,11 +159,14 @@ async fn look(
     store: &dyn ObjectStore,
     file: &FoundFile,
     whole: &[String],
-) -> Result<Schema, DataFusionError> {
-    match format {
-        FileFormat::Parquet | FileFormat::Delta => parquet::columns(opening.state, store, file).await,
-        FileFormat::Csv | FileFormat::Ndjson => text::columns(format, store, file, whole).await,
-    }
+) -> Result<Look, DataFusionError> {
+    let (columns, rows) = match format {
+        FileFormat::Parquet | FileFormat::Delta => parquet::columns(opening.state, store, file).await?,
+        FileFormat::Csv | FileFormat::Ndjson => {
+            (text::columns(format, store, file, whole).await?, file.size.div_ceil(TEXT_ROW_BYTES))
+        }
+    };
+    Ok(Look { columns, rows, bytes: file.size })
 }
 
 /// What the names of a format's files end with, where the location is a folder.
@@ -197,9 +218,9 @@ fn whole_columns(table: &Table) -> Vec<String> {
 }
 
 /// The table's columns: what the files say, over it what the project says, and the folders' own at the end.
-fn columns(table: &Table, format: FileFormat, schemas: &[Schema]) -> TableSchema {
+fn columns(table: &Table, format: FileFormat, looks: &[Look]) -> TableSchema {
     let folders = layout::columns(table);
-    let mut columns = widen::widest_columns(schemas.iter());
+    let mut columns = widen::widest_columns(looks.iter().map(|look| &look.columns));
     columns.retain(|column| folders.iter().all(|folder| folder.name() != column.name()));
     for column in &mut columns {
         let kind = settled(table, format, column);

@@ -38,6 +38,9 @@ const LOOK_BYTES: usize = 1 << 20;
 /// Rows that are not yet a batch.
 const BATCH_ROWS: usize = 8192;
 
+/// The mark that some programs put before UTF-8.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What compressed files begin with.
 const MAGIC: &[(&[u8], FileCompressionType)] = &[
     (&[0x1f, 0x8b], FileCompressionType::GZIP),
@@ -143,7 +146,7 @@ fn in_file(file: &str, format: FileFormat, error: DataFusionError) -> DataFusion
 
 /// A scan of text files.
 #[derive(Clone)]
-pub(super) struct TextSource {
+pub(in crate::warehouse) struct TextSource {
     format: FileFormat,
     /// Objects that stay whole, as JSON text.
     whole: Arc<[String]>,
@@ -157,6 +160,11 @@ impl TextSource {
     pub(super) fn new(format: FileFormat, columns: TableSchema, whole: Arc<[String]>, conversion: Conversion) -> Self {
         let projection = SplitProjection::unprojected(&columns);
         Self { format, whole, columns, projection, metrics: ExecutionPlanMetricsSet::new(), conversion }
+    }
+
+    /// The table that is read, as far as it is known before a file is.
+    pub(in crate::warehouse) fn reading(&self) -> &Reading {
+        &self.conversion.reading
     }
 }
 

@@ -97,6 +97,21 @@ pub(super) struct Add {
     #[serde(default)]
     pub(super) modification_time: i64,
     deletion_vector: Option<serde_json::Value>,
+    /// JSON, where the writer counted.
+    stats: Option<String>,
+}
+
+impl Add {
+    /// Rows, where the writer counted them.
+    pub(super) fn rows(&self) -> Option<u64> {
+        serde_json::from_str::<Statistics>(self.stats.as_deref()?).ok()?.num_records
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Statistics {
+    num_records: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

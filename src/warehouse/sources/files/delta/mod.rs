@@ -32,13 +32,16 @@ use log::{Add, Snapshot};
 
 /// Commits that are fetched at once.
 const COMMITS_AT_ONCE: usize = 16;
-/// What of a checkpoint is read: statistics stay where they are.
-const CHECKPOINT_COLUMNS: [&str; 11] = [
+/// About what a row takes, where no writer counted rows.
+const ROW_BYTES: u64 = 32;
+/// What of a checkpoint is read.
+const CHECKPOINT_COLUMNS: [&str; 12] = [
     "add.path",
     "add.partitionValues",
     "add.size",
     "add.modificationTime",
     "add.deletionVector",
+    "add.stats",
     "remove.path",
     "metaData.schemaString",
     "metaData.partitionColumns",
@@ -53,10 +56,13 @@ pub(super) async fn open(table: &Table, opened: &Opened, store: &Arc<dyn ObjectS
     let refused = |reason: String| Failure::Refused(reason).of(table);
     let (added, metadata) = snapshot.finish().map_err(refused)?;
     let columns = Columns::of(table, &metadata).map_err(refused)?;
+    let counted = added.iter().filter_map(|add| Some((add.rows()?, add.size)));
+    let (rows, bytes) = counted.fold((0, 0), |(rows, bytes), (more, size)| (rows + more, bytes + size));
+    let seen = if bytes > 0 { (rows, bytes) } else { (1, ROW_BYTES) };
     let placed = added.into_iter().map(|add| placed(opened, add, &columns));
     let mut files = placed.collect::<Result<Vec<_>, String>>().map_err(refused)?;
     files.sort_unstable_by(|left, right| left.object_meta.location.cmp(&right.object_meta.location));
-    Ok(Listed { files, columns: declared(table, &columns), names: columns.names })
+    Ok(Listed { files, columns: declared(table, &columns), names: columns.names, seen })
 }
 
 /// The columns with the types that the project declares over the log's.

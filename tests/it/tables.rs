@@ -1,0 +1,237 @@
+//! Event tables as they come after some years: one suite of ugly ones, from local files and from an S3 endpoint.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use milepost::model::Diagnostic;
+use milepost::project;
+use milepost::warehouse::{Misfit, Parameters, Warehouse, WarehouseError, WarehouseOptions, value};
+use serde_json::Value;
+
+use crate::evaluate::world::{World, at_period, folder_of};
+use crate::storage::S3;
+
+const TEMPLATE: (&str, &str) = ("jobs/t.html", "<p>{{ unsubscribe_url }} {{ postal_address }}</p>");
+const PEOPLE: (&str, &str) = ("people.csv", "profile_id,email\nu1,ann@x.test\n");
+const RECAP: &str = "job: day\nstart: all\naudience: people\nmessage: {subject: s, template: t.html}\nrecap:\n  period: \
+                     day\n  metrics: {words: {sql: sum(words)}}\n";
+
+fn project_with(events: &str) -> String {
+    format!(
+        "project: test\ntables:\n  events: {events}\n  people: {{csv: people.csv}}\nproviders:\n  local: {{outbox: {{dir: \
+         outbox}}}}\ndefaults: {{provider: local, sender: 'Acme <a@acme.test>', postal_address: here}}\nunsubscribe: {{url: \
+         'https://acme.test/leave'}}\n"
+    )
+}
+
+/// Where the files are, when they are not beside the expectations.
+const AT: &str = "MILEPOST_TEST_TABLES_AT";
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures/tables")
+}
+
+fn cases() -> Vec<PathBuf> {
+    let entries = fs::read_dir(fixtures()).expect("the fixtures");
+    let mut cases: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir()).collect();
+    cases.sort();
+    cases
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What a case gives: rows and misfits, or what is said instead.
+async fn outcome(case: &Path) -> Result<String, String> {
+    let name = case.file_name().expect("a name").to_string_lossy().into_owned();
+    let files = match std::env::var(AT) {
+        Ok(root) => format!("{root}/{name}/files"),
+        Err(_) => case.join("files").to_string_lossy().into_owned(),
+    };
+    let table = text(&case.join("table.yml")).replace('@', &files);
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("milepost.yml"), format!("project: tables\ntables:\n  t: {table}")).expect("a file");
+    let loaded = project::load(folder.path(), None);
+    let said = |findings: &[Diagnostic]| {
+        findings.iter().map(|finding| format!("{} {:?}", finding.message, finding.help)).collect::<Vec<_>>().join("\n")
+    };
+    let project = loaded.project.filter(|_| loaded.diagnostics.is_empty()).ok_or_else(|| said(&loaded.diagnostics))?;
+    let options = WarehouseOptions { threads: Some(2), ..Default::default() };
+    let failed = |error: WarehouseError| error.to_string();
+    let (warehouse, findings) = Warehouse::open(&project, &options).await.map_err(failed)?;
+    if !findings.is_empty() {
+        return Err(said(&findings));
+    }
+    let session = warehouse.bind(&Parameters::default()).await.map_err(failed)?;
+    let batches = session.rows("the case", &text(&case.join("query.sql"))).await.map_err(failed)?;
+    let mut lines = String::new();
+    for (batch, row) in batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row))) {
+        let cells = batch.columns().iter().map(|column| value::json(column, row).to_string());
+        let _ = writeln!(lines, "{}", cells.collect::<Vec<_>>().join("|"));
+    }
+    for Misfit { column, kind, values, files, .. } in warehouse.take_misfits() {
+        let _ = writeln!(lines, "! {column} {kind} {values} {files}");
+    }
+    Ok(lines)
+}
+
+#[tokio::test]
+async fn ugly_tables_give_their_rows() {
+    let cases = cases();
+    assert!(cases.len() >= 60, "the fixtures were found");
+    let mut wrong = String::new();
+    for case in cases {
+        let expected = text(&case.join("expected.txt"));
+        let outcome = outcome(&case).await;
+        let as_expected = match &outcome {
+            Ok(rows) => *rows == expected,
+            Err(said) => {
+                let wanted = expected.lines().map(|line| line.strip_prefix("error "));
+                wanted.into_iter().all(|part| part.is_some_and(|part| said.contains(part)))
+            }
+        };
+        if !as_expected {
+            let _ = writeln!(wrong, "{}:\n{outcome:?}\nnot\n{expected:?}\n", case.display());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[tokio::test]
+async fn the_same_tables_from_an_s3_endpoint() {
+    let Some(s3) = S3::start_or_skip() else { return };
+    s3.put("tables", Vec::new()).await;
+    let mut folders = cases();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let key =
+                    path.strip_prefix(fixtures()).expect("below the fixtures").to_string_lossy().replace('%', "%25");
+                s3.put(&format!("tables/{key}"), fs::read(&path).expect("a file")).await;
+            }
+        }
+    }
+    // The environment of a process is its own: the same test again, in another one.
+    let mut again = Command::new(std::env::current_exe().expect("this test"));
+    again.args(["--exact", "tables::ugly_tables_give_their_rows", "--nocapture"]);
+    again.env(AT, "s3://tables").envs(s3.environment());
+    let output = again.output().expect("the test runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Two years of daily folders, each with one file of a few kilobytes.
+fn two_years() -> (tempfile::TempDir, Vec<(String, u64)>) {
+    let events =
+        "{ndjson: events/, time: happened_at, received: landed_at, partitions: {day: {type: date, of: received}}}";
+    let folder = folder_of(&[("milepost.yml", &project_with(events)), ("jobs/day.yml", RECAP), TEMPLATE, PEOPLE]);
+    let mut days = Vec::new();
+    let mut day: jiff::civil::Date = "2025-01-01".parse().expect("a day");
+    while days.len() < 730 {
+        let row = |hour: u32| {
+            let at = format!("{day}T{hour:02}:00:00Z");
+            format!("{{\"user_id\": \"u1\", \"words\": 1, \"happened_at\": \"{at}\", \"landed_at\": \"{at}\"}}\n")
+        };
+        let text: String = (0..24).map(row).collect();
+        let path = folder.path().join(format!("events/day={day}/a.ndjson"));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, &text).expect("a file");
+        days.push((day.to_string(), text.len() as u64));
+        day = day.tomorrow().expect("a day");
+    }
+    (folder, days)
+}
+
+#[tokio::test]
+async fn a_daily_run_reads_its_days_and_no_others() {
+    let (folder, days) = two_years();
+    // The day itself, a day before for clocks that run ahead, and three days in which late events land.
+    let needed = |day: &str| ("2026-06-14"..="2026-06-18").contains(&day);
+    let needed: u64 = days.iter().filter(|(day, _)| needed(day)).map(|(_, bytes)| bytes).sum();
+    let world = World::open(folder.path()).await;
+    let before = world.warehouse.meter().bytes();
+    let rows = world.metrics("day", &at_period("2026-06-20T00:00:00Z", "2026-06-15")).await;
+    assert_eq!(rows, ["u1,2026-06-15,24"]);
+    let read = world.warehouse.meter().bytes() - before;
+    assert!((1..=needed * 13 / 10).contains(&read), "{read} bytes read where {needed} are needed");
+}
+
+/// `compile --explain` of the recap of a day, as JSON.
+fn explained(folder: &Path, period: &str) -> Vec<Value> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_milepost"));
+    command.arg("--project").arg(folder).args(["compile", "day", "--explain", "--as-of", "2026-12-01T00:00:00Z"]);
+    let output = command.args(["--period", period, "--format", "json"]).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let queries: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let tables = queries[0]["tables"].as_array().expect("tables").iter();
+    tables.filter(|table| table["table"] == "events").cloned().collect()
+}
+
+#[test]
+fn what_a_job_reads_is_told_before_it_is_read() {
+    let (folder, days) = two_years();
+    let read = explained(folder.path(), "2026-06-15");
+    assert_eq!(read.len(), 1, "one scan of the events: {read:?}");
+    assert_eq!(read[0]["files"], 5);
+    assert_eq!(read[0]["files_of"], 730);
+    assert_eq!(read[0]["bytes_of"], days.iter().map(|(_, bytes)| bytes).sum::<u64>());
+    assert_eq!(read[0]["pruned_by_folders"][0], "day");
+    assert_eq!(read[0]["row_groups"], Value::Null);
+
+    let file = fixtures().join("row_groups_by_time/files/a.parquet");
+    let events = format!("{{parquet: '{}', time: happened_at}}", file.display());
+    let folder = folder_of(&[("milepost.yml", &project_with(&events)), ("jobs/day.yml", RECAP), TEMPLATE, PEOPLE]);
+    let read = explained(folder.path(), "2026-01-20");
+    assert_eq!((&read[0]["row_groups"], &read[0]["row_groups_of"]), (&Value::from(1), &Value::from(10)));
+    assert!(
+        read[0]["pruned_by_columns"].as_array().expect("columns").contains(&Value::from("happened_at")),
+        "{read:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_goes_away_ends_the_query_and_says_so() {
+    for (name, query) in
+        [("hive_folders", "select count(day), sum(id) from t"), ("csv_by_content", "select sum(n) from t")]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let table = text(&fixtures().join(name).join("table.yml")).replace('@', "t");
+        fs::write(folder.path().join("milepost.yml"), format!("project: tables\ntables:\n  t: {table}"))
+            .expect("a file");
+        let copied =
+            Command::new("cp").arg("-r").arg(fixtures().join(name).join("files")).arg(folder.path().join("t")).status();
+        assert!(copied.expect("cp").success());
+        let project = project::load(folder.path(), None).project.expect("a project");
+        let (warehouse, _) = Warehouse::open(&project, &WarehouseOptions::default()).await.expect("a warehouse");
+        fs::remove_dir_all(folder.path().join("t")).expect("gone");
+        let session = warehouse.bind(&Parameters::default()).await.expect("a session");
+        let error = session.rows("the query", query).await.expect_err("the files are gone");
+        assert!(matches!(error, WarehouseError::Unavailable { .. }), "{error}");
+        assert!(error.to_string().contains("gone now; run again"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_small_files_are_one_table() {
+    let folder = folder_of(&[("milepost.yml", "project: tables\ntables:\n  t: {ndjson: t/}\n")]);
+    for file in 0..3_000 {
+        let path = folder.path().join(format!("t/{:02}/{file}.json", file % 60));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, format!("{{\"n\": {file}}}")).expect("a file");
+    }
+    let project = project::load(folder.path(), None).project.expect("a project");
+    let (warehouse, findings) = Warehouse::open(&project, &WarehouseOptions::default()).await.expect("a warehouse");
+    assert!(findings.is_empty());
+    assert!(warehouse.meter().reads() <= 16, "the columns are known from a few files");
+    let session = warehouse.bind(&Parameters::default()).await.expect("a session");
+    let rows = session.rows("the query", "select count(*), sum(n) from t").await.expect("rows");
+    let cells: Vec<Value> = rows[0].columns().iter().map(|column| value::json(column, 0)).collect();
+    assert_eq!(cells, [Value::from(3_000), Value::from(4_498_500)]);
+}
