@@ -20,7 +20,7 @@ milepost=$(realpath "$target/release/milepost")
 coproc postgres { tests/postgres.sh durable; }
 read -r url <&"${postgres[0]}"
 
-echo "claims in waves of 2,000, one request per delivery:"
+echo "claims in waves of 2,000, by messages of a request:"
 "$bench" rates "sqlite:$work/rates.db"
 "$bench" rates "$url?schema=rates"
 

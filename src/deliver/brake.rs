@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::ledger::LedgerError;
@@ -37,6 +38,11 @@ pub enum Stopped {
     Throttled {
         /// The delay it asked for.
         retry_after: Duration,
+    },
+    /// As many messages went out today as the account may have.
+    DailyLimit {
+        /// When the next day begins.
+        until: Timestamp,
     },
     /// Too many refused or unknown: going on would make it worse.
     Breaker {

@@ -68,6 +68,12 @@ impl Pace {
         slot
     }
 
+    /// Keeps the schedule from going on before an instant.
+    pub(super) fn hold(&self, until: Instant) {
+        let mut state = self.state();
+        state.next = Some(state.next.map_or(until, |next| next.max(until)));
+    }
+
     /// How much of a pause is left.
     pub(super) fn pause_left(&self, now: Instant) -> Duration {
         self.state().paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))

@@ -62,18 +62,18 @@ struct Finals {
 }
 
 /// The id of a batch row: no other dispatch of the ledger has the same.
-pub(super) fn batch_id(identity: &Identity, run_id: &str, attempt: u32, deliveries: &[Dispatch]) -> String {
+pub(super) fn batch_id(lane: &Lane, attempt: u32, at: Timestamp, deliveries: &[Dispatch]) -> String {
     let attempt = attempt.to_string();
-    let mut parts = vec!["row", run_id, &attempt];
+    let mut parts = vec!["row", lane.lease.run_id.as_str(), &attempt];
     parts.extend(deliveries.iter().map(|delivery| delivery.delivery_id.as_str()));
-    identity.batch_id(&parts)
+    lane.ledger.identity().timed_id(at, &parts)
 }
 
 /// The key of the bytes that leave: the same messages in the same order have the same, and no others.
 pub(super) fn idempotency_key(identity: &Identity, deliveries: &[Dispatch]) -> String {
     let mut parts = vec!["key"];
     parts.extend(deliveries.iter().map(|delivery| delivery.body_hash.as_str()));
-    identity.batch_id(&parts)
+    identity.request_id(&parts)
 }
 
 /// Whether a key given at `dispatched_at` is still surely honoured: within 90 % of the window.
@@ -235,13 +235,12 @@ impl Request {
 
     /// Claims the remaining deliveries once more; false when that is not to be had.
     async fn dispatch_again(&mut self, lane: &Lane, attempt: u32) -> bool {
-        let identity = lane.ledger.identity();
         for (position, delivery) in (0..).zip(&mut self.deliveries) {
             delivery.position = position;
         }
-        self.batch.batch_id = batch_id(identity, &lane.lease.run_id, attempt, &self.deliveries);
-        self.batch.idempotency_key = lane.key_for(&self.deliveries);
         self.batch.dispatched_at = Clock::System.now();
+        self.batch.batch_id = batch_id(lane, attempt, self.batch.dispatched_at, &self.deliveries);
+        self.batch.idempotency_key = lane.key_for(&self.deliveries);
         for delivery in &mut self.deliveries {
             delivery.batch_id.clone_from(&self.batch.batch_id);
         }

@@ -1,9 +1,10 @@
 //! Sends dispatched waves: as many requests at once as the account has places, each admitted one by one.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
@@ -16,11 +17,15 @@ use super::recorder::Outcomes;
 use super::request::{Request, idempotency_key};
 use super::summary::DeliverySummary;
 use crate::clock::monotonic;
-use crate::ledger::{Dispatch, Lease, Ledger};
+use crate::ledger::{Ask, Dispatch, Lease, Ledger, LedgerError};
 use crate::model::Outcome;
+use crate::settings::crashpoint;
 
 /// How long answers are waited for once the run was told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// How long before its first request may start a wave is claimed.
+const CLAIM_AHEAD: Duration = Duration::from_millis(100);
 
 /// What every request of a session shares.
 #[derive(Clone)]
@@ -34,6 +39,8 @@ pub(super) struct Lane {
     pub(super) summary: Arc<Mutex<DeliverySummary>>,
     pub(super) answered: Arc<AtomicU64>,
     pub(super) under_way: Arc<AtomicUsize>,
+    /// When the next day begins, once this one's messages are given out.
+    pub(super) day_spent: Arc<OnceLock<Timestamp>>,
     pub(super) outcomes: mpsc::Sender<Outcomes>,
 }
 
@@ -65,6 +72,35 @@ impl Lane {
             }
         }
         self.brake.is_free().then_some(place)
+    }
+
+    /// How many messages of a wave the account takes, by what the ledger has given out to everybody who uses it; returns
+    /// about when the first of them may start. Fewer than asked for: the day has no more.
+    pub(super) async fn allowed(&self, messages: usize) -> Result<usize, LedgerError> {
+        let capabilities = self.account.capabilities();
+        if messages == 0 || (capabilities.rate.is_none() && capabilities.daily_limit.is_none()) {
+            return Ok(messages);
+        }
+        let ask = Ask {
+            provider: self.account.name().to_owned(),
+            messages: messages as u64,
+            batch: capabilities.batch as u64,
+            rate: capabilities.rate,
+            daily_limit: capabilities.daily_limit,
+        };
+        let granted = self.ledger.allow(&self.lease, &ask).await?;
+        crashpoint!("after_allow");
+        let allowed = usize::try_from(granted.messages).unwrap_or(messages);
+        let start_in = Duration::try_from(granted.start_in).unwrap_or_default();
+        self.account.pace.hold(monotonic() + start_in);
+        // The claim takes a moment, in which the requests before it go on.
+        if !self.brake.sleep(start_in.saturating_sub(CLAIM_AHEAD)).await {
+            return Ok(0);
+        }
+        if allowed < messages {
+            let _ = self.day_spent.set(granted.next_day);
+        }
+        Ok(allowed)
     }
 
     /// Whether a request that starts now is answered within the lease.

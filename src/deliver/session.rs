@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
@@ -69,6 +69,7 @@ pub struct Session {
     backoff: Arc<Backoff>,
     answered: Arc<AtomicU64>,
     under_way: Arc<AtomicUsize>,
+    day_spent: Arc<OnceLock<Timestamp>>,
     signals: JoinHandle<()>,
 }
 
@@ -113,6 +114,7 @@ impl Session {
             summary: Arc::default(),
             answered: Arc::default(),
             under_way: Arc::default(),
+            day_spent: Arc::default(),
             ledger,
             account,
             as_of,
@@ -155,7 +157,13 @@ impl Session {
         tokio::select! {
             biased;
             () = self.brake.wait_for_abort() => Ok(self.summary()),
-            (end, ()) = source => self.end(end),
+            (end, ()) = source => {
+                // Only now: what was given out has left.
+                if let Some(until) = self.day_spent.get() {
+                    self.brake.pull(Stopped::DailyLimit { until: *until });
+                }
+                self.end(end)
+            }
         }
     }
 
@@ -207,6 +215,7 @@ impl Session {
             summary: self.summary.clone(),
             answered: self.answered.clone(),
             under_way: self.under_way.clone(),
+            day_spent: self.day_spent.clone(),
             outcomes,
         };
         (lane, tasks)
@@ -229,7 +238,7 @@ impl Session {
                 () = self.brake.wait() => return Ok(()),
                 room = waves.reserve() => room,
             };
-            // The dispatcher only goes away when the run is over.
+            // The dispatcher goes away when the run is over, or the day's messages are.
             let Ok(room) = room else { return Ok(()) };
             let rate = meter.rate(monotonic(), self.answered.load(Ordering::Relaxed));
             let size = wave_size(self.account.capabilities(), rate);
@@ -323,11 +332,15 @@ impl Dispatcher {
                 Ok(requests) => drop(dispatched.send(requests).await),
                 Err(error) => return self.lane.brake.fail(error),
             }
+            if self.lane.day_spent.get().is_some() {
+                return;
+            }
         }
     }
 
-    async fn claim(&self, wave: Rendered, place: OwnedSemaphorePermit) -> Result<Vec<Request>, LedgerError> {
+    async fn claim(&self, mut wave: Rendered, place: OwnedSemaphorePermit) -> Result<Vec<Request>, LedgerError> {
         self.record_failures(wave.failed).await?;
+        wave.composed.truncate(self.lane.allowed(wave.composed.len()).await?);
         // Keys of providers age by the machine's clock, whatever clock the run decides by.
         let (now, seen) = (Clock::System.now(), self.clock.now());
         let (mut deliveries, messages): (Vec<_>, Vec<_>) =
@@ -357,7 +370,7 @@ impl Dispatcher {
     }
 
     fn batch(&self, deliveries: &mut [Dispatch], now: Timestamp) -> Batch {
-        let id = batch_id(self.lane.ledger.identity(), &self.lane.lease.run_id, 1, deliveries);
+        let id = batch_id(&self.lane, 1, now, deliveries);
         for (position, delivery) in (0..).zip(deliveries.iter_mut()) {
             delivery.position = position;
             delivery.batch_id.clone_from(&id);

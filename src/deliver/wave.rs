@@ -80,8 +80,15 @@ mod tests {
         ];
         for (batch, in_flight, rate, measured, expected) in cases {
             let timeout = Duration::from_secs(15);
-            let capabilities =
-                Capabilities { batch, idempotency: None, rate, in_flight, timeout, leaves_machine: true };
+            let capabilities = Capabilities {
+                batch,
+                idempotency: None,
+                rate,
+                daily_limit: None,
+                in_flight,
+                timeout,
+                leaves_machine: true,
+            };
             assert_eq!(wave_size(&capabilities, measured), expected, "{batch} {in_flight} {rate:?} {measured:?}");
         }
     }

@@ -2,6 +2,7 @@
 //! of what the verbs mean.
 
 mod administration;
+mod allowances;
 mod corrections;
 mod people;
 
@@ -38,6 +39,7 @@ struct Store {
     suppressions: BTreeMap<people::SuppressionKey, SuppressionRow>,
     halts: BTreeMap<Option<String>, Halt>,
     corrections: Vec<super::CorrectionRow>,
+    allowances: HashMap<String, super::allowance::Given>,
 }
 
 #[derive(Default)]

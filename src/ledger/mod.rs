@@ -5,6 +5,7 @@
 //! retries, or creates a database that is missing unless asked to.
 
 mod administration;
+mod allowance;
 mod copying;
 mod corrections;
 mod family;
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 use crate::model::{DeliveryKey, DeliveryState, Level};
 
 pub use administration::{AnchorStem, Anchored, DeliveryFilter, DeliveryRow, JobStatus, LedgerAdministration, RunRow};
+pub use allowance::{Ask, Granted, LedgerAllowances};
 pub use copying::copy;
 pub use corrections::{Correction, CorrectionRow, LedgerCorrections};
 pub use family::{CreatePolicy, LedgerStore, Owner, connect, connect_for_upkeep, create};
@@ -242,7 +244,7 @@ pub struct Dispatch {
 /// The frozen inputs of one request, so that it can be made again byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// `[0-9a-f]{32}`; derived from the ordered delivery ids and the attempt.
+    /// `[0-9a-f]{32}`; the same for no other dispatch, and sorted by time.
     pub batch_id: String,
     /// The provider's name in the project.
     pub provider: String,
@@ -325,7 +327,7 @@ pub struct RunEnd {
 
 /// The run path: eight verbs, each one transaction over many rows.
 #[async_trait]
-pub trait Ledger: Send + Sync {
+pub trait Ledger: LedgerAllowances + Send + Sync {
     /// Checks project and environment, takes the job's lease and raises its epoch.
     async fn open(&self, request: &RunRequest) -> Result<Lease, LedgerError>;
 

@@ -207,4 +207,9 @@ pub const LEDGER_TABLES: &[LedgerTable] = &[
             text("corrected_by"),
         ],
     },
+    LedgerTable {
+        name: "allowances",
+        key: 1,
+        columns: &[text("provider"), instant("next_start"), text("day"), integer("messages")],
+    },
 ];

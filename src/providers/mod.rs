@@ -28,6 +28,8 @@ pub struct Capabilities {
     pub idempotency: Option<Duration>,
     /// The most requests per second; `None`: no limit.
     pub rate: Option<f64>,
+    /// The most messages of one day in UTC; `None`: no limit.
+    pub daily_limit: Option<u64>,
     /// The most requests under way at once.
     pub in_flight: usize,
     /// The longest wait for one answer.

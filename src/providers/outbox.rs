@@ -51,6 +51,7 @@ fn connect(config: &ProviderConfig, root: &Path) -> Result<Box<dyn Provider>, Pr
         batch: 100,
         idempotency: Some(ALWAYS),
         rate: None,
+        daily_limit: None,
         in_flight: 2,
         timeout: Duration::from_secs(15),
         leaves_machine: false,

@@ -58,6 +58,7 @@ fn read(config: &ProviderConfig) -> (Settings<'_>, Vec<Diagnostic>) {
         base_url: Url::parse("https://api.resend.com").expect("the address of the API is a URL"),
         batch: 100,
         rate: Some(5.0),
+        daily_limit: None,
         in_flight: 8,
         timeout: Duration::from_secs(15),
         idempotency: true,
@@ -85,7 +86,7 @@ fn connect(config: &ProviderConfig, root: &Path) -> Result<Box<dyn Provider>, Pr
     let mut bearer = HeaderValue::from_str(&format!("Bearer {}", key.expose().trim()))
         .map_err(|_| unavailable("its api_key holds characters that no key has".to_owned()))?;
     bearer.set_sensitive(true);
-    let HttpSettings { base_url, batch, rate, in_flight, timeout, idempotency } = settings.http;
+    let HttpSettings { base_url, batch, rate, daily_limit, in_flight, timeout, idempotency } = settings.http;
     let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
     let account = HttpAccount::new(&base_url, headers, in_flight, timeout).map_err(unavailable)?;
     Ok(Box::new(Resend {
@@ -96,6 +97,7 @@ fn connect(config: &ProviderConfig, root: &Path) -> Result<Box<dyn Provider>, Pr
             batch,
             idempotency: idempotency.then_some(IDEMPOTENCY_WINDOW),
             rate,
+            daily_limit,
             in_flight,
             timeout,
             leaves_machine: true,

@@ -163,6 +163,8 @@ pub(super) struct HttpSettings {
     pub(super) batch: usize,
     /// Requests per second.
     pub(super) rate: Option<f64>,
+    /// Messages of one day in UTC.
+    pub(super) daily_limit: Option<u64>,
     /// Requests under way at once.
     pub(super) in_flight: usize,
     /// The longest wait for an answer.
@@ -178,6 +180,9 @@ impl HttpSettings {
             base_url: reader.base_url("base_url").unwrap_or(defaults.base_url),
             batch: reader.count("batch", defaults.batch).unwrap_or(defaults.batch),
             rate: reader.rate("rate").unwrap_or(defaults.rate),
+            daily_limit: reader
+                .count("daily_limit", 1_000_000_000)
+                .map_or(defaults.daily_limit, |count| Some(count as u64)),
             in_flight: reader.count("in_flight", 1_000).unwrap_or(defaults.in_flight),
             timeout: reader.timeout("timeout").unwrap_or(defaults.timeout),
             idempotency: reader.boolean("idempotency").unwrap_or(defaults.idempotency),

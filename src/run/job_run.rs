@@ -282,10 +282,10 @@ impl JobRun<'_> {
         decide::usual(earlier.map(|(_, mails)| *mails).collect(), last)
     }
 
-    async fn record(&self, lease: &Lease, stored: super::spool::Spool) -> Result<(), RunError> {
+    async fn record(&self, lease: &Lease, mut stored: super::spool::Spool) -> Result<(), RunError> {
         let now = self.context.clock.now();
         let mut waiting = Vec::new();
-        for entry in stored.into_entries::<StoredDecision>().map_err(|source| spool_failed("read", source))? {
+        for entry in stored.entries::<StoredDecision>().map_err(|source| spool_failed("read", source))? {
             waiting.extend(entry.map_err(|source| spool_failed("read", source))?.record(now));
             if waiting.len() == RECORDS_AT_ONCE {
                 self.context.ledger.record(lease, &waiting).await?;

@@ -1,16 +1,18 @@
 //! The second half of a run: what earlier runs left in doubt, then the decided mails, through one delivery session.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::Clock;
-use crate::deliver::{ComposeFailure, DeliverySummary, Session, SessionParts, SourceError, Stopped};
+use crate::deliver::{ComposeFailure, DeliverError, DeliverySummary, Session, SessionParts, SourceError, Stopped};
 use crate::evaluate::{PeriodChoice, Request};
-use crate::ledger::{Lease, PendingBatch, Settlement, lease_lifetime};
-use crate::model::{Candidate, Decision, DeliveryKey, DeliveryState};
+use crate::ledger::{DecisionRecord, Inquiry, Lease, LedgerStore, PendingBatch, Recorded, Settlement, lease_lifetime};
+use crate::model::{Candidate, Decision, DeliveryKey, DeliveryState, EmailAddress};
 use crate::project::OnUnknown;
 use crate::settings::crashpoint;
 
@@ -150,11 +152,11 @@ impl<'a> Mailing<'a> {
     }
 
     /// Mails the decided candidates and fills in the report.
-    pub(super) async fn mail(&self, mails: Spool, report: &mut JobReport) -> Result<(), RunError> {
+    pub(super) async fn mail(&self, mut mails: Spool, report: &mut JobReport) -> Result<(), RunError> {
         let before = self.session.summary();
         let limit = self.run.context.options.limit.unwrap_or(u64::MAX);
         let beyond_limit = mails.len().saturating_sub(limit);
-        let ended = self.session.mail(source(mails, limit)?).await;
+        let ended = self.session.mail(source(&mut mails, limit)?).await;
         let after = self.session.summary();
         report.outcomes = difference(&outcome_counts(&after), &outcome_counts(&before));
         if beyond_limit > 0 {
@@ -163,7 +165,60 @@ impl<'a> Mailing<'a> {
         report.requests = after.requests;
         report.reasons.clone_from(&after.reasons);
         ended?;
+        if let Some((reason, until)) = after.stopped.as_ref().and_then(|stopped| self.another_day(stopped)) {
+            let deferred = self.defer_rest(source(&mut mails, limit)?, reason, until).await?;
+            report.outcomes.insert("deferred", deferred);
+        }
         self.conclude(&after, report).await
+    }
+
+    /// Why the rest must wait for another day, and for which, where that is what stopped the job.
+    fn another_day(&self, stopped: &Stopped) -> Option<(&'static str, Timestamp)> {
+        match stopped {
+            Stopped::DailyLimit { until } => Some(("daily_limit", *until)),
+            Stopped::Configuration { code, .. } if is_quota(code) => {
+                let today = self.run.context.clock.now().to_zoned(TimeZone::UTC).date();
+                let tomorrow = today.tomorrow().and_then(|day| day.to_zoned(TimeZone::UTC)).ok()?;
+                Some(("provider_quota", tomorrow.timestamp()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes down who waits for another day: everybody of the run about whom the ledger has nothing yet.
+    async fn defer_rest<S>(&self, candidates: S, reason: &str, until: Timestamp) -> Result<u64, RunError>
+    where
+        S: futures::Stream<Item = Result<Vec<Candidate>, SourceError>> + Send,
+    {
+        let (ledger, now) = (self.run.context.ledger.as_ref(), self.run.context.clock.now());
+        let mut candidates = pin!(candidates);
+        let mut deferred = 0;
+        while let Some(chunk) = candidates.next().await {
+            let chunk = chunk.map_err(DeliverError::Source)?;
+            let keys: Vec<DeliveryKey> = chunk.iter().map(|candidate| candidate.key.clone()).collect();
+            let found = ledger.recorded(self.lease, &Inquiry::of_keys(&keys)).await?.recorded;
+            let waits = |found: &Option<Recorded>| {
+                use DeliveryState::{Deferred, InvalidAddress, Suppressed};
+                found.as_ref().is_none_or(|found| matches!(found.state, Deferred | InvalidAddress | Suppressed))
+            };
+            let open = chunk.into_iter().zip(found).filter(|(_, found)| waits(found));
+            let record = |(candidate, _): (Candidate, _)| DecisionRecord {
+                level: candidate.level(),
+                state: DeliveryState::Deferred,
+                reason: Some(reason.to_owned()),
+                not_before: Some(until),
+                address_hash: address_hash(ledger, &candidate),
+                reached_at: candidate.reached_at,
+                detected_at: now,
+                variant: candidate.variant,
+                key: candidate.key,
+            };
+            let records: Vec<DecisionRecord> = open.map(record).collect();
+            crashpoint!("before_defer");
+            ledger.record(self.lease, &records).await?;
+            deferred += records.len() as u64;
+        }
+        Ok(deferred)
     }
 
     /// The exit and the words for what did not end as wished.
@@ -208,9 +263,16 @@ fn stop(stopped: &Stopped, report: &mut JobReport) -> Exit {
         Stopped::Interrupted | Stopped::Aborted => {
             (Exit::Interrupted, "interrupted; the next run goes on where this one stopped".to_owned(), None)
         }
-        Stopped::Configuration { code, detail } if code.contains("quota") => {
-            (Exit::Retryable, format!("the provider's quota is spent ({code}): {detail}"), None)
-        }
+        Stopped::Configuration { code, detail } if is_quota(code) => (
+            Exit::Retryable,
+            format!("the provider's quota is spent ({code}): {detail}"),
+            Some("the rest is deferred: run again once there is more"),
+        ),
+        Stopped::DailyLimit { until } => (
+            Exit::Retryable,
+            format!("the provider's `daily_limit` is used up until {until}"),
+            Some("the rest is deferred: run again then"),
+        ),
         Stopped::Configuration { code, detail } => (
             Exit::Invalid,
             format!("the provider refuses this account ({code}): {detail}"),
@@ -243,14 +305,24 @@ fn stop(stopped: &Stopped, report: &mut JobReport) -> Exit {
     exit
 }
 
+fn is_quota(code: &str) -> bool {
+    code.contains("quota")
+}
+
+/// How others find that the address has the occasion already.
+fn address_hash(ledger: &dyn LedgerStore, candidate: &Candidate) -> Option<String> {
+    let address = EmailAddress::parse(candidate.address.as_deref()?)?;
+    Some(ledger.identity().address_hash(&address))
+}
+
 /// The spooled candidates in chunks, at most `limit` of them.
 fn source(
-    mails: Spool,
+    mails: &mut Spool,
     limit: u64,
-) -> Result<impl futures::Stream<Item = Result<Vec<Candidate>, SourceError>> + Send, RunError> {
+) -> Result<impl futures::Stream<Item = Result<Vec<Candidate>, SourceError>> + Send + use<'_>, RunError> {
     let failed = |source| super::decided::spool_failed("read", source);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut entries = mails.into_entries::<Candidate>().map_err(failed)?.take(limit);
+    let mut entries = mails.entries::<Candidate>().map_err(failed)?.take(limit);
     Ok(stream::iter(std::iter::from_fn(move || {
         let chunk: Result<Vec<Candidate>, std::io::Error> = entries.by_ref().take(CHUNK).collect();
         match chunk {

@@ -1,16 +1,18 @@
-//! A run: the selected jobs one after another, each under its own lease, with one report at the end.
+//! A run: the selected jobs, each under its own lease, with one report at the end. Jobs of one provider go one after
+//! another, and so do those that must not miss each other's mails; jobs of other providers go beside them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::clock::{self, Clock};
 use crate::deliver::{Account, Shutdown};
 use crate::ledger::{self, CreatePolicy, LedgerError, LedgerStore, MemoryLedger, RunEnd, RunRequest};
-use crate::project::Job;
+use crate::project::{Category, Job, Project};
 use crate::providers;
 use crate::settings::{crashpoint, seeded};
 
@@ -227,8 +229,33 @@ async fn reach_ledger(
 }
 
 async fn run_jobs(context: &RunContext<'_>, jobs: &[&Job], providers: &Providers) -> Vec<JobReport> {
-    let mut reports = Vec::with_capacity(jobs.len());
-    for job in jobs {
+    let queues = queues(&context.workspace.project, jobs);
+    let running = queues.iter().map(|queue| run_queue(context, queue, providers));
+    let mut reports: Vec<(usize, JobReport)> = join_all(running).await.into_iter().flatten().collect();
+    reports.sort_by_key(|(place, _)| *place);
+    reports.into_iter().map(|(_, report)| report).collect()
+}
+
+/// Jobs that go one after another, with their places in the run: a provider that stalls holds its own jobs only. Jobs
+/// that count the same mails, for caps or the limit of a redirect, must see what those before them did.
+fn queues<'a>(project: &Project, jobs: &[&'a Job]) -> Vec<Vec<(usize, &'a Job)>> {
+    let mut queues: BTreeMap<Option<&str>, Vec<(usize, &Job)>> = BTreeMap::new();
+    for (place, job) in jobs.iter().enumerate() {
+        let counted =
+            project.redirect_to.is_some() || (!project.caps.is_empty() && job.category == Category::Marketing);
+        let queue = (!counted).then_some(job.provider.value.as_str());
+        queues.entry(queue).or_default().push((place, job));
+    }
+    queues.into_values().collect()
+}
+
+async fn run_queue(
+    context: &RunContext<'_>,
+    queue: &[(usize, &Job)],
+    providers: &Providers,
+) -> Vec<(usize, JobReport)> {
+    let mut reports = Vec::with_capacity(queue.len());
+    for (place, job) in queue {
         if *context.shutdown.borrow() != Shutdown::No {
             break;
         }
@@ -244,7 +271,7 @@ async fn run_jobs(context: &RunContext<'_>, jobs: &[&Job], providers: &Providers
                 report
             }
         };
-        reports.push(report);
+        reports.push((*place, report));
     }
     reports
 }

@@ -13,7 +13,7 @@ use crate::settings::crashpoint;
 /// Bytes kept in memory before the file is used.
 const MEMORY_BYTES_MAX: usize = 16 << 20;
 
-/// A queue that is written to its end, then read from its start.
+/// A queue that is written to its end, then read from its start, as often as needed.
 pub(super) struct Spool {
     file: BufWriter<SpooledTempFile>,
     count: u64,
@@ -48,9 +48,12 @@ impl Spool {
     ///
     /// # Errors
     /// When the file cannot be written out or read.
-    pub(super) fn into_entries<T: DeserializeOwned>(self) -> std::io::Result<impl Iterator<Item = std::io::Result<T>>> {
+    pub(super) fn entries<T: DeserializeOwned>(
+        &mut self,
+    ) -> std::io::Result<impl Iterator<Item = std::io::Result<T>> + use<'_, T>> {
         crashpoint!("before_spool_read");
-        let mut file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        self.file.flush()?;
+        let file = self.file.get_mut();
         file.seek(SeekFrom::Start(0))?;
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let mut line = Vec::new();
@@ -78,7 +81,7 @@ mod tests {
         }
         assert_eq!(spool.len(), 2_000);
         let entries: Vec<(u32, String)> =
-            spool.into_entries().expect("readable").collect::<Result<_, _>>().expect("whole entries");
+            spool.entries().expect("readable").collect::<Result<_, _>>().expect("whole entries");
         assert_eq!(entries.len(), 2_000);
         assert!(
             entries.iter().enumerate().all(|(at, (number, text))| u32::try_from(at) == Ok(*number) && *text == long)

@@ -2,7 +2,7 @@
 //! see them caught. Nothing of it is in release builds.
 
 /// Every crash point, in about the order in which a run passes them; each stands once in the source.
-pub const CRASHPOINTS: [&str; 46] = [
+pub const CRASHPOINTS: [&str; 48] = [
     "before_open",
     "within_open_sqlite",
     "within_open_postgres",
@@ -24,6 +24,7 @@ pub const CRASHPOINTS: [&str; 46] = [
     "after_record",
     "before_spool_read",
     "after_render",
+    "after_allow",
     "before_dispatch",
     "within_dispatch_sqlite",
     "within_dispatch_postgres",
@@ -42,6 +43,7 @@ pub const CRASHPOINTS: [&str; 46] = [
     "after_settle",
     "before_renewal",
     "after_renewal",
+    "before_defer",
     "before_close",
     "within_close_sqlite",
     "within_close_postgres",

@@ -6,6 +6,8 @@ mod faults;
 mod house;
 mod peers;
 mod project;
+#[cfg(debug_assertions)]
+mod quota;
 mod recovery;
 mod stops;
 #[cfg(all(unix, debug_assertions))]

@@ -1,5 +1,6 @@
 //! One suite for every ledger, and what only a file can suffer.
 
+mod allowances;
 mod corrections;
 mod files;
 mod people;
@@ -28,11 +29,9 @@ enum Place {
 
 impl Place {
     fn every() -> Vec<Self> {
-        vec![
-            Self::Memory(MemoryLedger::new(owner())),
-            Self::Sqlite(tempfile::tempdir().expect("a folder for a test")),
-            Self::Postgres(Schema::fresh()),
-        ]
+        let own =
+            [Self::Memory(MemoryLedger::new(owner())), Self::Sqlite(tempfile::tempdir().expect("a folder for a test"))];
+        own.into_iter().chain(Schema::fresh().map(Self::Postgres)).collect()
     }
 
     fn location(&self) -> LedgerLocation {

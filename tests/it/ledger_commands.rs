@@ -92,8 +92,9 @@ fn files(folder: &Path) -> Vec<String> {
     found
 }
 
-fn projects() -> [Project; 2] {
-    [Project::new("sqlite:.milepost/ledger.db"), Project::new(&Schema::fresh().url())]
+fn projects() -> Vec<Project> {
+    let server = Schema::fresh().map(|schema| Project::new(&schema.url()));
+    std::iter::once(Project::new("sqlite:.milepost/ledger.db")).chain(server).collect()
 }
 
 const RUN: [&str; 4] = ["run", "--as-of", "2026-11-01T06:00:00Z", "--replay"];
@@ -189,8 +190,8 @@ fn a_filter_needs_the_number_that_a_person_agrees_to() {
 
 #[test]
 fn ledgers_are_checked_copied_pruned_and_exported() {
-    let other = Schema::fresh();
-    for (project, to) in projects().into_iter().zip([other.url(), "sqlite:copy.db".to_owned()]) {
+    let other = Schema::fresh().map_or("sqlite:other.db".to_owned(), |schema| schema.url());
+    for (project, to) in projects().into_iter().zip([other, "sqlite:copy.db".to_owned()]) {
         project.answer(&["ledger", "check"], 7);
         project.answer(&["export", "--to", "out"], 7);
         project.answer(&[&RUN[..], &["cheers"]].concat(), 0);

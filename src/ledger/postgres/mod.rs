@@ -4,6 +4,7 @@
 //! over. Every write is one transaction that first locks the job's lease rows and refuses unless this run holds them, so
 //! a run that was taken over from writes nothing. No verb waits without an end.
 
+mod allowances;
 mod anchors;
 mod claims;
 mod copying;

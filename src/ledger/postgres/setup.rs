@@ -12,10 +12,10 @@ use crate::ledger::identity::{hexadecimal, key_from_hexadecimal};
 use crate::ledger::{Identity, LedgerError, Owner};
 
 /// The format this version reads and writes.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 /// By the format it leads to: the script that leads there from the one before. Formats are those of SQLite's ledgers; the
 /// first in PostgreSQL is 2.
-const STEPS: [(u32, &str); 1] = [(2, include_str!("schema.sql"))];
+const STEPS: [(u32, &str); 2] = [(2, include_str!("schema.sql")), (3, include_str!("format_3.sql"))];
 /// What two processes that make or change a schema wait for: the first letters of the name, with the schema's hash.
 const LOCK_CLASS: i32 = 0x6d69_6c65;
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::decisions::{lookup, with_names};
-use super::{SqliteLedger, portions, stored};
+use super::{SqliteLedger, portions, push_id, stored};
 use crate::ledger::{Batch, Dispatch, Lease, LedgerError, Settlement, transition};
 use crate::model::{DeliveryKey, DeliveryState, Level};
 
@@ -41,7 +41,7 @@ async fn claim(
     }
     insert_batches(connection, batches, deliveries).await.map_err(|error| ledger.said(&error))?;
     crate::settings::crashpoint!("within_dispatch_sqlite");
-    insert_claims(ledger, connection, lease, deliveries).await
+    insert_claims(ledger, connection, lease, (batches, deliveries)).await
 }
 
 /// Whether no row under an earlier name of the job stands against the claims.
@@ -91,8 +91,13 @@ async fn insert_claims(
     ledger: &SqliteLedger,
     connection: &mut SqliteConnection,
     lease: &Lease,
-    deliveries: &[Dispatch],
+    (batches, deliveries): (&[Batch], &[Dispatch]),
 ) -> Result<u64, LedgerError> {
+    let batches: HashMap<&str, &Batch> = batches.iter().map(|batch| (batch.batch_id.as_str(), batch)).collect();
+    let batch_of = |delivery: &Dispatch| batches.get(delivery.batch_id.as_str()).copied();
+    if deliveries.iter().any(|delivery| batch_of(delivery).is_none()) {
+        return Ok(0);
+    }
     let claimable = transition::sql_list(|from| transition::may_dispatch(Some(from)));
     let mut written = 0;
     for chunk in portions(deliveries) {
@@ -102,24 +107,26 @@ async fn insert_claims(
         });
         query.push(
             "), wave (profile_id, occasion, delivery_id, batch_id, position, level, reached_at, detected_at, address_hash,
-                variant, body_hash) as (",
+                variant, body_hash, provider, batched_at) as (",
         );
         query.push_values(chunk, |mut row, delivery| {
+            let batch = batch_of(delivery);
             let key = ledger.identity.stored_key(&delivery.key);
             row.push_bind(key.profile_id).push_bind(key.occasion);
             row.push_bind(&delivery.delivery_id).push_bind(&delivery.batch_id).push_bind(delivery.position);
             row.push_bind(delivery.level.map(Level::get));
             row.push_bind(stored(delivery.reached_at)).push_bind(stored(delivery.detected_at));
             row.push_bind(&delivery.address_hash).push_bind(&delivery.variant).push_bind(&delivery.body_hash);
+            row.push_bind(batch.map(|batch| &batch.provider)).push_bind(batch.map(|batch| stored(batch.dispatched_at)));
         });
         query.push(
             ") insert into deliveries (job, profile_id, occasion, delivery_id, state, level, reached_at, detected_at,
                 dispatched_at, updated_at, batch_id, position, attempt, provider, address_hash, variant, body_hash, run_id,
                 epoch)
             select run.job, profile_id, occasion, delivery_id, 'dispatched', level, reached_at, detected_at,
-                detected_at, batches.dispatched_at, batch_id, position, 1, batches.provider, address_hash, variant, body_hash,
+                detected_at, batched_at, batch_id, position, 1, provider, address_hash, variant, body_hash,
                 run.run_id, run.epoch
-            from wave cross join run cross join batches using (batch_id)
+            from wave cross join run
             where true
             on conflict (job, profile_id, occasion) do update set delivery_id = excluded.delivery_id,
                 state = excluded.state, reason = null, not_before = null, variant = excluded.variant, level = excluded.level, reached_at = excluded.reached_at,
@@ -210,7 +217,8 @@ async fn update_outcomes(
                 provider_message_id = outcomes.provider_message_id, settled_at = outcomes.settled_at,
                 updated_at = outcomes.settled_at
             from outcomes
-            where deliveries.delivery_id = outcomes.delivery_id
+            where substr(deliveries.delivery_id, 1, 8) = substr(outcomes.delivery_id, 1, 8)
+                and deliveries.delivery_id = outcomes.delivery_id
                 and deliveries.job in (select job from names)
                 and (deliveries.state, outcomes.state) in (values ",
         );
@@ -231,8 +239,8 @@ async fn refused_outcome(
     let mut seen = HashSet::with_capacity(settlements.len());
     for settlement in settlements {
         let mut query = with_names(lease);
-        query.push(" select state from deliveries where job in (select job from names) and delivery_id = ");
-        query.push_bind(&settlement.delivery_id);
+        query.push(" select state from deliveries where job in (select job from names) and ");
+        push_id(&mut query, &settlement.delivery_id);
         let row = query.build().fetch_optional(&mut *connection).await.map_err(|error| ledger.said(&error))?;
         let Some(row) = row else {
             return Ok(illegal(&settlement.delivery_id, "nothing", settlement.state));

@@ -42,12 +42,14 @@ impl SqliteLedger {
         let mut jobs = std::collections::BTreeSet::new();
         let mut reader = self.reader.lock().await;
         for chunk in portions(delivery_ids) {
-            let mut query = QueryBuilder::<Sqlite>::new("select distinct job from deliveries where delivery_id in (");
-            let mut ids = query.separated(", ");
-            for id in chunk {
-                ids.push_bind(id);
-            }
-            query.push(")");
+            let mut query = QueryBuilder::<Sqlite>::new("with wanted (id) as (");
+            query.push_values(chunk, |mut row, id| {
+                row.push_bind(id);
+            });
+            query.push(
+                ") select distinct job from wanted cross join deliveries
+                where substr(delivery_id, 1, 8) = substr(id, 1, 8) and delivery_id = id",
+            );
             let found = query.build_query_scalar::<String>().fetch_all(&mut *reader).await;
             jobs.extend(found.map_err(|error| self.said(&error))?);
         }
@@ -65,11 +67,13 @@ async fn correct_all(
         let legal = transition::may_correct(correction.from, correction.to);
         let done = if legal { correct_one(connection, delivery_id, correction).await } else { Ok(false) };
         if !done.map_err(|error| ledger.said(&error))? {
-            let state: Option<String> = sqlx::query_scalar("select state from deliveries where delivery_id = ?")
-                .bind(delivery_id)
-                .fetch_optional(connection)
-                .await
-                .map_err(|error| ledger.said(&error))?;
+            let state: Option<String> = sqlx::query_scalar(
+                "select state from deliveries where substr(delivery_id, 1, 8) = substr(?1, 1, 8) and delivery_id = ?1",
+            )
+            .bind(delivery_id)
+            .fetch_optional(connection)
+            .await
+            .map_err(|error| ledger.said(&error))?;
             return Err(refusal(delivery_id, state.as_deref(), correction));
         }
     }
@@ -82,7 +86,7 @@ async fn correct_one(
     correction: &Correction,
 ) -> Result<bool, sqlx::Error> {
     let sql = "update deliveries set state = ?1, reason = 'corrected', settled_at = ?2, updated_at = ?2
-        where delivery_id = ?3 and state = ?4";
+        where substr(delivery_id, 1, 8) = substr(?3, 1, 8) and delivery_id = ?3 and state = ?4";
     let done = sqlx::query(sql)
         .bind(correction.to.name())
         .bind(stored(correction.at))

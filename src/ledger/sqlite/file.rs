@@ -32,7 +32,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
-        .foreign_keys(true)
+        // A look-up per claim that the statements make needless; `ledger check` looks instead.
+        .foreign_keys(false)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(10))
         .disable_statement_logging()
@@ -208,7 +209,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// The lock file of a job; a name that is no file name is hashed.
 fn lock_path(path: &Path, job: &str) -> PathBuf {
     let plain = job.len() <= 100 && job.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    let name = if plain { job.to_owned() } else { format!("%{}", Identity::new([0; 32], "").batch_id(&[job])) };
+    let name = if plain { job.to_owned() } else { format!("%{}", Identity::new([0; 32], "").request_id(&[job])) };
     beside(path, &format!(".{name}.lock"))
 }
 

@@ -8,10 +8,10 @@ use super::failure;
 use crate::ledger::LedgerError;
 
 /// The format this version reads and writes.
-pub(super) const FORMAT_VERSION: u32 = 2;
+pub(super) const FORMAT_VERSION: u32 = 3;
 
 /// By format: the script that leads to the next one.
-const STEPS: [(u32, &str); 1] = [(1, include_str!("format_2.sql"))];
+const STEPS: [(u32, &str); 2] = [(1, include_str!("format_2.sql")), (2, include_str!("format_3.sql"))];
 
 /// Brings a ledger to the present format; another process may be doing the same.
 pub(super) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), LedgerError> {

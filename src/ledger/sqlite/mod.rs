@@ -4,6 +4,7 @@
 //! jobs by itself and a stopped one keeps them. One connection writes, another reads; every write is one immediate
 //! transaction that checks the epoch first and is on disk when it returns.
 
+mod allowances;
 mod anchors;
 mod claims;
 mod copying;
@@ -27,7 +28,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use super::{
     AnchorStem, Anchored, Answers, Batch, DecisionRecord, DeliveryFilter, DeliveryRow, Dispatch, Erased, Halt,
@@ -103,6 +104,12 @@ impl SqliteLedger {
 /// An instant as the schema writes it.
 fn stored(instant: Timestamp) -> String {
     format!("{instant:.6}")
+}
+
+/// The condition that a delivery has an id, in the words of its index.
+fn push_id(query: &mut QueryBuilder<Sqlite>, delivery_id: &str) {
+    query.push("substr(delivery_id, 1, 8) = substr(").push_bind(delivery_id.to_owned());
+    query.push(", 1, 8) and delivery_id = ").push_bind(delivery_id.to_owned());
 }
 
 /// The job with its earlier names.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use super::{SqliteLedger, file, stored};
+use super::{SqliteLedger, file, push_id, stored};
 use crate::ledger::{DeliveryFilter, DeliveryRow, JobStatus, LedgerError, RunRow};
 use crate::model::DeliveryState;
 
@@ -22,7 +22,8 @@ pub(super) async fn deliveries(
         query.push(" and profile_id = ").push_bind(ledger.identity.stored_profile_id(profile_id));
     }
     if let Some(delivery_id) = &filter.delivery_id {
-        query.push(" and delivery_id = ").push_bind(delivery_id);
+        query.push(" and ");
+        push_id(&mut query, delivery_id);
     }
     if let Some(state) = filter.state {
         query.push(" and state = ").push_bind(state.name());

@@ -1,4 +1,4 @@
--- The ledger of milepost in SQLite, format 2. Stable: analysts may query every table here (open it read-only).
+-- The ledger of milepost in SQLite, format 3. Stable: analysts may query every table here (open it read-only).
 --
 -- Instants are text in RFC 3339, always UTC with microseconds ("2026-11-21T20:50:03.000000Z"), so that text order is time
 -- order and SQLite's date functions read them. Identifiers that milepost makes are 32 hexadecimal digits.
@@ -65,6 +65,14 @@ create table volumes (
     primary key (job, bucket)
 ) strict, without rowid;
 
+-- What a provider account with a limit has given out, to all processes that use this ledger.
+create table allowances (
+    provider text primary key not null,     -- its name in the project
+    next_start text not null,               -- when the next request may start under the limit per second
+    day text not null,                      -- "2026-11-22", in UTC
+    messages integer not null               -- given out on that day
+) strict, without rowid;
+
 -- The frozen inputs of one request, enough to make it again byte for byte.
 create table batches (
     batch_id text primary key not null,
@@ -106,7 +114,9 @@ create table deliveries (
     variant text,                           -- which of the message's variants, chosen when it qualified
     unique (job, profile_id, occasion)
 ) strict;
-create unique index deliveries_by_id on deliveries (delivery_id);
+-- Ids are random: their first digits find them, and a claim writes to a third of the pages. No two are the same, since an
+-- id is made from the row's key.
+create index deliveries_by_id on deliveries (substr(delivery_id, 1, 8));
 -- What recovery looks for; small, since nearly every delivery is settled. Written with "or": SQLite uses a partial index
 -- for "state = 'unknown'" only where its condition has that very term.
 create index deliveries_in_doubt on deliveries (job, state) where state = 'dispatched' or state = 'unknown';

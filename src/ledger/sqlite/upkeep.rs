@@ -65,15 +65,9 @@ impl LedgerUpkeep for SqliteLedger {
 
     async fn prune(&self, before: Timestamp) -> Result<Pruned, LedgerError> {
         let mut writer = self.writer.lock().await;
-        // Every removed request would be looked up in all deliveries; the statement itself leaves no reference behind.
-        let off = sqlx::raw_sql("pragma foreign_keys = off").execute(&mut writer.connection).await;
-        off.map_err(|error| self.said(&error))?;
         self.begin(&mut writer).await?;
         let pruned = prune(&mut writer.connection, &stored(before)).await.map_err(|error| self.said(&error));
-        let pruned = self.end(&mut writer, pruned).await;
-        let on = sqlx::raw_sql("pragma foreign_keys = on").execute(&mut writer.connection).await;
-        on.map_err(|error| self.said(&error))?;
-        pruned
+        self.end(&mut writer, pruned).await
     }
 }
 

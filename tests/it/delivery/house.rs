@@ -56,8 +56,9 @@ impl House {
         Self::Sqlite(tempfile::tempdir().expect("a folder"))
     }
 
+    /// In a file where there is no server.
     pub(super) fn postgres() -> Self {
-        Self::Postgres(Schema::fresh())
+        Schema::fresh().map_or_else(Self::sqlite, Self::Postgres)
     }
 
     pub(super) async fn ledger(&self) -> Arc<dyn LedgerStore> {

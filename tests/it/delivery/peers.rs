@@ -15,7 +15,7 @@ fn recipients() -> usize {
 }
 
 fn settings() -> impl Iterator<Item = (Store, Keys)> {
-    Store::BOTH.into_iter().flat_map(|store| Keys::BOTH.map(|keys| (store, keys)))
+    Store::every().into_iter().flat_map(|store| Keys::BOTH.map(|keys| (store, keys)))
 }
 
 /// Compares ledger and provider, runs once more, and says what it found; `refused` are rejected.

@@ -22,7 +22,10 @@ pub(super) enum Store {
 }
 
 impl Store {
-    pub(super) const BOTH: [Self; 2] = [Self::Sqlite, Self::Postgres];
+    /// Those that this machine has.
+    pub(super) fn every() -> Vec<Self> {
+        if crate::postgres::is_here() { vec![Self::Sqlite, Self::Postgres] } else { vec![Self::Sqlite] }
+    }
 }
 
 /// A project whose one job mails everybody in a file, through the fake.
@@ -69,7 +72,7 @@ impl Project {
         write("data/people.csv", &people);
         write("key.txt", "re_secret_of_the_test\n");
         let (url, honoured) = (fake.url(), keys.honoured());
-        let schema = (store == Store::Postgres).then(Schema::fresh);
+        let schema = (store == Store::Postgres).then(|| Schema::fresh().expect("only where it is"));
         let ledger = schema.as_ref().map_or("sqlite:.milepost/ledger.db".to_owned(), Schema::url);
         write(
             "milepost.yml",
@@ -96,6 +99,30 @@ impl Project {
         let created = project.command(&["ledger", "create"]).output().expect("started");
         assert!(created.status.success(), "{created:?}");
         project
+    }
+
+    /// Adds a job like the first, named `second`, through a provider of its own.
+    pub(super) fn add_job(&self, fake: &Fake) {
+        let path = |name: &str| self.folder.path().join(name);
+        let text = fs::read_to_string(path("milepost.yml")).expect("readable");
+        let second = format!(
+            "providers:\n  second: {{resend: {{api_key: \"file:key.txt\", base_url: \"{}\", rate: unlimited, batch: 1}}}}\n  main:",
+            fake.url()
+        );
+        let (before, after) = text.split_once("providers: {main:").expect("the provider");
+        let (provider, after) = after.split_once("}}\n").expect("its end");
+        fs::write(path("milepost.yml"), format!("{before}{second}{provider}}}\n{after}")).expect("written");
+        let job = fs::read_to_string(path("jobs/high_five.yml")).expect("readable");
+        let job = job.replace("job: high_five\n", "job: second\nprovider: second\n");
+        fs::write(path("jobs/second.yml"), job).expect("written");
+    }
+
+    /// Adds a setting to the provider's.
+    pub(super) fn set(&self, setting: &str) {
+        let path = self.folder.path().join("milepost.yml");
+        let text = fs::read_to_string(&path).expect("readable");
+        let changed = text.replace("resend: {", &format!("resend: {{{setting}, "));
+        fs::write(path, changed).expect("written");
     }
 
     pub(super) fn command(&self, arguments: &[&str]) -> Command {

@@ -7,6 +7,7 @@ use milepost::deliver::{Shutdown, Stopped};
 use milepost::model::DeliveryState;
 
 use super::house::{House, account, assert_promises, candidates, count, quick_breaker, wording};
+use super::project::{Keys, Project, Store};
 use crate::providers::fake::Fake;
 
 const RECIPIENTS: u32 = 200;
@@ -122,6 +123,23 @@ async fn the_limit_of_a_provider_is_learnt_from_its_refusals() {
     assert_eq!((summary.accepted, summary.stopped), (400, None));
     let refused = summary.requests - summary.accepted;
     assert!((1..=12).contains(&refused), "3 % at most: {refused}");
+}
+
+#[test]
+fn a_provider_that_stalls_holds_no_job_of_another() {
+    let stalled = Fake::start(&["--delay-ms", "600000"]);
+    let other = Fake::start(&[]);
+    let project = Project::new(&stalled, (Store::Sqlite, Keys::Honoured), 30, 1);
+    project.add_job(&other);
+    let mut child = project.start();
+    while other.accepted().len() < 30 {
+        assert!(child.try_wait().expect("asked").is_none(), "the run ended: {}", project.results());
+        std::thread::yield_now();
+    }
+    let states: Vec<_> = project.rows().into_iter().filter(|row| row.job == "high_five").map(|row| row.state).collect();
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert!(states.iter().all(|state| *state == DeliveryState::Dispatched), "nobody gave up before: {states:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

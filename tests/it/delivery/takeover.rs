@@ -42,6 +42,9 @@ fn stopped(project: &Project, fake: &Fake) -> Child {
 
 #[test]
 fn a_stopped_run_that_was_taken_over_from_wakes_and_does_nothing() {
+    if !crate::postgres::is_here() {
+        return;
+    }
     let fake = Keys::Ignored.fake(&["--delay-ms", "30"]);
     let project = Project::new(&fake, (Store::Postgres, Keys::Ignored), 400, 1);
     let first = stopped(&project, &fake);

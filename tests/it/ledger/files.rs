@@ -71,9 +71,9 @@ async fn what_is_no_ledger_is_refused_and_left_alone() {
 
     let newer = folder.path().join("newer.db");
     create(&LedgerLocation::Sqlite(newer.clone()), &owner()).await.expect("makes it");
-    raw(&newer, "update meta set value = '3' where key = 'format_version'").await;
+    raw(&newer, "update meta set value = '4' where key = 'format_version'").await;
     let words = refusal(&newer).await;
-    assert!(words.contains("format 3") && words.contains("upgrade milepost"), "{words}");
+    assert!(words.contains("format 4") && words.contains("upgrade milepost"), "{words}");
 
     let keyless = folder.path().join("keyless.db");
     create(&LedgerLocation::Sqlite(keyless.clone()), &owner()).await.expect("makes it");

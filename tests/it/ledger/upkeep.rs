@@ -48,6 +48,9 @@ async fn lived_in(place: &Place) {
     let starts = BTreeMap::from([("campaigns:50".to_owned(), at(0))]);
     let volumes = BTreeMap::from([("2026-W46".to_owned(), 5)]);
     let end = RunEnd { completes_first_run: true, starts, volumes, ..end("completed") };
+    let ask =
+        milepost::ledger::Ask { provider: "main".into(), messages: 1, batch: 1, rate: None, daily_limit: Some(9) };
+    ledger.allow(&lease, &ask).await.expect("allows");
     ledger.close(&lease, &end).await.expect("closes");
     let halt = milepost::ledger::Halt { job: None, reason: Some("why".into()), halted_at: at(1) };
     ledger.halt(&halt).await.expect("halts");

@@ -72,7 +72,7 @@ impl Stage {
         }
         let stage = Self {
             fake: Fake::start(&flags),
-            schema: (setting.store == Store::Postgres).then(Schema::fresh),
+            schema: (setting.store == Store::Postgres).then(|| Schema::fresh().expect("only where it is")),
             folder: tempfile::tempdir().expect("a folder"),
             truth,
             setting,
@@ -112,7 +112,7 @@ impl Stage {
                  tables:\n  people: {{csv: data/people.csv}}\n  leavers: {{csv: data/leavers.csv}}\n  \
                  events: {{csv: data/events.csv, time: happened_at}}\n\
                  providers: {{main: {{resend: {{api_key: \"file:key.txt\", base_url: \"{scheme}://127.0.0.1:{port}\", \
-                 rate: unlimited, in_flight: 3, timeout: {timeout}, batch: {batch}, idempotency: {honoured}}}}}}}\n\
+                 rate: 2000 per second, in_flight: 3, timeout: {timeout}, batch: {batch}, idempotency: {honoured}}}}}}}\n\
                  defaults: {{provider: main, sender: \"Acme <hello@acme.test>\", postal_address: \"1 Rue X, Paris\"}}\n\
                  unsubscribe: {{url: \"https://acme.test/leave/{{{{ profile.profile_id }}}}\"}}\n"
             ),
