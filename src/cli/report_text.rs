@@ -17,6 +17,9 @@ pub(super) fn run(report: &RunReport) -> String {
     let accepted: u64 = report.jobs.iter().map(JobReport::accepted).sum();
     let before: u64 = report.jobs.iter().map(JobReport::accepted_before).sum();
     let _ = writeln!(text, "{} accepted now, {} accepted before", grouped(accepted), grouped(before));
+    for misfit in &report.tables.misfits {
+        let _ = writeln!(text, "read as null: {misfit}");
+    }
     for page in &report.open {
         let _ = writeln!(text, "open {page}");
     }
@@ -58,9 +61,6 @@ fn job_block(job: &JobReport) -> String {
     }
     if !job.dropped.is_empty() {
         let _ = writeln!(text, "  not candidates{}", breakdown(&job.dropped));
-    }
-    for misfit in &job.misfits {
-        let _ = writeln!(text, "  read as null: {misfit}");
     }
     if let Some(message) = &job.message {
         let _ = writeln!(text, "  {message}");

@@ -46,7 +46,7 @@ pub use ledger_rows::{ExportReport, export_ledger};
 pub use ledger_upkeep::{CopyReport, SoundnessReport, check_ledger, copy_ledger, prune_ledger};
 pub use plan::{Plan, PlannedJob, PlannedMail, PlannedSample, plan};
 pub use preview::{PreviewReport, PreviewRequest, PreviewedMail, preview};
-pub use report::{JobReport, JobStatus, RunReport};
+pub use report::{JobReport, JobStatus, RunReport, TablesRead};
 pub use runs::{Progress, Report, RunOptions, run};
 pub use scaffold::{STARTER_AS_OF, demo_folder, scaffold, schema_text};
 pub use status::{StatusReport, status};
