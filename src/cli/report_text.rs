@@ -17,6 +17,9 @@ pub(super) fn run(report: &RunReport) -> String {
     let accepted: u64 = report.jobs.iter().map(JobReport::accepted).sum();
     let before: u64 = report.jobs.iter().map(JobReport::accepted_before).sum();
     let _ = writeln!(text, "{} accepted now, {} accepted before", grouped(accepted), grouped(before));
+    for misfit in &report.tables.misfits {
+        let _ = writeln!(text, "read as null: {misfit}");
+    }
     for page in &report.open {
         let _ = writeln!(text, "open {page}");
     }
@@ -61,9 +64,6 @@ fn job_block(job: &JobReport) -> String {
     }
     if let Some(published) = &job.published {
         let _ = writeln!(text, "  {:>9} rows published to {}", grouped(published.rows), published.to);
-    }
-    for misfit in &job.misfits {
-        let _ = writeln!(text, "  read as null: {misfit}");
     }
     if let Some(message) = &job.message {
         let _ = writeln!(text, "  {message}");

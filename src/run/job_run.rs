@@ -212,8 +212,6 @@ impl JobRun<'_> {
             if options.dry_run { std::mem::take(&mut *self.context.ahead.lock().await) } else { Ahead::default() };
         let mut ahead = kept.next_job(rules);
         let seen = |seen| progress(Progress::Evaluating { job: job.clone(), candidates: seen });
-        let warehouse = &self.context.workspace.warehouse;
-        let read_before = warehouse.meter().bytes();
         let mut decided = deciding.job(&mut ahead, options.keep_mails, &seen).await?;
         if options.dry_run {
             *self.context.ahead.lock().await = ahead;
@@ -226,9 +224,6 @@ impl JobRun<'_> {
         report.known.clone_from(&decided.known);
         report.dropped.clone_from(&decided.dropped);
         report.timing_seconds.insert("evaluate", seconds_since(started));
-        report.bytes_read = warehouse.meter().bytes().saturating_sub(read_before);
-        report.misfits = warehouse.take_misfits();
-        tracing::info!(code = "tables_read", job = %job, bytes = report.bytes_read, "read tables");
         Ok(decided)
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::project::Job;
-use crate::warehouse::Misfit;
+use crate::warehouse::{Misfit, Warehouse};
 
 use super::plan::{PlannedMail, PlannedSample};
 use super::publish::Published;
@@ -69,10 +69,6 @@ pub struct JobReport {
     pub reasons: BTreeMap<String, u64>,
     /// Requests made to the provider.
     pub requests: u64,
-    /// Bytes that evaluating read of files: footers and the columns that are needed.
-    pub bytes_read: u64,
-    /// Values that are not of their column's type and were read as null.
-    pub misfits: Vec<Misfit>,
     /// Seconds per phase.
     pub timing_seconds: BTreeMap<&'static str, f64>,
     /// What `publish:` wrote.
@@ -113,8 +109,6 @@ impl JobReport {
             dropped: BTreeMap::new(),
             reasons: BTreeMap::new(),
             requests: 0,
-            bytes_read: 0,
-            misfits: Vec::new(),
             timing_seconds: BTreeMap::new(),
             published: None,
             message: None,
@@ -163,6 +157,26 @@ impl JobReport {
     }
 }
 
+/// What was read of tables of files.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TablesRead {
+    /// Bytes: what tells the columns, and the columns that are needed.
+    pub bytes: u64,
+    /// Reads, each at least one request to a store that is away.
+    pub reads: u64,
+    /// Values that are not of their column's type and were read as null.
+    pub misfits: Vec<Misfit>,
+}
+
+impl TablesRead {
+    /// What a warehouse read so far.
+    pub(super) fn of(warehouse: &Warehouse) -> Self {
+        let (bytes, reads) = (warehouse.meter().bytes(), warehouse.meter().reads());
+        tracing::info!(code = "tables_read", bytes, reads, "read tables");
+        Self { bytes, reads, misfits: warehouse.take_misfits() }
+    }
+}
+
 /// One run.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
@@ -176,6 +190,8 @@ pub struct RunReport {
     pub finished_at: Timestamp,
     /// Its jobs, in the order in which they ran.
     pub jobs: Vec<JobReport>,
+    /// What it read of tables of files; jobs share it.
+    pub tables: TablesRead,
     /// Where people look next, such as the outbox's index.
     pub open: Vec<String>,
     /// Whether a run that had nothing to do ends with [`Exit::Empty`].

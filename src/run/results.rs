@@ -23,6 +23,8 @@ struct Document<'a> {
     /// Why no job ran.
     message: Option<String>,
     results: &'a [super::JobReport],
+    /// What was read of tables of files.
+    tables: Option<&'a super::report::TablesRead>,
 }
 
 /// Whose run it is.
@@ -66,6 +68,7 @@ pub(super) fn write(origin: Origin<'_>, report: &RunReport) -> Result<PathBuf, R
         exit_code: report.exit().code(),
         message: None,
         results: &report.jobs,
+        tables: Some(&report.tables),
     };
     write_document(origin.root, &document)
 }
@@ -83,6 +86,7 @@ pub(super) fn write_failure(origin: Origin<'_>, error: &RunError, now: Timestamp
         exit_code: exit.code(),
         message: Some(error.in_words()),
         results: &[],
+        tables: None,
     };
     write_document(origin.root, &document)
 }

@@ -18,7 +18,9 @@ use crate::settings::{crashpoint, seeded};
 
 use super::job_run::{JobRun, RunContext};
 use super::plan::{self, Plan, Planned};
-use super::{JobReport, JobStatus, RunError, RunReport, Workspace, WorkspaceOptions, ledger_access, results};
+use super::{
+    JobReport, JobStatus, RunError, RunReport, TablesRead, Workspace, WorkspaceOptions, ledger_access, results,
+};
 
 /// What a run is asked to do.
 #[derive(Clone, Debug, Default)]
@@ -166,6 +168,7 @@ pub(super) async fn carry_out(
         started_at,
         finished_at: Clock::System.now(),
         jobs: reports,
+        tables: TablesRead::of(&workspace.warehouse),
         open: Vec::new(),
         tells_empty: request.tells_empty,
     };

@@ -20,6 +20,9 @@ const ENOUGH_FOLDERS: usize = 8;
 /// Levels that are looked at for folders before each is listed whole.
 const LEVELS_MAX: usize = 3;
 
+/// What the names of checksums end with.
+const CHECKSUM: &str = ".crc";
+
 /// A file as a listing tells it.
 pub type FoundFile = ObjectMeta;
 
@@ -103,7 +106,7 @@ fn matches(pattern: &Pattern, relative: &str) -> bool {
 
 fn is_data(relative: &str, size: u64) -> bool {
     let hidden = |part: &str| part.starts_with('.') || (part.starts_with('_') && !part.contains('='));
-    size > 0 && !relative.ends_with(".crc") && !relative.split('/').any(hidden)
+    size > 0 && !relative.ends_with(CHECKSUM) && !relative.split('/').any(hidden)
 }
 
 #[cfg(test)]

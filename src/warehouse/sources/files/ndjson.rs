@@ -44,9 +44,10 @@ pub(super) fn columns(file: &str, head: &[u8], whole: &[String]) -> Result<Schem
         let Value::Object(members) = value else {
             return Err(broken(file, number as u64 + 1, &"it is another value"));
         };
-        let mut add = |name: &str, kind: DataType| match places.get(name) {
-            Some(at) => fields[*at] = Field::new(name, widest(fields[*at].data_type(), &kind), true),
-            None => {
+        let mut add = |name: &str, kind: DataType| {
+            if let Some(at) = places.get(name) {
+                fields[*at] = Field::new(name, widest(fields[*at].data_type(), &kind), true);
+            } else {
                 places.insert(name.to_owned(), fields.len());
                 fields.push(Field::new(name, kind, true));
             }

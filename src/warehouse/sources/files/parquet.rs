@@ -254,8 +254,8 @@ impl Morselizer for Files {
 /// Something of a file, whose errors name the file.
 #[derive(Debug)]
 struct Named<T: ?Sized> {
-    file: Arc<str>,
     inner: Box<T>,
+    file: Arc<str>,
 }
 
 impl MorselPlanner for Named<dyn MorselPlanner> {
