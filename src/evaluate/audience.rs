@@ -64,6 +64,7 @@ pub(super) async fn resolve(
     }
     if let Ok(field) = schema.field_with_name("email")
         && !columns::is_text(field.data_type())
+        && !field.data_type().is_null()
     {
         let message = format!("column `email` of the audience `{relation}` is {}, not text", field.data_type());
         findings.push(Diagnostic::error("wrong-type", message, &job.audience.place));

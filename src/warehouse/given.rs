@@ -72,6 +72,7 @@ fn batch(table: &Table, schema: &SchemaRef, rows: &[GivenRow]) -> Result<RecordB
     let mut findings = unknown_columns(table, schema, rows);
     let mut columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
+        let field = &settled(field, rows);
         match column(table, field, rows) {
             Ok(column) => columns.push(column),
             Err(wrong) => findings.extend(wrong),
@@ -83,10 +84,35 @@ fn batch(table: &Table, schema: &SchemaRef, rows: &[GivenRow]) -> Result<RecordB
     fill_partitions(table, schema, &mut columns).map_err(|finding| vec![finding])?;
     let fields = schema.fields().iter().zip(&columns);
     let fields: Vec<Field> = fields
-        .map(|(field, column)| field.as_ref().clone().with_nullable(field.is_nullable() || column.null_count() > 0))
+        .map(|(field, column)| {
+            let nullable = field.is_nullable() || column.null_count() > 0;
+            Field::new(field.name(), column.data_type().clone(), nullable)
+        })
         .collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
         .map_err(|error| vec![unbuildable(table, &error.to_string())])
+}
+
+/// A column of which the files hold no value takes the type of what is given.
+fn settled(field: &Field, rows: &[GivenRow]) -> Field {
+    if !field.data_type().is_null() {
+        return field.clone();
+    }
+    let cells = rows.iter().flat_map(|row| &row.cells).filter(|(name, _)| name.value == *field.name());
+    let mut values = cells.map(|(_, cell)| &cell.value).filter(|value| !value.is_null()).peekable();
+    let kind = if values.peek().is_none() {
+        DataType::Null
+    } else {
+        let values: Vec<&Value> = values.collect();
+        let all = |is: fn(&Value) -> bool| values.iter().all(|value| is(value));
+        match () {
+            () if all(Value::is_i64) => DataType::Int64,
+            () if all(Value::is_number) => DataType::Float64,
+            () if all(Value::is_boolean) => DataType::Boolean,
+            () => DataType::Utf8,
+        }
+    };
+    field.clone().with_data_type(kind)
 }
 
 fn unknown_columns(table: &Table, schema: &SchemaRef, rows: &[GivenRow]) -> Vec<Diagnostic> {

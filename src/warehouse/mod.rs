@@ -14,6 +14,7 @@ mod given;
 mod known_values;
 mod ledger_tables;
 mod local_days;
+mod null_sums;
 mod output;
 mod parameters;
 mod place;

@@ -30,4 +30,5 @@ mod restraint;
 mod segment;
 mod semantics;
 mod storage;
+mod tables;
 mod tidy;

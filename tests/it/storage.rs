@@ -9,13 +9,32 @@ use std::time::{Duration, Instant};
 use crate::examples::example;
 
 /// A mock of S3 in its own process, ended when dropped.
-struct S3 {
+pub(crate) struct S3 {
     server: Child,
     endpoint: String,
 }
 
 impl S3 {
-    /// Starts the server; `None` where it is not installed.
+    /// Starts the server; where it is not installed, says that nothing was read from S3, which CI does not allow.
+    pub(crate) fn start_or_skip() -> Option<Self> {
+        let s3 = Self::start();
+        if s3.is_none() {
+            assert!(std::env::var_os("CI").is_none(), "CI must have moto_server (pip install 'moto[s3,server]')");
+            eprintln!("skipped: moto_server is not installed, so nothing was read from S3");
+        }
+        s3
+    }
+
+    /// The usual variables of AWS that lead here.
+    pub(crate) fn environment(&self) -> [(&'static str, &str); 4] {
+        [
+            ("AWS_ENDPOINT_URL", &self.endpoint),
+            ("AWS_REGION", "eu-west-3"),
+            ("AWS_ACCESS_KEY_ID", "testing"),
+            ("AWS_SECRET_ACCESS_KEY", "testing"),
+        ]
+    }
+
     fn start() -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
         let mut command = Command::new("moto_server");
@@ -31,7 +50,7 @@ impl S3 {
     }
 
     /// Makes a bucket or an object; the mock checks no signatures.
-    async fn put(&self, path: &str, body: Vec<u8>) {
+    pub(crate) async fn put(&self, path: &str, body: Vec<u8>) {
         let request = reqwest::Client::new().put(format!("{}/{path}", self.endpoint)).body(body);
         let answer = request.send().await.expect("an answer");
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
@@ -79,19 +98,18 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Runs the binary on a project, with the usual AWS variables where there is an endpoint.
-fn output(project: &Path, arguments: &[&str], endpoint: Option<&str>) -> String {
-    let (code, text) = ended(project, arguments, endpoint);
+fn output(project: &Path, arguments: &[&str], s3: Option<&S3>) -> String {
+    let (code, text) = ended(project, arguments, s3);
     assert_eq!(code, Some(0), "{text}");
     text
 }
 
 /// The exit code, and standard output, or standard error where that is empty.
-fn ended(project: &Path, arguments: &[&str], endpoint: Option<&str>) -> (Option<i32>, String) {
+fn ended(project: &Path, arguments: &[&str], s3: Option<&S3>) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_milepost"));
     command.arg("--project").arg(project).args(arguments).args(["--format", "json"]);
-    if let Some(endpoint) = endpoint {
-        command.env("AWS_ENDPOINT_URL", endpoint).env("AWS_REGION", "eu-west-3");
-        command.env("AWS_ACCESS_KEY_ID", "testing").env("AWS_SECRET_ACCESS_KEY", "testing");
+    if let Some(s3) = s3 {
+        command.envs(s3.environment());
     }
     let output = command.output().expect("the binary runs");
     let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
@@ -110,18 +128,9 @@ async fn shop(s3: &S3) -> tempfile::TempDir {
     folder
 }
 
-fn s3() -> Option<S3> {
-    let s3 = S3::start();
-    if s3.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "CI must have moto_server (pip install 'moto[s3,server]')");
-        eprintln!("skipped: moto_server is not installed, so S3 was not looked at");
-    }
-    s3
-}
-
 #[tokio::test]
 async fn the_same_project_from_an_s3_endpoint() {
-    let Some(s3) = s3() else { return };
+    let Some(s3) = S3::start_or_skip() else { return };
     let local = example("cdnow");
     let folder = shop(&s3).await;
     let file = folder.path().join("milepost.yml");
@@ -136,7 +145,7 @@ async fn the_same_project_from_an_s3_endpoint() {
             ["flags", "purchase_milestones", "--as-of", "1998-07-01T00:00:00Z"],
             ["metrics", "month_in_review", "--as-of", "1998-07-01T00:00:00Z"],
         ] {
-            let from_s3 = output(folder.path(), &arguments, Some(&s3.endpoint));
+            let from_s3 = output(folder.path(), &arguments, Some(&s3));
             assert_eq!(from_s3, output(&local, &arguments, None), "{location}: {arguments:?}");
             assert!(from_s3.len() > 1_000_000, "the table has all its rows");
         }
@@ -175,7 +184,7 @@ fn count(manifest: &serde_json::Value) -> u64 {
 }
 
 /// Rows that a command lists.
-fn listed(project: &Path, command: &str, job: &str, endpoint: Option<&str>) -> u64 {
+fn listed(project: &Path, command: &str, job: &str, endpoint: Option<&S3>) -> u64 {
     let text = output(project, &[command, job, "--as-of", RUN[2]], endpoint);
     serde_json::from_str::<Vec<serde_json::Value>>(&text).expect("a list").len() as u64
 }
@@ -235,9 +244,9 @@ fn a_run_publishes_its_flags_and_its_matrix() {
 
 #[tokio::test]
 async fn sets_and_files_in_an_s3_endpoint() {
-    let Some(s3) = s3() else { return };
+    let Some(s3) = S3::start_or_skip() else { return };
     let folder = shop(&s3).await;
-    let (project, endpoint) = (folder.path(), Some(s3.endpoint.as_str()));
+    let (project, endpoint) = (folder.path(), Some(&s3));
     let file = project.join("milepost.yml");
     let text = fs::read_to_string(&file).expect("the project file");
     fs::write(&file, text.replace("data/purchases.parquet", "\"s3://shop/cdnow/purchases/\"")).expect("a file");

@@ -59,7 +59,7 @@ async fn folders_outside_the_period_are_never_opened() {
         for day in days {
             let path = folder.path().join(format!("events/day={day}/rows.csv"));
             let good = fs::read_to_string(&path).expect("rows");
-            fs::write(&path, format!("{HEADER}7,not a time,1\n")).expect("a file");
+            fs::write(&path, format!("{HEADER}7,2026-01-01,1,too,many\n")).expect("a file");
             let marks = world.compile("marks").await;
             let flags = marks.flags(&world.warehouse, &at("2026-02-01T12:00:00Z"), FlagColumns::Reached).await;
             let failed = flags.expect("a plan").write(milepost::warehouse::TableFile::text()).await.is_err();

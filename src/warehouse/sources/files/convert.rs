@@ -53,10 +53,9 @@ impl Conversion {
                 return cast(&(Arc::new(self.instants(&local)) as ArrayRef), kind);
             }
             if from == DataType::Utf8 {
-                // Text that names an offset is taken by its word, other text is local.
-                let zone = self.zone.iana_name().unwrap_or("UTC");
-                let instants = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into())))?;
-                return cast(&instants, kind);
+                let texts = cast(values, &DataType::Utf8)?;
+                let wall = cast(&texts, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
+                return cast(&(Arc::new(self.instants_of_text(&texts, &wall)) as ArrayRef), kind);
             }
         }
         if values.data_type().is_floating() && kind.is_integer() {
@@ -69,6 +68,21 @@ impl Conversion {
         let local = local.as_primitive::<TimestampMicrosecondType>();
         local.unary_opt(|microseconds| local_to_instant(microseconds, &self.zone)).with_timezone("UTC")
     }
+
+    /// Text that names an offset is taken at its word; other text is local.
+    fn instants_of_text(&self, texts: &ArrayRef, wall: &ArrayRef) -> TimestampMicrosecondArray {
+        let (texts, wall) = (texts.as_string::<i32>(), wall.as_primitive::<TimestampMicrosecondType>());
+        let instants = texts.iter().zip(wall).map(|(text, wall)| match (text, wall) {
+            (Some(text), Some(wall)) if names_offset(text) => Some(wall),
+            (_, wall) => local_to_instant(wall?, &self.zone),
+        });
+        instants.collect::<TimestampMicrosecondArray>().with_timezone("UTC")
+    }
+}
+
+/// Whether a text that begins with a date names its offset, as `...Z` and `...+02:00` do.
+fn names_offset(text: &str) -> bool {
+    text.trim().char_indices().skip(10).any(|(_, letter)| matches!(letter, 'Z' | 'z' | '+' | '-'))
 }
 
 /// Doubles without those that have a fraction: no whole number is theirs.

@@ -12,13 +12,10 @@ use datafusion::common::{DataFusionError, Result};
 
 use super::convert::Conversion;
 use super::failure::FileFailure;
-use super::text::Rows;
+use super::text::{BYTE_ORDER_MARK, Rows};
 
 /// How many rows tell the types of the columns.
 const LOOK_ROWS: usize = 1_000;
-
-/// The mark that some programs put before UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The columns of one file: ids compare as text, so a column named `id` or ending in `_id` keeps its leading zeros.
 pub(super) fn columns(file: &str, head: &[u8]) -> Result<Schema> {

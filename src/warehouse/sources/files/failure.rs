@@ -7,7 +7,7 @@ use datafusion::common::DataFusionError;
 use crate::storage;
 
 /// What is wrong with one file.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(in crate::warehouse) enum FileFailure {
     /// It cannot be decoded: cut off, still being written, or of another format.
     #[error(
@@ -47,7 +47,7 @@ pub(in crate::warehouse) enum FileFailure {
         /// What the decoder said.
         reason: String,
     },
-    /// A column is nested in this file and a plain value in its table, or the other way round.
+    /// A column is nested, or bytes, in this file and something else in its table.
     #[error(
         "the column `{column}` of `{file}` is {found}, but {expected} elsewhere in the table; leave the column out, or move the file away"
     )]

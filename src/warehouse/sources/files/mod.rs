@@ -3,6 +3,7 @@
 //! Guarantees: opening reads the ends or first rows of at most [`LOOKED_AT`] files, whatever their number; a file that
 //! differs from those is read as the table's columns say. Nothing is remembered from one run to the next.
 
+mod bytes_guard;
 mod convert;
 mod csv;
 mod drift;
@@ -41,6 +42,9 @@ use crate::warehouse::known_values::Weight;
 use convert::Conversion;
 use provider::{FilesTable, MakeSource};
 
+/// A guess at the size of a row of text, from which joins choose their smaller side.
+const TEXT_ROW_BYTES: u64 = 100;
+
 /// So many files tell the columns of a table.
 const LOOKED_AT: usize = 16;
 
@@ -61,12 +65,13 @@ pub(super) async fn open(
     let whole: Arc<[String]> = whole_columns(table).into();
     let looks =
         looked_at(&files).into_iter().map(|file| look(format, opening, store.as_ref(), &file.object_meta, &whole));
-    let schemas: Vec<Schema> = stream::iter(looks.collect::<Vec<_>>())
+    let looks: Vec<Look> = stream::iter(looks.collect::<Vec<_>>())
         .buffered(LOOKED_AT)
         .try_collect()
         .await
         .map_err(|error| failure(table, &error))?;
-    let columns = columns(table, format, &schemas);
+    let columns = columns(table, format, &looks);
+    let seen = looks.iter().fold((0, 0), |(rows, bytes), look| (rows + look.rows, bytes + look.bytes));
     let root = ObjectStoreUrl::parse(&opened.root).map_err(|error| wrong(table, &error))?;
     let conversion = Conversion {
         reading: Reading { table: table.name.as_str().into(), file: "".into(), scan: 0 },
@@ -74,7 +79,7 @@ pub(super) async fn open(
         zone: table.zone.clone(),
     };
     let source = source_of(format, opening, store, whole);
-    let provider = FilesTable { root, files, columns, conversion, scans: AtomicU64::new(0), source };
+    let provider = FilesTable { root, files, columns, conversion, scans: AtomicU64::new(0), source, seen };
     Ok((Arc::new(provider), weight))
 }
 
@@ -96,6 +101,13 @@ fn source_of(
     })
 }
 
+/// What one file tells of its table.
+struct Look {
+    columns: Schema,
+    rows: u64,
+    bytes: u64,
+}
+
 /// The columns of one file: one line per member of the family.
 async fn look(
     format: FileFormat,
@@ -103,11 +115,14 @@ async fn look(
     store: &dyn ObjectStore,
     file: &FoundFile,
     whole: &[String],
-) -> Result<Schema, DataFusionError> {
-    match format {
-        FileFormat::Parquet => parquet::columns(opening.state, store, file).await,
-        FileFormat::Csv | FileFormat::Ndjson => text::columns(format, store, file, whole).await,
-    }
+) -> Result<Look, DataFusionError> {
+    let (columns, rows) = match format {
+        FileFormat::Parquet => parquet::columns(opening.state, store, file).await?,
+        FileFormat::Csv | FileFormat::Ndjson => {
+            (text::columns(format, store, file, whole).await?, file.size.div_ceil(TEXT_ROW_BYTES))
+        }
+    };
+    Ok(Look { columns, rows, bytes: file.size })
 }
 
 /// What the names of a format's files end with, where the location is a folder.
@@ -159,9 +174,9 @@ fn whole_columns(table: &Table) -> Vec<String> {
 }
 
 /// The table's columns: what the files say, over it what the project says, and the folders' own at the end.
-fn columns(table: &Table, format: FileFormat, schemas: &[Schema]) -> TableSchema {
+fn columns(table: &Table, format: FileFormat, looks: &[Look]) -> TableSchema {
     let folders = layout::columns(table);
-    let mut columns = widen::widest_columns(schemas.iter());
+    let mut columns = widen::widest_columns(looks.iter().map(|look| &look.columns));
     columns.retain(|column| folders.iter().all(|folder| folder.name() != column.name()));
     for column in &mut columns {
         let kind = settled(table, format, column);

@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::convert::Conversion;
 use super::failure::FileFailure;
 use super::kinds;
-use super::text::Rows;
+use super::text::{BYTE_ORDER_MARK, Rows};
 use super::widen::widest;
 
 /// How many lines tell the columns.
@@ -35,6 +35,7 @@ const JOINT: char = '_';
 
 /// The columns of one file.
 pub(super) fn columns(file: &str, head: &[u8], whole: &[String]) -> Result<Schema> {
+    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
     let mut fields: Vec<Field> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let lines = head.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !is_blank(line));
@@ -113,7 +114,7 @@ impl JsonRows {
 
     fn read_line(&mut self, line: &[u8]) -> Result<()> {
         self.line += 1;
-        let line = if self.line == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
+        let line = if self.line == 1 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line) } else { line };
         if is_blank(line) {
             return Ok(());
         }

@@ -1,10 +1,11 @@
 //! Parquet: columns from footers, and a scan that knows which file it reads when something is wrong with it.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{Schema, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Schema, TimeUnit};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -15,9 +16,12 @@ use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource, ParquetSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::SessionState;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::object_store::ObjectStore;
 use datafusion::parquet::errors::ParquetError;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
@@ -25,6 +29,7 @@ use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
 use datafusion_datasource::morsel::{Morsel, MorselPlan, MorselPlanner, Morselizer};
 use futures::stream::{BoxStream, StreamExt};
 
+use super::bytes_guard::GuardedReaders;
 use super::convert::Conversion;
 use super::drift::Drift;
 use super::failure::FileFailure;
@@ -35,13 +40,16 @@ use crate::warehouse::sources::misfits::Reading;
 /// What is read of a file's end at first: most footers are smaller, and a small file is not read whole for its footer.
 pub(super) const FOOTER_BYTES: usize = 64 * 1024;
 
-/// The columns of one file.
-pub(super) async fn columns(state: &SessionState, store: &dyn ObjectStore, file: &FoundFile) -> Result<Schema> {
+/// The columns of one file, and its rows.
+pub(super) async fn columns(state: &SessionState, store: &dyn ObjectStore, file: &FoundFile) -> Result<(Schema, u64)> {
     let footer = DFParquetMetadata::new(store, file)
         .with_metadata_size_hint(Some(FOOTER_BYTES))
         .with_file_metadata_cache(Some(state.runtime_env().cache_manager.get_file_metadata_cache()))
         .with_coerce_int96(Some(TimeUnit::Microsecond));
-    footer.fetch_schema().await.map_err(|error| in_file(file.location.as_ref(), error))
+    let failed = |error| in_file(file.location.as_ref(), error);
+    let columns = footer.fetch_schema().await.map_err(failed)?;
+    let rows = footer.fetch_metadata().await.map_err(failed)?.file_metadata().num_rows();
+    Ok((columns, u64::try_from(rows).unwrap_or_default()))
 }
 
 /// The error with its file's name. What a query does to values is no fault of the file.
@@ -52,7 +60,7 @@ fn in_file(file: &str, error: DataFusionError) -> DataFusionError {
             ParquetError::ArrowError(_) => error,
             ParquetError::External(source) => match FileFailure::of_store(file, source.as_ref()) {
                 Some(failure) => failure.into(),
-                None => error,
+                None => source.downcast_ref::<FileFailure>().cloned().map_or(error, DataFusionError::from),
             },
             _ => damaged(plain_message(&error)),
         },
@@ -71,7 +79,15 @@ fn in_file(file: &str, error: DataFusionError) -> DataFusionError {
 #[derive(Clone)]
 pub(super) struct NamedSource {
     source: Arc<dyn FileSource>,
+    readers: Readers,
     conversion: Conversion,
+}
+
+/// What readers of files are made of.
+#[derive(Clone)]
+struct Readers {
+    store: Arc<dyn ObjectStore>,
+    footers: Arc<FileMetadataCache>,
 }
 
 impl NamedSource {
@@ -81,22 +97,32 @@ impl NamedSource {
         columns: TableSchema,
         conversion: Conversion,
     ) -> Self {
-        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let reader = CachedParquetFileReaderFactory::new(Arc::clone(store), cache);
+        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
         let source = ParquetSource::new(columns)
             .with_table_parquet_options(state.default_table_options().parquet)
-            .with_metadata_size_hint(FOOTER_BYTES)
-            .with_parquet_file_reader_factory(Arc::new(reader));
-        Self { source: Arc::new(source), conversion }
-    }
-
-    /// The engine's source.
-    pub(super) fn inner(&self) -> &dyn FileSource {
-        self.source.as_ref()
+            .with_metadata_size_hint(FOOTER_BYTES);
+        Self { source: Arc::new(source), readers: Readers { store: Arc::clone(store), footers }, conversion }
     }
 
     fn around(&self, source: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
-        Arc::new(Self { source, conversion: self.conversion.clone() })
+        Arc::new(Self { source, ..self.clone() })
+    }
+
+    /// The same with readers that know which columns this scan takes for text.
+    fn guarded(&self) -> Self {
+        let Some(parquet) = self.source.downcast_ref::<ParquetSource>() else { return self.clone() };
+        let expressions = parquet.projection().into_iter().flat_map(ProjectionExprs::expr_iter).chain(parquet.filter());
+        let columns: HashSet<Column> = expressions.flat_map(|expression| collect_columns(&expression)).collect();
+        let schema = parquet.table_schema().file_schema();
+        let is_text = |column: &Column| {
+            schema.field_with_name(column.name()).is_ok_and(|field| *field.data_type() == DataType::Utf8)
+        };
+        let texts = columns.into_iter().filter(is_text).map(|column| column.name().to_owned()).collect();
+        let Readers { store, footers } = self.readers.clone();
+        let readers =
+            GuardedReaders { readers: CachedParquetFileReaderFactory::new(store, footers), texts: Arc::new(texts) };
+        let source = parquet.clone().with_parquet_file_reader_factory(Arc::new(readers));
+        Self { source: Arc::new(source), ..self.clone() }
     }
 }
 
@@ -118,7 +144,7 @@ impl FileSource for NamedSource {
     ) -> Result<Box<dyn Morselizer>> {
         let mut config = config.clone();
         config.file_groups = Vec::new();
-        Ok(Box::new(Files { source: self.clone(), store, config, partition }))
+        Ok(Box::new(Files { source: self.guarded(), store, config, partition }))
     }
 
     fn table_schema(&self) -> &TableSchema {

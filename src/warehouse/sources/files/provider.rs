@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::stats::Precision;
+use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource};
@@ -30,6 +31,8 @@ pub(super) struct FilesTable {
     pub(super) conversion: Conversion,
     pub(super) scans: AtomicU64,
     pub(super) source: MakeSource,
+    /// Rows and bytes of the files that told the columns.
+    pub(super) seen: (u64, u64),
 }
 
 /// Makes the source of a scan.
@@ -49,6 +52,17 @@ impl FilesTable {
         !names.is_empty()
             && names.iter().all(|column| folders.iter().any(|folder| *folder.name() == column.name))
             && !condition.is_volatile()
+    }
+
+    /// About how many rows files hold: as many per byte as those that were looked at.
+    fn size(&self, files: &[PartitionedFile]) -> Statistics {
+        let bytes: u64 = files.iter().map(|file| file.object_meta.size).sum();
+        let (seen_rows, seen_bytes) = self.seen;
+        let rows = u128::from(bytes) * u128::from(seen_rows) / u128::from(seen_bytes.max(1));
+        let about = |count: u128| Precision::Inexact(usize::try_from(count).unwrap_or(usize::MAX));
+        Statistics::new_unknown(self.columns.table_schema())
+            .with_num_rows(about(rows))
+            .with_total_byte_size(about(u128::from(bytes)))
     }
 
     fn wanted(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<PartitionedFile>> {
@@ -112,11 +126,13 @@ impl TableProvider for FilesTable {
         let scan = self.scans.fetch_add(1, Ordering::Relaxed);
         let reading = Reading { scan, ..self.conversion.reading.clone() };
         let source = (self.source)(self.columns.clone(), Conversion { reading, ..self.conversion.clone() });
+        let size = self.size(&files);
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         // Only conditions that the files meet for certain are gone by now, and a limit counts rows that meet all.
         let limit = limit.filter(|_| filters.iter().all(|filter| self.is_about_folders(filter)));
         let scan = FileScanConfigBuilder::new(self.root.clone(), source)
             .with_file_groups(groups)
+            .with_statistics(size)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();

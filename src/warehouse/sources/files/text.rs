@@ -38,6 +38,9 @@ const LOOK_BYTES: usize = 1 << 20;
 /// Rows that are not yet a batch.
 const BATCH_ROWS: usize = 8192;
 
+/// The mark that some programs put before UTF-8.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What compressed files begin with.
 const MAGIC: &[(&[u8], FileCompressionType)] = &[
     (&[0x1f, 0x8b], FileCompressionType::GZIP),

@@ -52,6 +52,8 @@ pub(super) fn widest(left: &DataType, right: &DataType) -> DataType {
             let item = widest(left.data_type(), right.data_type());
             DataType::List(Arc::new(Field::new(left.name(), item, true)))
         }
+        // Bytes need not be text, but text is bytes.
+        (DataType::Binary, DataType::Utf8) | (DataType::Utf8, DataType::Binary) => DataType::Binary,
         // Plain values are what SQL reads; a file with something nested there is refused when it is read.
         (nested, plain) if nested.is_nested() => plain.clone(),
         (plain, nested) if nested.is_nested() => plain.clone(),
@@ -141,6 +143,7 @@ pub(super) fn fits(from: &DataType, to: &DataType) -> bool {
         (DataType::Null, _) => true,
         _ if from == to => true,
         (from, to) if from.is_nested() || to.is_nested() => false,
+        (DataType::Utf8, DataType::Binary) => true,
         (from, DataType::Utf8) => !matches!(from, DataType::Binary | DataType::FixedSizeBinary(_)),
         (DataType::Boolean, to) => to.is_numeric(),
         (from, to) if from.is_integer() && to.is_integer() => widest_number(from, to) == *to,

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::ViewTable;
@@ -138,14 +138,19 @@ async fn open_files(table: &Table, opening: &Opening<'_>) -> Result<Source, Tabl
     files::open(table, *format, location, opening).await
 }
 
-/// The same files with the declared types, once their own names of the columns are known; `None` without any.
+/// The same files with the declared types, once their own names of the columns are known; `None` where that changes nothing.
 fn typed(table: &Table, described: &Table, schema: &SchemaRef, prefix: Prefix) -> Option<Table> {
     let fields = schema.fields().iter();
     let columns: Vec<(Located<String>, ColumnKind)> = fields
         .filter_map(|field| {
-            let name = prefix.column(field.name())?;
-            let (declared, kind) = table.columns.iter().find(|(declared, _)| declared.value == name)?;
-            Some((Located::new(field.name().clone(), declared.place.clone()), *kind))
+            let declared = prefix
+                .column(field.name())
+                .and_then(|name| table.columns.iter().find(|(declared, _)| declared.value == name))
+                .map(|(declared, kind)| (declared.place.clone(), *kind));
+            // The first lines had no value, and later ones may have any.
+            let open = (*field.data_type() == DataType::Null).then(|| (table.place.clone(), ColumnKind::Text));
+            let (place, kind) = declared.or(open)?;
+            Some((Located::new(field.name().clone(), place), kind))
         })
         .collect();
     if columns.is_empty() {
