@@ -128,7 +128,8 @@ pub(crate) fn calls(data: &Path) -> Vec<Call> {
                 let later = call.received_at + if chance.one_in(2) { HOUR } else { DAY };
                 calls.push(Call { received_at: later, ..call.clone() });
             }
-            if chance.one_in(40) {
+            // Late, but within the look-back of three days.
+            if chance.one_in(40) && call.received_at - call.timestamp < 12 * HOUR {
                 call.received_at += 2 * DAY;
             }
             calls.push(call);
@@ -144,7 +145,8 @@ fn people(data: &Path) -> Vec<Call> {
     let header: Vec<&str> = lines.next().expect("a header").split(',').collect();
     let mut calls = Vec::new();
     for line in lines {
-        let cells: BTreeMap<&str, &str> = header.iter().copied().zip(line.split(',')).collect();
+        let cells: BTreeMap<&str, &str> =
+            header.iter().copied().zip(line.split(',').map(|cell| cell.trim_matches('"'))).collect();
         let user = cells["user_id"];
         let at = cells["created_at"].parse::<Timestamp>().expect("a time").as_microsecond();
         let traits = cells.iter().filter(|(name, cell)| **name != "user_id" && !cell.is_empty());
