@@ -12,7 +12,7 @@
 //! |--:|---|
 //! | 0 | [`model`], [`clock`] |
 //! | 1 | [`settings`] |
-//! | 2 | [`storage`], [`project`] |
+//! | 2 | [`storage`], [`database`], [`project`] |
 //! | 3 | [`warehouse`], [`render`], [`ledger`], [`providers`] |
 //! | 4 | [`evaluate`], [`decide`], [`deliver`] |
 //! | 5 | [`run`] |
@@ -20,6 +20,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod database;
 pub mod decide;
 pub mod deliver;
 pub mod evaluate;

@@ -62,6 +62,9 @@ fn job_block(job: &JobReport) -> String {
     if !job.dropped.is_empty() {
         let _ = writeln!(text, "  not candidates{}", breakdown(&job.dropped));
     }
+    if let Some(published) = &job.published {
+        let _ = writeln!(text, "  {:>9} rows published to {}", grouped(published.rows), published.to);
+    }
     if let Some(message) = &job.message {
         let _ = writeln!(text, "  {message}");
     }

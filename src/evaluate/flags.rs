@@ -74,7 +74,7 @@ pub(super) async fn start(
             Ok(Some((batch, (reader, levels))))
         }
     });
-    Ok(TableRows { schema, rows: rows.boxed() })
+    Ok(TableRows { schema, rows: rows.boxed(), partitioned_by: Some("milestone") })
 }
 
 /// Errors of a stream of rows are the warehouse's.

@@ -84,7 +84,7 @@ pub(super) fn rows(readers: Vec<Buffered>, job: &str, passes: &[Pass]) -> Result
             Ok(Some((batch, (readers, pairs))))
         }
     });
-    Ok(TableRows { schema, rows: rows.boxed() })
+    Ok(TableRows { schema, rows: rows.boxed(), partitioned_by: None })
 }
 
 fn pairs(passes: &[Pass]) -> Vec<Pair> {

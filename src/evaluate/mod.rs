@@ -360,8 +360,7 @@ impl CompiledJob {
     /// When the job has no metrics, the period is not due, or the warehouse fails.
     pub async fn metrics(&self, warehouse: &Warehouse, request: &Request) -> Result<TableRows, EvaluateError> {
         let recap = self.recap("metrics")?;
-        let slots = recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await?;
-        let Some(slot) = slots.last() else {
+        let Some(matrix) = self.matrices(warehouse, request).await?.pop() else {
             let key = request.period.text().unwrap_or_default();
             return Err(EvaluateError::UnknownPeriod {
                 key,
@@ -369,10 +368,24 @@ impl CompiledJob {
                 example: "2026-11".into(),
             });
         };
-        let session = recap.session(warehouse, request, slot).await?;
-        let sql = recap.metrics_sql(&self.audience, request.profiles.is_some());
-        let schema = session.schema(&recap.title(), &sql).await?;
-        Ok(TableRows { schema, rows: session.stream(&recap.title(), &sql).await? })
+        Ok(matrix)
+    }
+
+    /// The metric matrices of every period that a run would mail about, one after another; none when none is due.
+    ///
+    /// # Errors
+    /// When the job has no metrics, the period is not due, or the warehouse fails.
+    pub async fn matrices(&self, warehouse: &Warehouse, request: &Request) -> Result<Vec<TableRows>, EvaluateError> {
+        let recap = self.recap("metrics")?;
+        let mut matrices = Vec::new();
+        for slot in recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await? {
+            let session = recap.session(warehouse, request, &slot).await?;
+            let sql = recap.metrics_sql(&self.audience, request.profiles.is_some());
+            let schema = session.schema(&recap.title(), &sql).await?;
+            let rows = session.lazy_stream(recap.title(), sql);
+            matrices.push(TableRows { schema, rows, partitioned_by: Some("period_key") });
+        }
+        Ok(matrices)
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Job {
     pub limits: Limits,
     /// What becomes of unknown outcomes.
     pub on_unknown: OnUnknown,
+    /// Where every run writes its flags or its matrix: an absolute local folder or a URL.
+    pub publish: Option<Located<String>>,
     /// Higher runs earlier.
     pub priority: i64,
     /// The share of its profiles that is not mailed, so that lift can be measured.

@@ -93,11 +93,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// Where its files are; `None` for a table that is no files.
+    /// Where its files are, or its one file; `None` for a table that is no file.
     #[must_use]
     pub fn location(&self) -> Option<&Located<String>> {
         match &self.source {
-            TableSource::Files { location, .. } => Some(location),
+            TableSource::Files { location, .. } | TableSource::Sqlite { file: location, .. } => Some(location),
+            TableSource::Postgres { .. } => None,
         }
     }
 
@@ -105,7 +106,8 @@ impl Table {
     #[expect(clippy::unnecessary_wraps, reason = "sources that are no files have no location")]
     pub(crate) fn location_mut(&mut self) -> Option<&mut Located<String>> {
         match &mut self.source {
-            TableSource::Files { location, .. } => Some(location),
+            TableSource::Files { location, .. } | TableSource::Sqlite { file: location, .. } => Some(location),
+            TableSource::Postgres { .. } => None,
         }
     }
 }
@@ -120,6 +122,20 @@ pub enum TableSource {
         /// A local path (absolute) or a URL such as `s3://bucket/prefix/`; may hold a glob.
         location: Located<String>,
     },
+    /// A table of a PostgreSQL server.
+    Postgres {
+        /// `env:NAME` or `file:PATH` (absolute), where the URL stands.
+        url: Located<String>,
+        /// `TABLE` or `SCHEMA.TABLE`.
+        table: Located<String>,
+    },
+    /// A table of a SQLite file.
+    Sqlite {
+        /// The file, absolute.
+        file: Located<String>,
+        /// The table.
+        table: Located<String>,
+    },
 }
 
 /// A file format of tables.
@@ -131,6 +147,8 @@ pub enum FileFormat {
     Csv,
     /// One JSON object per line.
     Ndjson,
+    /// Apache Parquet, of which a Delta Lake log says what counts.
+    Delta,
 }
 
 /// The type of a column, as `columns:` names it.

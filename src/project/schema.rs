@@ -58,8 +58,14 @@ record! {
         parquet: String,
         /// A file, folder or glob of CSV files with a header line.
         csv: String,
+        /// A table of a PostgreSQL server.
+        postgres: PostgresFields,
+        /// A table of a SQLite file.
+        sqlite: SqliteFields,
         /// A file, folder or glob of files with one JSON object per line.
         ndjson: String,
+        /// The folder of a Delta Lake table.
+        delta: String,
         /// `key=value` folders in path order.
         partitions: Named<Located<PartitionFields>>,
         /// How bare folders spell dates, such as `%Y/%m/%d/%H`; the partitions are made from them.
@@ -76,6 +82,26 @@ record! {
         zone: TimeZone,
         /// How late an event may land; `3 days` by default.
         lookback: SignedDuration,
+    }
+}
+
+record! {
+    /// A table of a PostgreSQL server; it is only read.
+    PostgresFields {
+        /// `env:NAME` or `file:PATH`: where `postgres://ACCOUNT:PASSWORD@HOST:PORT/DATABASE` stands.
+        url: String,
+        /// `TABLE` or `SCHEMA.TABLE`; a view will do.
+        table: String,
+    }
+}
+
+record! {
+    /// A table of a SQLite file; it is only read.
+    SqliteFields {
+        /// The file.
+        file: String,
+        /// The table or view.
+        table: String,
     }
 }
 
@@ -132,6 +158,8 @@ record! {
         recap: RecapFields,
         /// What is mailed.
         message: MessageFields,
+        /// A folder or URL to which every run writes the flags or the matrix as Parquet.
+        publish: String,
         /// Later than this after `reached_at` is expired.
         mail_within: SignedDuration,
         /// Volume guards.

@@ -1,11 +1,27 @@
-//! Everything that can be known to be wrong before a run, all at once.
+//! Everything that can be known to be wrong before a run, all at once; and the schemas that a check without tables needs.
+
+use std::path::Path;
 
 use crate::evaluate;
 use crate::model::diagnostic::{Diagnostic, Severity, add_later, arrange};
 use crate::providers;
+use crate::storage;
+use crate::warehouse::SCHEMAS_FILE;
 
-use super::workspace::{Workspace, WorkspaceOptions};
+use super::workspace::{Workspace, WorkspaceOptions, saved_schemas};
 use super::{Exit, RunError};
+
+/// What a check knows of tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CheckTables {
+    /// What they are now, compared with what was saved, where it was.
+    #[default]
+    Online,
+    /// What they are now, saved for checks that cannot reach them.
+    Save,
+    /// What was saved: nothing is contacted.
+    Offline,
+}
 
 /// What `check` found.
 #[derive(Debug)]
@@ -14,6 +30,8 @@ pub struct CheckReport {
     pub diagnostics: Vec<Diagnostic>,
     /// The jobs that were looked at.
     pub jobs: Vec<String>,
+    /// The file that schemas were saved to.
+    pub saved: Option<String>,
 }
 
 impl CheckReport {
@@ -28,11 +46,26 @@ impl CheckReport {
 /// Checks the project, its tables and views, its providers, and the named jobs (or all) with their templates and tests.
 ///
 /// # Errors
-/// When there is no project, or a name is not a job's.
-pub async fn check(options: &WorkspaceOptions, jobs: &[String]) -> Result<CheckReport, RunError> {
-    let (workspace, mut diagnostics) = Workspace::survey(options).await?;
+/// When there is no project, a name is not a job's, or schemas cannot be read or saved.
+pub async fn check(options: &WorkspaceOptions, jobs: &[String], tables: CheckTables) -> Result<CheckReport, RunError> {
+    let surveyed = match tables {
+        CheckTables::Offline => Workspace::survey_offline(options).await,
+        CheckTables::Online | CheckTables::Save => Workspace::survey(options).await,
+    };
+    let (workspace, mut diagnostics) = surveyed?;
     let mut names = Vec::new();
+    let mut saved = None;
     if let Some(workspace) = &workspace {
+        match tables {
+            CheckTables::Save => saved = save(workspace).await?,
+            CheckTables::Online => {
+                if let Some(saved) = saved_schemas(&workspace.project.root)? {
+                    let changes = saved.changes(&workspace.project, &workspace.warehouse.schemas());
+                    add_later(&mut diagnostics, changes);
+                }
+            }
+            CheckTables::Offline => {}
+        }
         add_later(&mut diagnostics, workspace.project.providers.values().flat_map(providers::check));
         let jobs = workspace.jobs(jobs)?;
         for job in &jobs {
@@ -47,5 +80,23 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String]) -> Result<CheckR
     if let Some(workspace) = &workspace {
         add_later(&mut diagnostics, super::job_tests::ready(workspace, &names).1);
     }
-    Ok(CheckReport { diagnostics: arrange(diagnostics), jobs: names })
+    Ok(CheckReport { diagnostics: arrange(diagnostics), jobs: names, saved })
+}
+
+/// Saves the columns of every table; `None`, and the file as it was, when one of them could not be opened.
+async fn save(workspace: &Workspace) -> Result<Option<String>, RunError> {
+    let schemas = workspace.warehouse.schemas();
+    if !schemas.covers(&workspace.project) {
+        return Ok(None);
+    }
+    let path = workspace.project.root.join(SCHEMAS_FILE).to_string_lossy().into_owned();
+    let text = tempfile::NamedTempFile::new().map_err(failed(&path))?;
+    std::fs::write(text.path(), schemas.to_text()).map_err(failed(&path))?;
+    storage::write_file(text.path(), &path).await?;
+    Ok(Some(path))
+}
+
+fn failed(path: &str) -> impl Fn(std::io::Error) -> RunError {
+    let path = Path::new(path).display().to_string();
+    move |source| RunError::File { path: path.clone(), action: "written", source }
 }

@@ -5,6 +5,7 @@ use crate::evaluate::EvaluateError;
 use crate::ledger::LedgerError;
 use crate::model::{Diagnostic, Severity};
 use crate::providers::ProviderError;
+use crate::storage::StorageError;
 use crate::warehouse::WarehouseError;
 
 use super::Exit;
@@ -78,6 +79,9 @@ pub enum RunError {
     /// The ledger refused or is unavailable.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A place for results cannot be used or reached.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// A provider cannot be used.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -128,6 +132,7 @@ impl RunError {
             Self::Deliver(DeliverError::Fenced { .. }) => Exit::Fenced,
             Self::Deliver(DeliverError::Source(_)) | Self::File { .. } => Exit::Failed,
             Self::Evaluate(error) => evaluate_exit(error),
+            Self::Storage(error) => storage_exit(error),
             Self::Ledger(error) | Self::Deliver(DeliverError::Ledger(error)) => ledger_exit(error),
             Self::Provider(ProviderError::Settings { .. } | ProviderError::Secret { .. }) => Exit::Invalid,
             Self::Provider(ProviderError::Unavailable { .. }) => Exit::Unavailable,
@@ -143,6 +148,10 @@ impl RunError {
             ),
             Self::UnknownJob { hint, .. } | Self::Usage { hint, .. } | Self::Refused { hint, .. } => Some(hint.clone()),
             Self::Planning { hint, .. } => hint.clone(),
+            Self::Storage(StorageError::Occupied { .. })
+            | Self::Evaluate(EvaluateError::Warehouse(WarehouseError::Storage(StorageError::Occupied { .. }))) => {
+                Some("name a folder that is empty or not there yet".to_owned())
+            }
             Self::Ledger(LedgerError::Held { .. }) => {
                 Some("`--lock-timeout 10m` waits for it; `milepost status` shows what runs".to_owned())
             }
@@ -154,11 +163,23 @@ impl RunError {
 fn evaluate_exit(error: &EvaluateError) -> Exit {
     match error {
         EvaluateError::Warehouse(WarehouseError::Unavailable { .. }) => Exit::Unavailable,
+        EvaluateError::Warehouse(WarehouseError::Storage(error)) => storage_exit(error),
         EvaluateError::Warehouse(_) => Exit::Failed,
         EvaluateError::DuplicateProfiles { .. }
         | EvaluateError::UnknownPeriod { .. }
         | EvaluateError::NotYetDue { .. }
         | EvaluateError::WrongKind { .. } => Exit::Invalid,
+    }
+}
+
+fn storage_exit(error: &StorageError) -> Exit {
+    match error {
+        StorageError::Unsupported { .. } | StorageError::Settings { .. } | StorageError::Occupied { .. } => {
+            Exit::Invalid
+        }
+        StorageError::Overtaken { .. } => Exit::Fenced,
+        StorageError::Unreachable { .. } => Exit::Unavailable,
+        StorageError::Unwritable { .. } => Exit::Failed,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::settings::crashpoint;
 use super::decided::{DecidedJob, Deciding, StoredDecision, spool_failed};
 use super::mailing::Mailing;
 use super::plan::PlannedSample;
+use super::publish::Publishing;
 use super::runs::{Progress, Report};
 use super::{Exit, JobReport, JobStatus, PreparedJob, RunError, RunOptions, Workspace};
 
@@ -161,6 +162,7 @@ impl JobRun<'_> {
     async fn under_lease(&self, lease: &Lease, report: &mut JobReport) -> Result<BTreeMap<String, u64>, RunError> {
         refuse_halted(lease)?;
         self.refuse_change_of_provider(lease)?;
+        let publishing = Publishing::begin(self).await?;
         let total = Arc::new(AtomicU64::new(0));
         let mailing = Mailing::start(self, lease, total.clone());
         crashpoint!("before_recover");
@@ -180,6 +182,9 @@ impl JobRun<'_> {
         crashpoint!("after_record");
         mailing.mail(decided.mails, report).await?;
         report.timing_seconds.insert("deliver", seconds_since(started));
+        if let Some(publishing) = publishing {
+            publishing.finish(self, &self.request(), report).await?;
+        }
         Ok(decided.volumes)
     }
 

@@ -1,7 +1,7 @@
-//! The ledger's rows as Parquet files: what SQL reads as `ledger.*`, and what `export` writes.
+//! The ledger's rows as Parquet files: what SQL reads as `ledger.*`, and what `export` writes, here or in a store.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -10,20 +10,20 @@ use crate::evaluate::EvaluateError;
 use crate::ledger::{LedgerError, LedgerUpkeep, connect_for_upkeep};
 use crate::model::{Cell, LEDGER_TABLES, LedgerTable};
 use crate::project::Project;
+use crate::storage::{SetWriter, partition_folder};
 use crate::warehouse::{LedgerRows, Warehouse, WarehouseError};
 
 use super::ledger_access::{load, owner};
-use super::{RunError, WorkspaceOptions};
+use super::tables::absolute;
+use super::{RunError, WorkspaceOptions, publish};
 
 /// Rows read and written at once: memory does not grow with the ledger.
 const PAGE: u32 = 5_000;
-/// What tells an earlier export from somebody's folder.
-const MARKER: &str = "export.json";
 
 /// What an export wrote.
 #[derive(Clone, Debug, Serialize)]
 pub struct ExportReport {
-    /// The folder.
+    /// The folder or URL.
     pub to: String,
     /// When it was written.
     pub exported_at: String,
@@ -88,72 +88,50 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Writes every table of the ledger into a folder: `TABLE/job=NAME/rows.parquet`, or `TABLE/rows.parquet` where rows are
-/// not of one job. The folder appears, or takes the place of an earlier export, as a whole.
+/// Writes every table of the ledger as a set of files: `TABLE/job=NAME/`, or `TABLE/` where rows are not of one job. The
+/// set takes the place of an earlier export as a whole.
 ///
 /// # Errors
-/// When there is no ledger, or the folder is somebody else's or cannot be written; then it stays as it was.
+/// When there is no ledger, or the place is somebody else's or cannot be written; then it stays as it was.
 pub async fn export_ledger(options: &WorkspaceOptions, to: &str) -> Result<ExportReport, RunError> {
     let project = load(options)?;
-    let target = target_folder(to)?;
+    let to = absolute(&options.start, to);
+    let mut set = SetWriter::begin(&to).await?;
+    publish::refuse_strangers(set.earlier(), &about(&project))?;
     let ledger = connect_for_upkeep(&project.ledger, &owner(&project)).await?;
-    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).map_err(file_failed(parent, "written"))?;
-    let unfinished =
-        tempfile::Builder::new().prefix(".export-").tempdir_in(parent).map_err(file_failed(parent, "written"))?;
     let mut rows = BTreeMap::new();
     for table in LEDGER_TABLES {
-        rows.insert(table.name, export_table(ledger.as_ref(), table, &unfinished.path().join(table.name)).await?);
+        rows.insert(table.name, export_table(ledger.as_ref(), table, &mut set).await?);
     }
-    let report = ExportReport {
-        to: target.display().to_string(),
-        exported_at: Clock::System.now().to_string(),
-        project: project.name,
-        environment: project.environment,
-        rows,
-    };
-    let marker = unfinished.path().join(MARKER);
-    let text = serde_json::to_string_pretty(&report).expect("text and numbers are always JSON");
-    std::fs::write(&marker, text + "\n").map_err(file_failed(&marker, "written"))?;
-    replace(unfinished, &target)?;
-    Ok(report)
+    let exported_at = Clock::System.now().to_string();
+    let mut about = about(&project);
+    about["written_at"] = exported_at.clone().into();
+    set.commit(about).await?;
+    Ok(ExportReport { to, exported_at, project: project.name, environment: project.environment, rows })
 }
 
-/// The folder, when nobody else's files are in it.
-fn target_folder(to: &str) -> Result<PathBuf, RunError> {
-    if to.contains("://") {
-        return Err(RunError::Usage {
-            message: format!("`{to}` is no folder of this machine, and exports go to one"),
-            hint: "export to a folder, then copy it with the store's own tool".to_owned(),
-        });
-    }
-    let target = PathBuf::from(to);
-    let is_ours = target.join(MARKER).is_file();
-    let is_empty =
-        !target.exists() || std::fs::read_dir(&target).map_err(file_failed(&target, "read"))?.next().is_none();
-    if is_ours || is_empty {
-        return Ok(target);
-    }
-    Err(RunError::Usage {
-        message: format!("`{to}` holds files that are no export, and they are left alone"),
-        hint: "name a folder that is empty or not there yet".to_owned(),
-    })
+/// Whose set it is: another's is not replaced.
+fn about(project: &Project) -> serde_json::Value {
+    serde_json::json!({ "holds": "ledger", "project": project.name, "environment": project.environment })
 }
 
 /// Writes one table; rows come in the order of their key, which begins with the job where they are of one.
-async fn export_table(ledger: &dyn LedgerUpkeep, table: &'static LedgerTable, folder: &Path) -> Result<u64, RunError> {
+async fn export_table(
+    ledger: &dyn LedgerUpkeep,
+    table: &'static LedgerTable,
+    set: &mut SetWriter,
+) -> Result<u64, RunError> {
     let by_job = table.columns[0].name == "job" && table.key > 1;
     let mut pages = Pages::of(ledger, table);
     let mut open: Option<(String, LedgerRows)> = None;
     let mut written = 0;
     while let Some(rows) = pages.next().await? {
-        let job = |row: &Vec<Cell>| if by_job { partition(&row[0]) } else { String::new() };
-        for part in rows.chunk_by(|left, right| job(left) == job(right)) {
-            let name = job(&part[0]);
-            if open.as_ref().is_none_or(|(current, _)| *current != name)
-                && let Some((_, finished)) = open.replace((name.clone(), begin(table, &folder.join(&name))?))
-            {
-                written += finished.finish().map_err(failed)?;
+        let folder = |row: &Vec<Cell>| if by_job { partition(table.name, &row[0]) } else { table.name.to_owned() };
+        for part in rows.chunk_by(|left, right| folder(left) == folder(right)) {
+            let name = folder(&part[0]);
+            if open.as_ref().is_none_or(|(current, _)| *current != name) {
+                let file = begin(table, set, &name)?;
+                written += finish(open.replace((name, file)), set).await?;
             }
             if let Some((_, file)) = &mut open {
                 file.write(part).map_err(failed)?;
@@ -161,43 +139,25 @@ async fn export_table(ledger: &dyn LedgerUpkeep, table: &'static LedgerTable, fo
         }
     }
     let last = match open {
-        Some((_, file)) => file,
-        None => begin(table, folder)?,
+        Some(last) => last,
+        None => (table.name.to_owned(), begin(table, set, table.name)?),
     };
-    Ok(written + last.finish().map_err(failed)?)
+    Ok(written + finish(Some(last), set).await?)
 }
 
-fn begin(table: &'static LedgerTable, folder: &Path) -> Result<LedgerRows, RunError> {
-    std::fs::create_dir_all(folder).map_err(file_failed(folder, "written"))?;
-    LedgerRows::create(table, &folder.join("rows.parquet")).map_err(failed)
+fn begin(table: &'static LedgerTable, set: &SetWriter, partition: &str) -> Result<LedgerRows, RunError> {
+    LedgerRows::create(table, &set.file(partition)?).map_err(failed)
 }
 
-/// `job=NAME`; a character that no path should hold is written as in a URL.
-fn partition(job: &Cell) -> String {
-    let Cell::Text(job) = job else { return "job=".to_owned() };
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let bytes = job.as_bytes().iter();
-    let name = bytes.map(|byte| if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") });
-    format!("job={}", name.collect::<String>())
+async fn finish(file: Option<(String, LedgerRows)>, set: &mut SetWriter) -> Result<u64, RunError> {
+    let Some((partition, file)) = file else { return Ok(0) };
+    let rows = file.finish().map_err(failed)?;
+    set.add(&partition, rows).await?;
+    Ok(rows)
 }
 
-/// Puts a finished folder in its place; a reader sees the old one or the new one.
-fn replace(unfinished: tempfile::TempDir, target: &Path) -> Result<(), RunError> {
-    let moved =
-        |source: std::io::Error| RunError::File { path: target.display().to_string(), action: "written", source };
-    let finished = unfinished.keep();
-    let earlier = target.exists().then(|| finished.with_extension("earlier"));
-    if let Some(earlier) = &earlier {
-        std::fs::rename(target, earlier).map_err(moved)?;
-    }
-    if let Err(error) = std::fs::rename(&finished, target) {
-        if let Some(earlier) = &earlier {
-            std::fs::rename(earlier, target).map_err(moved)?;
-        }
-        return Err(moved(error));
-    }
-    match earlier {
-        Some(earlier) => std::fs::remove_dir_all(&earlier).map_err(file_failed(&earlier, "removed")),
-        None => Ok(()),
-    }
+/// `TABLE/job=NAME`.
+fn partition(table: &str, job: &Cell) -> String {
+    let name = if let Cell::Text(job) = job { job.as_str() } else { "" };
+    format!("{table}/{}", partition_folder("job", name))
 }

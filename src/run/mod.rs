@@ -18,6 +18,7 @@ mod ledger_upkeep;
 mod mailing;
 mod plan;
 mod preview;
+mod publish;
 mod report;
 mod results;
 mod runs;
@@ -30,7 +31,7 @@ mod workspace;
 
 pub use crate::project::SchemaKind;
 pub use crate::warehouse::{FunctionDoc, function_docs};
-pub use check::{CheckReport, check};
+pub use check::{CheckReport, CheckTables, check};
 pub use corrections::{
     CorrectionReport, CorrectionRequest, ShownCorrection, ShownDelivery, correct_deliveries, show_delivery,
 };
@@ -46,6 +47,7 @@ pub use ledger_rows::{ExportReport, export_ledger};
 pub use ledger_upkeep::{CopyReport, SoundnessReport, check_ledger, copy_ledger, prune_ledger};
 pub use plan::{Plan, PlannedJob, PlannedMail, PlannedSample, plan};
 pub use preview::{PreviewReport, PreviewRequest, PreviewedMail, preview};
+pub use publish::Published;
 pub use report::{JobReport, JobStatus, RunReport, TablesRead};
 pub use runs::{Progress, Report, RunOptions, run};
 pub use scaffold::{STARTER_AS_OF, demo_folder, scaffold, schema_text};

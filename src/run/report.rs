@@ -9,6 +9,7 @@ use crate::project::Job;
 use crate::warehouse::{Misfit, Warehouse};
 
 use super::plan::{PlannedMail, PlannedSample};
+use super::publish::Published;
 use super::{Exit, RunError};
 
 /// How a job of a run ended.
@@ -70,6 +71,8 @@ pub struct JobReport {
     pub requests: u64,
     /// Seconds per phase.
     pub timing_seconds: BTreeMap<&'static str, f64>,
+    /// What `publish:` wrote.
+    pub published: Option<Published>,
     /// Why, where it is not simply completed.
     pub message: Option<String>,
     /// What to do about it.
@@ -107,6 +110,7 @@ impl JobReport {
             reasons: BTreeMap::new(),
             requests: 0,
             timing_seconds: BTreeMap::new(),
+            published: None,
             message: None,
             hint: None,
             mails: Vec::new(),
@@ -240,6 +244,7 @@ mod tests {
             bytes_read: 0,
             misfits: Vec::new(),
             timing_seconds: BTreeMap::new(),
+            published: None,
             message: None,
             hint: None,
             mails: Vec::new(),

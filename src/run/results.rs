@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::tables::absolute;
 use super::{Exit, RunError, RunReport};
 use crate::settings::crashpoint;
+use crate::storage;
 
 /// The version of the document's shape.
 const SCHEMA_VERSION: u32 = 1;
@@ -101,6 +103,33 @@ impl<'a> Metadata<'a> {
             run_id: None,
             as_of: None,
         }
+    }
+}
+
+/// Where else the results go: `--result-to`.
+pub(super) struct Copy {
+    folder: String,
+}
+
+impl Copy {
+    /// Refuses a place that can never be written, before anything is dispatched.
+    ///
+    /// # Errors
+    /// When it is neither a path nor a URL of a known store.
+    pub(super) fn to(start: &Path, location: &str) -> Result<Self, RunError> {
+        let folder = absolute(start, location);
+        storage::open(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// Copies the document; who reads there sees this one or the one before.
+    ///
+    /// # Errors
+    /// When the place cannot be written.
+    pub(super) async fn write(&self, document: &Path) -> Result<(), RunError> {
+        let name = document.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let target = format!("{}/{name}", self.folder.trim_end_matches('/'));
+        Ok(storage::write_file(document, &target).await?)
     }
 }
 

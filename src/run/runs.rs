@@ -48,6 +48,8 @@ pub struct RunOptions {
     pub keep_mails: bool,
     /// Do exactly this, or refuse.
     pub plan: Option<Arc<Plan>>,
+    /// A folder or URL that the results are copied to.
+    pub result_to: Option<String>,
     /// How long to wait for another run of the same job.
     pub lock_timeout: Duration,
     /// Whether a run that has nothing to do ends with [`super::Exit::Empty`].
@@ -91,15 +93,22 @@ pub async fn run(
     progress: Report,
 ) -> Result<RunReport, RunError> {
     let root = options.root()?;
+    let result_to = request.result_to.as_deref().map(|to| results::Copy::to(&options.start, to)).transpose()?;
     let ended = as_planned(options, request, shutdown, progress).await;
     crashpoint!("before_results");
     let environment = options.environment.as_deref();
     let origin = |project| results::Origin { root: &root, project, environment, arguments: &request.arguments };
-    match &ended {
+    let written = match &ended {
         Ok(done) => results::write(origin(Some(done.project.name.as_str())), &done.report)?,
         Err(error) => results::write_failure(origin(None), error, Clock::System.now())?,
     };
-    Ok(ended?.report)
+    let copied = match &result_to {
+        Some(copy) => copy.write(&written).await,
+        None => Ok(()),
+    };
+    let done = ended?;
+    copied?;
+    Ok(done.report)
 }
 
 /// A run that follows its plan, where it has one: decided once before anything leaves, and again as it goes.

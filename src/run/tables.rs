@@ -1,6 +1,6 @@
 //! Flags and metrics as tables, and the queries behind them.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -35,8 +35,8 @@ pub struct TableRequest {
     pub period: Option<String>,
     /// Which table.
     pub kind: TableKind,
-    /// The file; shown as text when absent.
-    pub output: Option<PathBuf>,
+    /// The file or folder, a path or a URL; shown as text when absent.
+    pub output: Option<String>,
 }
 
 /// Computes a table and writes it, or returns it as text (as JSON when `json`).
@@ -69,7 +69,7 @@ pub async fn table(options: &WorkspaceOptions, request: &TableRequest, json: boo
         TableKind::Metrics => prepared.compiled.metrics(&workspace.warehouse, &evaluation).await?,
     };
     let file = match &request.output {
-        Some(path) => TableFile::at(&options.start.join(path)),
+        Some(location) => TableFile::at(&absolute(&options.start, location)),
         None if json => Ok(TableFile::json_text()),
         None => Ok(TableFile::text()),
     };
@@ -95,6 +95,11 @@ pub async fn queries(
     let job = workspace.jobs(&[job.to_owned()])?[0];
     let prepared = workspace.prepare_valid(job).await?;
     Ok(prepared.compiled.queries(&evaluation(as_of, period.as_deref()))?)
+}
+
+/// A location from the command line: a URL as it is, a path from the working directory.
+pub(super) fn absolute(start: &Path, location: &str) -> String {
+    if location.contains("://") { location.to_owned() } else { start.join(location).to_string_lossy().into_owned() }
 }
 
 /// The queries of a job with what each reads of tables of files, from plans and footers alone.

@@ -1,6 +1,6 @@
 //! A project opened for work: loaded, its tables registered, its jobs compiled with their templates.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::evaluate::{self, CompiledJob, EvaluateError};
@@ -8,7 +8,7 @@ use crate::model::Shape;
 use crate::model::diagnostic::{Diagnostic, Severity, add_later};
 use crate::project::{self, Job, Project};
 use crate::render::Composer;
-use crate::warehouse::{Warehouse, WarehouseOptions};
+use crate::warehouse::{SCHEMAS_FILE, SavedSchemas, Warehouse, WarehouseOptions};
 
 use super::{RunError, ledger_rows};
 
@@ -80,6 +80,25 @@ impl Workspace {
         let (workspace, more) = Self::with_tables(project, options).await?;
         add_later(&mut findings, more);
         Ok((Some(workspace), findings))
+    }
+
+    /// The same with tables as their saved schemas say: no table and no store is contacted.
+    ///
+    /// # Errors
+    /// When there is no project, or no saved schemas that can be read.
+    pub async fn survey_offline(options: &WorkspaceOptions) -> Result<(Option<Self>, Vec<Diagnostic>), RunError> {
+        let root = options.root()?;
+        let loaded = project::load(&root, options.environment.as_deref());
+        let mut findings = loaded.diagnostics;
+        let saved = saved_schemas(&root)?.ok_or_else(|| RunError::Usage {
+            message: format!("there is no {SCHEMAS_FILE} beside milepost.yml"),
+            hint: "run `milepost check --save-schemas` where the tables can be reached, and commit the file".to_owned(),
+        })?;
+        let Some(project) = loaded.project else { return Ok((None, findings)) };
+        let opened = Warehouse::open_offline(&project, &options.warehouse(), &saved).await;
+        let (warehouse, more) = opened.map_err(EvaluateError::from)?;
+        add_later(&mut findings, more);
+        Ok((Some(Self { project, warehouse, warnings: Vec::new(), ledger_rows: None }), findings))
     }
 
     async fn with_tables(project: Project, options: &WorkspaceOptions) -> Result<(Self, Vec<Diagnostic>), RunError> {
@@ -183,6 +202,24 @@ impl Workspace {
             Err(diagnostics) => Err(RunError::Invalid { diagnostics }),
         }
     }
+}
+
+/// The schemas that a project keeps; `None` where it keeps none.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn saved_schemas(root: &Path) -> Result<Option<SavedSchemas>, RunError> {
+    let path = root.join(SCHEMAS_FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(RunError::File { path: path.display().to_string(), action: "read", source }),
+    };
+    let saved = SavedSchemas::of_text(&text).map_err(|error| RunError::Usage {
+        message: format!("{SCHEMAS_FILE} cannot be read: {error}"),
+        hint: "write it anew with `milepost check --save-schemas`".to_owned(),
+    })?;
+    Ok(Some(saved))
 }
 
 /// Whether any finding is an error.

@@ -1,10 +1,14 @@
 //! From a location as written (`/data/events`, `s3://acme/logs/`) to an object store and the URL of what lies there.
 //!
 //! Guarantees: credentials, region and endpoint come from the usual environment variables and nothing is contacted
-//! when opening. Never: reads a file, or lists before it is asked to.
+//! when opening. Never: lists before it is asked to. Below: a [`SetWriter`], whose files readers see all at once or not at
+//! all, and single files that appear whole.
 
+mod error;
 mod listing;
 mod meter;
+mod set;
+mod upload;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,8 +21,11 @@ use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, RetryConfig};
 use url::Url;
 
+pub use error::StorageError;
 pub use listing::FoundFile;
 pub use meter::{Meter, metered};
+pub use set::{Manifest, SetFile, SetWriter, partition_folder};
+pub use upload::write_file;
 
 use crate::settings;
 
@@ -26,25 +33,6 @@ use crate::settings;
 const RETRIES: usize = 4;
 /// and for no longer than this: an orchestrator is better at waiting.
 const RETRY_FOR: Duration = Duration::from_secs(20);
-
-/// Why a location cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum StorageError {
-    /// Neither a path nor a URL of a known kind.
-    #[error("`{location}` is neither a local path nor an s3://, gs:// or az:// location")]
-    Unsupported {
-        /// The location as written.
-        location: String,
-    },
-    /// The environment's settings do not make a store.
-    #[error("the store of `{location}` cannot be set up from the environment: {reason}")]
-    Settings {
-        /// The location as written.
-        location: String,
-        /// What is missing or wrong.
-        reason: String,
-    },
-}
 
 /// A store and where in it a location points.
 #[derive(Clone, Debug)]

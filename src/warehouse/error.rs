@@ -3,6 +3,7 @@
 use datafusion::common::DataFusionError;
 
 use super::sources::files::FileFailure;
+use crate::storage::StorageError;
 
 /// Why the warehouse could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,9 @@ pub enum WarehouseError {
         /// What the file system said.
         reason: String,
     },
+    /// A place for results cannot be used or reached.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 impl WarehouseError {

@@ -50,6 +50,7 @@ impl Warehouse {
         Ok(Self {
             state: self.state.clone(),
             tables,
+            schemas: BTreeMap::new(),
             ledger: self.ledger.clone(),
             views: self.views.clone(),
             broken: self.broken.clone(),

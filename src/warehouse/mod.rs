@@ -20,8 +20,10 @@ mod parameters;
 mod place;
 mod row_condition;
 mod runtime;
+mod saved_schemas;
 mod scans;
 mod session;
+mod set_output;
 mod sources;
 mod statement;
 mod streaks;
@@ -31,6 +33,7 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::execution::SessionState;
@@ -48,6 +51,7 @@ pub use output::{TableFile, TableRows, WrittenTable};
 pub use parameters::{Parameter, Parameters};
 pub use row_condition::RowCondition;
 pub use runtime::WarehouseOptions;
+pub use saved_schemas::{NotSchemas, SCHEMAS_FILE, SavedSchemas};
 pub use scans::{Scan, TableReading};
 pub use session::{RowStream, Session};
 pub use sources::misfits::Misfit;
@@ -72,6 +76,7 @@ pub const PERIOD_END: &str = "period_end";
 pub struct Warehouse {
     state: SessionState,
     tables: BTreeMap<String, Arc<dyn TableProvider>>,
+    schemas: BTreeMap<String, SchemaRef>,
     ledger: ledger_tables::LedgerTables,
     views: Vec<ParsedView>,
     broken: BTreeSet<String>,
@@ -90,10 +95,31 @@ impl Warehouse {
         project: &Project,
         options: &WarehouseOptions,
     ) -> Result<(Self, Vec<Diagnostic>), WarehouseError> {
+        Self::open_with(project, options, None).await
+    }
+
+    /// The same with tables that have the columns of these schemas and no rows: nothing is contacted.
+    ///
+    /// # Errors
+    /// When the engine cannot be set up.
+    pub async fn open_offline(
+        project: &Project,
+        options: &WarehouseOptions,
+        saved: &SavedSchemas,
+    ) -> Result<(Self, Vec<Diagnostic>), WarehouseError> {
+        Self::open_with(project, options, Some(saved)).await
+    }
+
+    async fn open_with(
+        project: &Project,
+        options: &WarehouseOptions,
+        saved: Option<&SavedSchemas>,
+    ) -> Result<(Self, Vec<Diagnostic>), WarehouseError> {
         let state = runtime::session_state(options, &runtime::runtime(options)?);
         let mut warehouse = Self {
             state,
             tables: BTreeMap::new(),
+            schemas: BTreeMap::new(),
             ledger: no_deliveries()?,
             views: Vec::new(),
             broken: BTreeSet::new(),
@@ -102,7 +128,7 @@ impl Warehouse {
             misfits: Misfits::default(),
             vars: vars_of(project),
         };
-        let mut diagnostics = warehouse.open_tables(project).await?;
+        let mut diagnostics = warehouse.open_tables(project, saved).await?;
         let known: BTreeSet<String> = warehouse.trial_parameters().names().map(str::to_owned).collect();
         let (views, findings) = views::arrange(project, &warehouse.state, &known, &mut warehouse.broken);
         diagnostics.extend(findings);
@@ -153,11 +179,28 @@ impl Warehouse {
         })
     }
 
-    async fn open_tables(&mut self, project: &Project) -> Result<Vec<Diagnostic>, WarehouseError> {
+    /// The columns of every table that could be opened.
+    #[must_use]
+    pub fn schemas(&self) -> SavedSchemas {
+        SavedSchemas::new(self.schemas.clone())
+    }
+
+    async fn open_tables(
+        &mut self,
+        project: &Project,
+        saved: Option<&SavedSchemas>,
+    ) -> Result<Vec<Diagnostic>, WarehouseError> {
         let mut diagnostics = Vec::new();
         for table in project.tables.values() {
             let opening = Opening { state: &self.state, meter: &self.meter, misfits: &self.misfits };
-            match sources::open(table, &opening).await {
+            let opened = match saved {
+                Some(saved) => sources::as_saved(table, saved),
+                None => sources::open_source(table, &opening).await,
+            };
+            if let Ok((provider, _)) = &opened {
+                self.schemas.insert(table.name.clone(), provider.schema());
+            }
+            match opened.and_then(|source| sources::finish(table, source)) {
                 Ok((provider, weight)) => {
                     self.weights.insert(table.name.clone(), weight);
                     self.tables.insert(table.name.clone(), provider);

@@ -1,4 +1,4 @@
-//! Rows as files and text: Parquet, CSV and JSON files appear whole or not at all.
+//! Rows as files and text: Parquet, CSV and JSON files, here or in an object store, appear whole or not at all.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,12 @@ use tempfile::NamedTempFile;
 use super::error::WarehouseError;
 use super::session::RowStream;
 use super::value;
+use crate::storage::{self, SetWriter};
 
 /// A terminal shows at most this many rows; files hold all.
 const TEXT_ROWS_MAX: usize = 10_000;
+/// A writer keeps a row group in memory until it is whole.
+const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 
 /// Where rows go, and in which format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,29 +29,42 @@ pub struct TableFile(Target);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Target {
-    Parquet(PathBuf),
-    Csv(PathBuf),
-    Json(PathBuf),
+    File { format: FileFormat, location: String },
+    Set { location: String },
     JsonText,
     Text,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileFormat {
+    Parquet,
+    Csv,
+    Json,
+}
+
 impl TableFile {
-    /// A file in the format its name ends in: `.parquet`, `.csv` or `.json`.
+    /// A file in the format its name ends in (`.parquet`, `.csv` or `.json`), or a folder of Parquet files, whose name
+    /// ends in `/`; each a path of this machine or a URL.
     ///
     /// # Errors
     /// When the name ends in anything else.
-    pub fn at(path: &Path) -> Result<Self, WarehouseError> {
-        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase);
-        match extension.as_deref() {
-            Some("parquet") => Ok(Self(Target::Parquet(path.to_owned()))),
-            Some("csv") => Ok(Self(Target::Csv(path.to_owned()))),
-            Some("json") => Ok(Self(Target::Json(path.to_owned()))),
-            _ => Err(WarehouseError::Output {
-                path: path.display().to_string(),
-                reason: "its name must end in .parquet, .csv or .json".to_owned(),
-            }),
+    pub fn at(location: &str) -> Result<Self, WarehouseError> {
+        let location = location.to_owned();
+        if location.ends_with('/') {
+            return Ok(Self(Target::Set { location }));
         }
+        let extension =
+            Path::new(&location).extension().and_then(|extension| extension.to_str()).map(str::to_lowercase);
+        let format = match extension.as_deref() {
+            Some("parquet") => FileFormat::Parquet,
+            Some("csv") => FileFormat::Csv,
+            Some("json") => FileFormat::Json,
+            _ => {
+                let reason = "its name must end in .parquet, .csv or .json, or in / for a folder of Parquet files";
+                return Err(WarehouseError::Output { path: location, reason: reason.to_owned() });
+            }
+        };
+        Ok(Self(Target::File { format, location }))
     }
 
     /// A JSON document as text: a list of objects.
@@ -67,8 +83,8 @@ impl TableFile {
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenTable {
-    /// The file; `None` for text.
-    pub file: Option<PathBuf>,
+    /// The file or folder; `None` for text.
+    pub file: Option<String>,
     /// The number of rows.
     pub rows: u64,
     /// The text; empty for a file.
@@ -81,6 +97,8 @@ pub struct TableRows {
     pub schema: SchemaRef,
     /// The rows.
     pub rows: RowStream,
+    /// The column whose values have a folder each, where the rows become a folder of files.
+    pub partitioned_by: Option<&'static str>,
 }
 
 impl TableRows {
@@ -90,17 +108,32 @@ impl TableRows {
     /// When the rows cannot be computed or the file cannot be written; then no file is left behind.
     pub async fn write(self, file: TableFile) -> Result<WrittenTable, WarehouseError> {
         match file.0 {
-            Target::Parquet(path) => self.write_file(&path, parquet_sink).await,
-            Target::Csv(path) => self.write_file(&path, csv_sink).await,
-            Target::Json(path) => self.write_file(&path, json_sink).await,
+            Target::File { format, location } => self.write_file(format, location).await,
+            Target::Set { location } => {
+                let mut set = SetWriter::begin(&location).await?;
+                let rows = self.write_set(&mut set).await?;
+                set.commit(Value::Object(Map::new())).await?;
+                Ok(WrittenTable { file: Some(location), rows, text: String::new() })
+            }
             Target::JsonText => self.write_json_text().await,
             Target::Text => self.write_text().await,
         }
     }
 
-    async fn write_file(mut self, path: &Path, sink: MakeSink) -> Result<WrittenTable, WarehouseError> {
-        let file = Unfinished::create(path)?;
-        let mut sink = sink(file.writer()?, &self.schema).map_err(|reason| file.failed(reason))?;
+    async fn write_file(mut self, format: FileFormat, location: String) -> Result<WrittenTable, WarehouseError> {
+        let elsewhere = location.contains("://").then(tempfile::tempdir).transpose();
+        let elsewhere = elsewhere.map_err(|error| WarehouseError::Output {
+            path: "the temporary folder".to_owned(),
+            reason: error.to_string(),
+        })?;
+        let path = elsewhere.as_ref().map_or_else(|| PathBuf::from(&location), |folder| folder.path().join("rows"));
+        let file = Unfinished::create(&path)?;
+        let make: MakeSink = match format {
+            FileFormat::Parquet => parquet_sink,
+            FileFormat::Csv => csv_sink,
+            FileFormat::Json => json_sink,
+        };
+        let mut sink = make(file.writer()?, &self.schema).map_err(|reason| file.failed(reason))?;
         let mut rows = 0;
         while let Some(batch) = self.rows.try_next().await? {
             rows += batch.num_rows() as u64;
@@ -108,7 +141,10 @@ impl TableRows {
         }
         sink.finish().map_err(|reason| file.failed(reason))?;
         file.persist()?;
-        Ok(WrittenTable { file: Some(path.to_owned()), rows, text: String::new() })
+        if elsewhere.is_some() {
+            storage::write_file(&path, &location).await?;
+        }
+        Ok(WrittenTable { file: Some(location), rows, text: String::new() })
     }
 
     async fn write_json_text(mut self) -> Result<WrittenTable, WarehouseError> {
@@ -224,10 +260,15 @@ pub(super) trait Sink {
 type MakeSink = fn(std::fs::File, &SchemaRef) -> Result<Box<dyn Sink + Send>, String>;
 
 pub(super) fn parquet_sink(file: std::fs::File, schema: &SchemaRef) -> Result<Box<dyn Sink + Send>, String> {
+    Ok(Box::new(ParquetSink(parquet_writer(file, schema)?)))
+}
+
+/// Every Parquet file that milepost writes: zstd, row groups of a bounded size.
+pub(super) fn parquet_writer(file: std::fs::File, schema: &SchemaRef) -> Result<ArrowWriter<std::fs::File>, String> {
     let compression = Compression::ZSTD(ZstdLevel::try_new(3).map_err(|error| error.to_string())?);
-    let properties = WriterProperties::builder().set_compression(compression).build();
-    let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties));
-    Ok(Box::new(ParquetSink(writer.map_err(|error| error.to_string())?)))
+    let properties =
+        WriterProperties::builder().set_compression(compression).set_max_row_group_bytes(Some(ROW_GROUP_BYTES)).build();
+    ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties)).map_err(|error| error.to_string())
 }
 
 struct ParquetSink(ArrowWriter<std::fs::File>);

@@ -73,6 +73,13 @@ impl Session {
         Ok(rows.map_err(move |error| WarehouseError::from_engine(&what, &error)).boxed())
     }
 
+    /// The same, planned when its first row is asked for.
+    #[must_use]
+    pub fn lazy_stream(self, what: String, sql: String) -> RowStream {
+        let started = async move { self.stream(&what, &sql).await };
+        futures::stream::once(started).try_flatten().boxed()
+    }
+
     /// Runs a query with few rows.
     ///
     /// # Errors

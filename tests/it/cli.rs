@@ -13,7 +13,7 @@ const SAMPLE_END: &str = "2026-11-01T06:00:00Z";
 pub(crate) struct Ran {
     code: i32,
     pub(crate) stdout: String,
-    stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
@@ -31,11 +31,17 @@ impl Ran {
 
 /// Runs the real binary in a folder.
 pub(crate) fn milepost(folder: &Path, arguments: &[&str]) -> Ran {
+    milepost_with(folder, arguments, &[])
+}
+
+/// The same with these environment variables.
+pub(crate) fn milepost_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let output: Output = Command::new(env!("CARGO_BIN_EXE_milepost"))
         .args(arguments)
         .current_dir(folder)
         .env_remove("MILEPOST_ENV")
         .env("NO_COLOR", "1")
+        .envs(environment.iter().copied())
         .output()
         .expect("the binary starts");
     Ran {
@@ -62,7 +68,7 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
 }
 
 /// The repository as the project it is, without what runs left in it.
-fn root_project() -> tempfile::TempDir {
+pub(crate) fn root_project() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for part in ["milepost.yml", "jobs", "sql", "data"] {
         copy_tree(&repository().join(part), &folder.path().join(part));

@@ -205,17 +205,17 @@ fn ledgers_are_checked_copied_pruned_and_exported() {
         assert_eq!(exported["rows"]["deliveries"], 5);
         let out = project.folder.path().join("out");
         let names = files(&out);
-        for name in
-            ["deliveries/job=cheers/rows.parquet", "deliveries/job=follow_up/rows.parquet", "halts/rows.parquet"]
-        {
-            assert!(names.iter().any(|found| found == name), "{name} in {names:?}");
+        for folder in ["deliveries/job=cheers/", "deliveries/job=follow_up/", "halts/", "_milepost.json"] {
+            assert_eq!(names.iter().filter(|name| name.starts_with(folder)).count(), 1, "{folder} in {names:?}");
         }
         assert!(!names.iter().any(|name| name.contains("meta")), "the secret stays");
         project.answer(&["export", "--to", "out"], 0);
-        assert_eq!(files(&out), names, "an export takes the place of the one before");
+        let again = files(&out);
+        assert_eq!(again.len(), names.len(), "an export takes the place of the one before");
+        assert_eq!(names.iter().filter(|name| again.contains(name)).count(), 1, "no file has an earlier one's name");
         project.write("mine/notes.txt", "x");
         project.answer(&["export", "--to", "mine"], 2);
-        project.answer(&["export", "--to", "s3://bucket/x"], 2);
+        project.answer(&["export", "--to", "ftp://bucket/x"], 2);
 
         project.answer(&["ledger", "copy", "--to", &to], 0);
         project.answer(&["ledger", "copy", "--to", &to], 2);

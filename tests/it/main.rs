@@ -11,6 +11,7 @@
 
 mod cli;
 mod cookbook;
+mod databases;
 mod delivery;
 mod docs;
 mod evaluate;
@@ -19,6 +20,7 @@ mod explain;
 mod job_tests;
 mod ledger;
 mod ledger_commands;
+mod offline;
 mod plans;
 mod postgres;
 mod project;

@@ -66,6 +66,11 @@ impl Schema {
         is_here().then(|| Self { name: format!("test_{}_{number}", std::process::id()) })
     }
 
+    /// The schema's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The ledger's URL.
     pub(crate) fn url(&self) -> String {
         format!("{}?schema={}", server().url, self.name)

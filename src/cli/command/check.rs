@@ -8,7 +8,7 @@ use crate::cli::diagnostics::{self, DiagnosticJson};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Format, errors_take_colour};
 use crate::model::Severity;
-use crate::run::{self, Exit};
+use crate::run::{self, CheckTables, Exit};
 
 /// Find everything that can be known to be wrong before a run.
 #[derive(Debug, Args)]
@@ -18,18 +18,30 @@ pub(crate) struct Check {
     /// Warnings are errors.
     #[arg(long)]
     strict: bool,
+    /// Take the tables' columns from milepost.schemas.json: no network, no credentials.
+    #[arg(long)]
+    offline: bool,
+    /// Write the tables' columns to milepost.schemas.json, for `--offline`.
+    #[arg(long, conflicts_with = "offline")]
+    save_schemas: bool,
 }
 
 #[derive(Serialize)]
 struct CheckJson<'a> {
     jobs: &'a [String],
     exit_code: u8,
+    saved: Option<&'a str>,
     diagnostics: Vec<DiagnosticJson<'a>>,
 }
 
 impl Check {
     pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
-        let report = run::check(&context.workspace, &self.jobs).await?;
+        let tables = match (self.offline, self.save_schemas) {
+            (true, _) => CheckTables::Offline,
+            (_, true) => CheckTables::Save,
+            _ => CheckTables::Online,
+        };
+        let report = run::check(&context.workspace, &self.jobs, tables).await?;
         let exit = report.exit(self.strict);
         let shown: Vec<_> = report
             .diagnostics
@@ -39,12 +51,21 @@ impl Check {
             .collect();
         if context.output.format == Format::Json {
             let diagnostics = shown.iter().map(DiagnosticJson::from).collect();
-            context.output.result("", &CheckJson { jobs: &report.jobs, exit_code: exit.code(), diagnostics });
+            context.output.result(
+                "",
+                &CheckJson { jobs: &report.jobs, exit_code: exit.code(), saved: report.saved.as_deref(), diagnostics },
+            );
             return Ok(exit);
         }
         if !shown.is_empty() {
             context.output.complain(&diagnostics::render(&shown, errors_take_colour()));
             context.output.complain("");
+        }
+        if self.save_schemas {
+            context.output.remark(&match &report.saved {
+                Some(file) => format!("the columns of every table are saved in {file}"),
+                None => "nothing is saved: not every table could be opened".to_owned(),
+            });
         }
         let jobs = match report.jobs.as_slice() {
             [] => "no job".to_owned(),

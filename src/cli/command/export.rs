@@ -8,11 +8,11 @@ use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::run::{self, Exit};
 
-/// Write the ledger's tables as Parquet, partitioned by job, into a folder that appears as a whole.
+/// Write the ledger's tables as Parquet, partitioned by job, into a folder or an object store; readers see all or nothing.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    /// The folder: empty, not there yet, or an earlier export, which it replaces.
-    #[arg(long, value_name = "FOLDER")]
+    /// The folder or URL: empty, not there yet, or an earlier export, which it replaces.
+    #[arg(long, value_name = "LOCATION")]
     to: String,
 }
 

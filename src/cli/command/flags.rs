@@ -1,7 +1,5 @@
 //! `milepost flags`: who holds which milestone.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use jiff::Timestamp;
 
@@ -25,9 +23,9 @@ pub(crate) struct Flags {
     /// One row per profile, two columns per level.
     #[arg(long, conflicts_with = "all")]
     wide: bool,
-    /// Write .parquet, .csv or .json instead of showing a table.
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    /// Write .parquet, .csv or .json, or a folder of Parquet files (its name ends in /), instead of showing a table.
+    #[arg(long, value_name = "LOCATION")]
+    output: Option<String>,
 }
 
 impl Flags {
@@ -43,7 +41,7 @@ pub(super) async fn show(context: &Context, request: TableRequest) -> Result<Exi
     let json = context.output.format == Format::Json;
     let written = run::table(&context.workspace, &request, json).await?;
     match written.file {
-        Some(path) => context.output.remark(&format!("{} rows written to {}", written.rows, path.display())),
+        Some(location) => context.output.remark(&format!("{} rows written to {location}", written.rows)),
         None => context.output.data(&written.text),
     }
     Ok(Exit::Done)

@@ -1,7 +1,5 @@
 //! `milepost metrics`: the metric matrix of a recap.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use jiff::Timestamp;
 
@@ -21,9 +19,9 @@ pub(crate) struct Metrics {
     /// The logical now; the machine's clock by default.
     #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
     as_of: Option<Timestamp>,
-    /// Write .parquet, .csv or .json instead of showing a table.
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    /// Write .parquet, .csv or .json, or a folder of Parquet files (its name ends in /), instead of showing a table.
+    #[arg(long, value_name = "LOCATION")]
+    output: Option<String>,
 }
 
 impl Metrics {

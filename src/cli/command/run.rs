@@ -47,6 +47,9 @@ pub(crate) struct Run {
     /// Do exactly what this file of `milepost plan` says, or refuse.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["jobs", "as_of", "period", "interval", "dry_run", "only", "limit", "replay"])]
     plan: Option<PathBuf>,
+    /// Also write run_results.json to this folder or URL, such as s3://acme/runs/.
+    #[arg(long, value_name = "LOCATION")]
+    result_to: Option<String>,
     /// Wait this long for another run of the same job to end, such as 10m.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     lock_timeout: Option<Duration>,
@@ -128,6 +131,7 @@ impl Run {
             confirm: self.confirm,
             replay: self.replay,
             keep_mails: false,
+            result_to: self.result_to.clone(),
             plan: None,
             lock_timeout: self.lock_timeout.unwrap_or_default(),
             tells_empty: self.empty_exit_code.is_some(),

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
 use super::restraint::{self, Declared};
+use super::tables::location;
 use super::{milestone, recap};
 use crate::model::diagnostic::{Diagnostic, Located, Place, SourceFile, did_you_mean};
 use crate::model::period::start_of_day;
@@ -104,6 +105,7 @@ pub(super) fn build(
         mail_within,
         limits: limits(fields.limits.as_ref()),
         on_unknown: fields.on_unknown.map(|choice| choice.value).unwrap_or_default(),
+        publish: fields.publish.and_then(|written| publish(setting.root, written, findings)),
         priority: fields.priority.map_or(0, |priority| priority.value),
         holdout: fields.holdout.map(|holdout| holdout.value),
         window: restraint::window(fields.window.as_ref(), findings),
@@ -165,6 +167,36 @@ fn provider(
         findings.push(Diagnostic::error("unknown-provider", message, &provider.place).with_help(help));
     }
     Some(provider.clone())
+}
+
+/// Where to publish, relative to the file that says so. A glob names no folder, and the project's own is full of others'
+/// files.
+fn publish(root: &Path, written: Located<String>, findings: &mut Findings) -> Option<Located<String>> {
+    let folder = Path::new(&written.place.file.path).parent().map(|folder| root.join(folder));
+    let mut place = location(&folder.unwrap_or_else(|| root.to_owned()), written, findings);
+    if !place.value.contains("://") {
+        place.value = without_detours(Path::new(&place.value));
+    }
+    if place.value.contains(['*', '?', '[']) {
+        let message = format!("{} names many places, and a job publishes to one", quoted(&place.value));
+        let finding = Diagnostic::error("bad-location", message, &place.place);
+        findings.push(finding.with_help("write a folder or a URL, such as `../target/flags/` or `s3://acme/flags/`"));
+        return None;
+    }
+    Some(place)
+}
+
+/// `/a/b/../c` is `/a/c`.
+fn without_detours(path: &Path) -> String {
+    let mut straight = std::path::PathBuf::new();
+    for part in path.components() {
+        if part == std::path::Component::ParentDir {
+            straight.pop();
+        } else {
+            straight.push(part);
+        }
+    }
+    straight.to_string_lossy().into_owned()
 }
 
 fn positive(within: &Located<SignedDuration>, findings: &mut Findings) -> Option<SignedDuration> {

@@ -1,6 +1,7 @@
 //! From fields that were read one by one to a project that holds together: names, references between parts, rules
 //! that span several keys. What is wrong is reported and replaced by the nearest sensible value, and building goes on.
 
+mod databases;
 mod job;
 mod ledger;
 mod message;
@@ -65,6 +66,7 @@ pub(super) fn project(
     let setting = job::Setting { root, timezone: &timezone, tables: &tables, providers: &providers };
     let jobs = build_jobs(jobs, defaults.as_ref(), &setting, findings);
     let unsubscribe = fields.unsubscribe.and_then(|fields| unsubscribe(fields, findings));
+    refuse_shared_places(&jobs, findings);
     check_leaving(&jobs, unsubscribe.is_some(), &providers, findings);
     Project {
         root: root.to_path_buf(),
@@ -126,6 +128,22 @@ fn refuse_shadowed(tables: &BTreeMap<String, Table>, views: &BTreeMap<String, Vi
             let message = format!("the view `{name}` has the name of a table");
             let finding = Diagnostic::error("duplicate-name", message, &Place::start_of(&view.sql.place.file));
             findings.push(finding.with_help(format!("the table is declared at {}; rename the file", table.place)));
+        }
+    }
+}
+
+/// Two jobs cannot publish to one place: each would take the other's files away.
+fn refuse_shared_places(jobs: &[Job], findings: &mut Findings) {
+    let mut seen: BTreeMap<&str, &Job> = BTreeMap::new();
+    for job in jobs {
+        let Some(place) = &job.publish else { continue };
+        match seen.insert(place.value.trim_end_matches('/'), job) {
+            Some(other) => {
+                let message = format!("`{}` and `{}` publish to the same place", other.name, job.name);
+                let finding = Diagnostic::error("shared-place", message, &place.place);
+                findings.push(finding.with_help("give each job a folder of its own"));
+            }
+            None => continue,
         }
     }
 }

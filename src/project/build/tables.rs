@@ -6,6 +6,7 @@ use std::path::Path;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
+use super::databases;
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
 use crate::project::names::is_identifier;
 use crate::project::project::{FileFormat, Partition, PartitionKind, PartitionOf, PathDates, Table, TableSource};
@@ -36,6 +37,7 @@ pub(super) fn build(
 
 fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mut Findings) -> Option<Table> {
     let source = source(root, name, &fields, findings)?;
+    databases::refuse_keys_of_files(&source, &fields, findings);
     let partitions = fields.partitions.map(|partitions| partitions.value).unwrap_or_default();
     let partitions = partitions
         .0
@@ -82,16 +84,18 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
 }
 
 /// The keys that say where a table's rows are; a table has one of them.
-const SOURCES: &[&str] = &["parquet", "csv", "ndjson"];
+const SOURCES: &[&str] = &["parquet", "csv", "ndjson", "delta", "postgres", "sqlite"];
 
 /// The one source of a table; a second one is a finding, and none is another.
 fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &mut Findings) -> Option<TableSource> {
     let files =
         |written: &Option<Located<String>>, format| Some((written.as_ref()?.place.clone(), written.clone()?, format));
+    let databases = databases::sources(root, fields, findings);
     let written = [
         files(&fields.parquet, FileFormat::Parquet),
         files(&fields.csv, FileFormat::Csv),
         files(&fields.ndjson, FileFormat::Ndjson),
+        files(&fields.delta, FileFormat::Delta),
     ];
     let mut sources = written
         .into_iter()
@@ -100,10 +104,11 @@ fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &
             (place, TableSource::Files { format, location: location(root, written, findings) })
         })
         .collect::<Vec<_>>()
-        .into_iter();
+        .into_iter()
+        .chain(databases);
     let Some((first, source)) = sources.next() else {
         if !SOURCES.iter().any(|key| fields.given.contains(key)) {
-            let message = format!("the table `{}` does not say where its files are", name.value);
+            let message = format!("the table `{}` does not say where its rows are", name.value);
             let finding = Diagnostic::error("missing-key", message, &name.place);
             findings.push(finding.with_help("add `parquet: data/events/`, `csv: data/people.csv` or `ndjson: logs/`"));
         }
@@ -156,7 +161,8 @@ fn build_partition(
     })
 }
 
-fn location(root: &Path, written: Located<String>, findings: &mut Findings) -> Located<String> {
+/// An absolute local path, or a URL of a known kind.
+pub(super) fn location(root: &Path, written: Located<String>, findings: &mut Findings) -> Located<String> {
     let Located { value, place } = written;
     let Some((scheme, rest)) = value.split_once("://") else {
         return Located::new(root.join(value.trim()).to_string_lossy().into_owned(), place);

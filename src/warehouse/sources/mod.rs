@@ -3,15 +3,17 @@
 //! The family is the list in [`open_source`]: a source is one file (or folder) with an `open` that takes the declared table
 //! and gives a provider and what it weighs, or a [`TableFailure`]. What every table needs, whatever its source, is here.
 
+mod database;
 pub(in crate::warehouse) mod files;
 pub(in crate::warehouse) mod misfits;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, DataFusionError};
-use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, ScalarUDF, cast};
 use jiff::tz::TimeZone;
@@ -20,6 +22,8 @@ use super::error::{WarehouseError, plain_message};
 use super::functions::LocalToInstant;
 use super::known_values::Weight;
 use super::place::column_help;
+use super::saved_schemas::{SCHEMAS_FILE, SavedSchemas};
+use crate::database::TablePlace;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{Table, TableSource};
 use crate::storage::Meter;
@@ -40,16 +44,33 @@ pub(super) struct Opening<'a> {
 }
 
 /// Opens a table's source: one line per member of the family.
-async fn open_source(table: &Table, opening: &Opening<'_>) -> Result<Source, TableFailure> {
+pub(super) async fn open_source(table: &Table, opening: &Opening<'_>) -> Result<Source, TableFailure> {
     match &table.source {
         TableSource::Files { format, location } => files::open(table, *format, location, opening).await,
+        TableSource::Postgres { url, table: name } => {
+            let place = TablePlace::Postgres { url: database::secret(url)?, table: name.value.clone() };
+            database::open(table, place, &name.place).await
+        }
+        TableSource::Sqlite { file, table: name } => {
+            let place = TablePlace::Sqlite { file: PathBuf::from(&file.value), table: name.value.clone() };
+            database::open(table, place, &name.place).await
+        }
     }
 }
 
-/// Opens one table and says what it weighs: its columns of chronology are there and are times, and its local times are
-/// instants.
-pub(super) async fn open(table: &Table, opening: &Opening<'_>) -> Result<Source, TableFailure> {
-    let (provider, weight) = open_source(table, opening).await?;
+/// A relation of these columns without rows: a table as it was when its schema was saved.
+pub(super) fn as_saved(table: &Table, saved: &SavedSchemas) -> Result<Source, TableFailure> {
+    let Some(schema) = saved.get(&table.name) else {
+        let message = format!("the columns of table `{}` are not saved in {SCHEMAS_FILE}", table.name);
+        let help = "run `milepost check --save-schemas` where the tables can be reached, and commit the file";
+        return Err(Diagnostic::error("no-saved-schema", message, &table.place).with_help(help).into());
+    };
+    let rows = MemTable::try_new(Arc::clone(schema), vec![vec![]]).map_err(|error| wrong(table, &error))?;
+    Ok((Arc::new(rows), Weight::default()))
+}
+
+/// Makes an opened source a table: its columns of chronology are there and are times, and its local times are instants.
+pub(super) fn finish(table: &Table, (provider, weight): Source) -> Result<Source, TableFailure> {
     check_columns(table, &provider.schema())?;
     let provider = in_zone(table, provider).map_err(|error| wrong(table, &error))?;
     Ok((provider, weight))

@@ -140,7 +140,7 @@ pub(crate) fn short(candidates: &[Candidate]) -> Vec<String> {
 async fn csv(table: milepost::warehouse::TableRows) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("table.csv");
-    let written = table.write(TableFile::at(&path).expect("a format")).await.expect("a table");
+    let written = table.write(TableFile::at(&path.to_string_lossy()).expect("a format")).await.expect("a table");
     let lines: Vec<String> = fs::read_to_string(path).expect("the table").lines().skip(1).map(str::to_owned).collect();
     assert_eq!(written.rows, lines.len() as u64);
     lines

@@ -128,6 +128,7 @@ impl House {
             mail_within: None,
             limits: Limits { first_run: 1000, per_run: None },
             on_unknown: OnUnknown::Hold,
+            publish: None,
             priority: 0,
             holdout: None,
             window: None,

@@ -6,6 +6,7 @@
 mod bytes_guard;
 mod convert;
 mod csv;
+mod delta;
 mod drift;
 mod failure;
 mod kinds;
@@ -22,11 +23,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use datafusion::common::DataFusionError;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Column, DataFusionError};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileSource;
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use datafusion::object_store::ObjectStore;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::tz::TimeZone;
@@ -63,19 +67,19 @@ pub(super) async fn open(
         .map_err(|error| Diagnostic::error("table-location", error.to_string(), &location.place))?;
     let store = storage::metered(Arc::clone(&opened.store), opening.meter);
     opening.state.runtime_env().register_object_store(&opened.root, Arc::clone(&store));
-    let found = list(table, format, &opened).await?;
-    let weight = Weight { files: found.len(), bytes: found.iter().map(|file| file.size).sum() };
-    let files = layout::placed(table, &opened, found)?;
     let whole: Arc<[String]> = whole_columns(table).into();
-    let looks =
-        looked_at(&files).into_iter().map(|file| look(format, opening, store.as_ref(), &file.object_meta, &whole));
-    let looks: Vec<Look> = stream::iter(looks.collect::<Vec<_>>())
-        .buffered(LOOKED_AT)
-        .try_collect()
-        .await
-        .map_err(|error| failure(table, &error))?;
-    let columns = columns(table, format, &looks);
-    let seen = looks.iter().fold((0, 0), |(rows, bytes), look| (rows + look.rows, bytes + look.bytes));
+    let Listed { files, columns, names, seen } = match format {
+        FileFormat::Delta => delta::open(table, &opened, &store).await?,
+        _ => {
+            let found = list(table, format, &opened).await?;
+            let files = layout::placed(table, &opened, found)?;
+            let looks = looks(table, format, (opening, &store), (&files, &whole)).await?;
+            let seen = looks.iter().fold((0, 0), |(rows, bytes), look| (rows + look.rows, bytes + look.bytes));
+            Listed { columns: columns(table, format, &looks), files, names: None, seen }
+        }
+    };
+    let weight =
+        Weight { files: files.len(), bytes: files.iter().map(|file| file.object_meta.size).sum() };
     let root = ObjectStoreUrl::parse(&opened.root).map_err(|error| wrong(table, &error))?;
     let conversion = Conversion {
         reading: Reading { table: table.name.as_str().into(), file: "".into(), weight, scan: 0 },
@@ -84,7 +88,41 @@ pub(super) async fn open(
     };
     let source = source_of(format, opening, store, whole);
     let provider = FilesTable { root, files, columns, conversion, scans: AtomicU64::new(0), source, seen };
-    Ok((Arc::new(provider), weight))
+    Ok((renamed(Arc::new(provider), names).map_err(|error| wrong(table, &error))?, weight))
+}
+
+/// The files of a table and its columns.
+struct Listed {
+    files: Vec<PartitionedFile>,
+    columns: TableSchema,
+    /// What the table calls the columns of its files, in its order, where any differs.
+    names: Option<Vec<(String, String)>>,
+    /// Rows and bytes of the files that were looked at.
+    seen: (u64, u64),
+}
+
+/// The columns of the files that tell those of the table.
+async fn looks(
+    table: &Table,
+    format: FileFormat,
+    (opening, store): (&Opening<'_>, &Arc<dyn ObjectStore>),
+    (files, whole): (&[PartitionedFile], &[String]),
+) -> Result<Vec<Look>, TableFailure> {
+    let looks =
+        looked_at(files).into_iter().map(|file| look(format, opening, store.as_ref(), &file.object_meta, whole));
+    let looks = stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKED_AT).try_collect();
+    looks.await.map_err(|error| failure(table, &error))
+}
+
+/// The relation under the table's own names.
+fn renamed(
+    files: Arc<dyn TableProvider>,
+    names: Option<Vec<(String, String)>>,
+) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    let Some(names) = names else { return Ok(files) };
+    let columns = names.into_iter().map(|(in_files, name)| Expr::Column(Column::from_name(in_files)).alias(name));
+    let plan = LogicalPlanBuilder::scan("files", provider_as_source(files), None)?.project(columns)?.build()?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
 /// How the scans of a format are made: one line per member of the family.
@@ -97,7 +135,9 @@ fn source_of(
     let state = opening.state.clone();
     Box::new(move |columns, conversion| -> Arc<dyn FileSource> {
         match format {
-            FileFormat::Parquet => Arc::new(parquet::NamedSource::new(&state, &store, columns, conversion)),
+            FileFormat::Parquet | FileFormat::Delta => {
+                Arc::new(parquet::NamedSource::new(&state, &store, columns, conversion))
+            }
             FileFormat::Csv | FileFormat::Ndjson => {
                 Arc::new(text::TextSource::new(format, columns, Arc::clone(&whole), conversion))
             }
@@ -121,7 +161,7 @@ async fn look(
     whole: &[String],
 ) -> Result<Look, DataFusionError> {
     let (columns, rows) = match format {
-        FileFormat::Parquet => parquet::columns(opening.state, store, file).await?,
+        FileFormat::Parquet | FileFormat::Delta => parquet::columns(opening.state, store, file).await?,
         FileFormat::Csv | FileFormat::Ndjson => {
             (text::columns(format, store, file, whole).await?, file.size.div_ceil(TEXT_ROW_BYTES))
         }
@@ -132,7 +172,7 @@ async fn look(
 /// What the names of a format's files end with, where the location is a folder.
 fn endings(format: FileFormat) -> &'static [&'static str] {
     match format {
-        FileFormat::Parquet => &[".parquet"],
+        FileFormat::Parquet | FileFormat::Delta => &[".parquet"],
         FileFormat::Csv => &[".csv", ".csv.gz"],
         FileFormat::Ndjson => &[".ndjson", ".jsonl", ".json", ".gz"],
     }
