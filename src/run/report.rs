@@ -241,8 +241,6 @@ mod tests {
             dropped: BTreeMap::new(),
             reasons: BTreeMap::new(),
             requests: 0,
-            bytes_read: 0,
-            misfits: Vec::new(),
             timing_seconds: BTreeMap::new(),
             published: None,
             message: None,
