@@ -105,7 +105,6 @@ impl Table {
     }
 
     /// The same, to be moved.
-    #[expect(clippy::unnecessary_wraps, reason = "sources that are no files have no location")]
     pub(crate) fn location_mut(&mut self) -> Option<&mut Located<String>> {
         match &mut self.source {
             TableSource::Files { location, .. }
