@@ -4,6 +4,7 @@
 //! no earlier run. The names of columns are those of the warehouses of both: small letters and `_`.
 
 mod names;
+mod parsed;
 mod sql;
 
 use std::any::Any;
@@ -34,6 +35,7 @@ use crate::warehouse::session::plan_query;
 use crate::warehouse::statement::parse_query;
 use crate::warehouse::{AS_OF, WarehouseError};
 use names::{Prefix, snake_case};
+use parsed::ParsedLogs;
 use sql::Calls;
 
 /// Fields of a call in a log that are text, whatever the first lines hold, and those that are instants.
@@ -60,6 +62,9 @@ pub(super) async fn open(
             (provider, weighs) = open_files(&typed, opening).await?;
         }
         weight = Weight { files: weight.files + weighs.files, bytes: weight.bytes + weighs.bytes };
+        if layout == SegmentLayout::S3Logs {
+            provider = Arc::new(ParsedLogs::new(provider));
+        }
         raw.push((name, provider));
     }
     let calls: Vec<Calls> =
@@ -253,5 +258,5 @@ impl TableProvider for SegmentTable {
     }
 }
 
-/// The kinds of a project's columns by their names, for queries about calls.
+/// Columns of files by the name they have here.
 pub(super) type ByName = BTreeMap<String, Vec<String>>;
