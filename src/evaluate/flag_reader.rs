@@ -18,6 +18,7 @@ pub(super) struct FlagReader {
     running: Option<PassRun>,
     request: Request,
     keep: Keep,
+    is_counting: bool,
     /// What was seen so far beside flags.
     pub(super) tally: Tally,
 }
@@ -37,7 +38,12 @@ impl FlagReader {
             waiting.push_back((pass.clone(), warehouse.bind(&bound).await?));
         }
         let (job, request) = (job.clone(), request.clone());
-        Ok(Self { job, waiting, running: None, request, keep, tally: Tally::default() })
+        Ok(Self { job, waiting, running: None, request, keep, is_counting: true, tally: Tally::default() })
+    }
+
+    /// Leaves rows without an id or a time uncounted, where nobody asks for them.
+    pub(super) fn uncounted(self) -> Self {
+        Self { is_counting: false, ..self }
     }
 
     /// The next complete profiles, possibly none; `None` when all passes are done.
@@ -48,10 +54,12 @@ impl FlagReader {
             let Some((pass, session)) = self.waiting.pop_front() else {
                 return Ok(None);
             };
-            add_nulls(&session, &pass.nulls_sql(), &mut self.tally).await?;
+            if self.is_counting {
+                add_nulls(&session, &pass.nulls_sql(), &mut self.tally).await?;
+            }
             let restricted = self.request.profiles.is_some();
             let how = (self.request.as_of, self.keep, restricted);
-            pass.start(&self.job.audience, &session, how).await?
+            pass.start(&self.job.audience, session, how).await?
         };
         let found = running.next(&mut self.tally).await?;
         if found.is_some() {

@@ -10,7 +10,7 @@ use super::conditions::{Condition, Conditions};
 use super::error::EvaluateError;
 use super::moments::{Moment, MomentPass, Telling};
 use super::own_view::{self, ViewPass};
-use super::pass_run::PassRun;
+use super::pass_run::{Exact, PassRun};
 use super::reaches::{Ladder, ReachesPass, TypedMeasure, type_measure};
 use super::subject::{self, Join, Keep, ZONE_COLUMN, Zones};
 use super::{pruning, rows};
@@ -113,7 +113,7 @@ impl Compiler<'_> {
         }
         let zones = self.zones(entity.as_ref());
         let carried = all_columns(&rows);
-        let pass = ReachesPass { rows, entity, measure, zones, ladders: vec![ladder], carried };
+        let pass = ReachesPass { rows, entity, measure, zones, ladders: vec![ladder], carried, is_told: true };
         Ok(self.push(PassSource::Reaches(Box::new(pass))))
     }
 
@@ -204,6 +204,11 @@ impl Pass {
             }
             PassSource::View(_) => false,
         }
+    }
+
+    /// Whether more of the audience than ids and zones decides its result.
+    pub(super) fn reads_audience(&self) -> bool {
+        !self.conditions.is_empty() || matches!(self.source, PassSource::View(_))
     }
 
     /// The ladders it looks for; none for moments and own views.
@@ -302,6 +307,9 @@ impl Pass {
     /// Carries only the event columns that messages refer to.
     pub(super) fn narrow(&mut self, references: &[BTreeSet<String>]) {
         let parts = self.parts();
+        if let PassSource::Reaches(pass) = &mut self.source {
+            pass.is_told = !references.is_empty();
+        }
         let carried = match &mut self.source {
             PassSource::Reaches(pass) => &mut pass.carried,
             PassSource::Moments(pass) => &mut pass.carried,
@@ -321,12 +329,19 @@ impl Pass {
     pub(super) async fn start(
         &self,
         audience: &Audience,
-        session: &Session,
+        session: Session,
         (as_of, keep, restricted): (Timestamp, Keep, bool),
     ) -> Result<PassRun, EvaluateError> {
-        let conditions = Conditions::ready(&self.conditions, audience, session).await?;
+        let conditions = Conditions::ready(&self.conditions, audience, &session).await?;
         let stream = session.stream(&self.title(), &self.sql(audience, keep, restricted)).await?;
-        Ok(PassRun::new(self.clone(), as_of, stream, conditions))
+        let exact = match &self.source {
+            PassSource::Reaches(pass) if pass.climbs() => {
+                let audience = audience.of_entity(self.entity());
+                Some(pass.windowed_sql(&Join { audience: &audience, keep, restricted }))
+            }
+            _ => None,
+        };
+        Ok(PassRun::new(self.clone(), as_of, (stream, Exact { session, sql: exact }), conditions))
     }
 }
 

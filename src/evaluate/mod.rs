@@ -6,6 +6,7 @@
 
 mod audience;
 mod candidates;
+mod climb_reader;
 mod columns;
 mod conditions;
 mod error;
@@ -23,6 +24,7 @@ mod pass_run;
 mod period;
 mod pruning;
 mod reaches;
+mod reaches_climb;
 mod reaches_sql;
 mod recap;
 mod recap_assembly;

@@ -26,6 +26,16 @@ pub(super) fn source_of(rows: &Rows, conditions: &[String], telling: &[String]) 
 impl ReachesPass {
     /// The pass as a query: crossing rows and each subject's last row, joined with the audience.
     pub(super) fn sql(&self, join: &Join<'_>) -> String {
+        if !self.climbs() {
+            return self.windowed_sql(join);
+        }
+        let (mut tables, source) = source_of(&self.rows, &self.rows.visible(join), &self.telling_columns());
+        tables.extend(self.climbed(&source, join.keep));
+        join.query(tables, "")
+    }
+
+    /// The pass by windows over the rows of each subject in their order, which tells everything of the qualifying row.
+    pub(super) fn windowed_sql(&self, join: &Join<'_>) -> String {
         let conditions = self.rows.visible(join);
         let (mut tables, source) = source_of(&self.rows, &conditions, &self.telling_columns());
         tables.extend(match &self.measure {
@@ -49,7 +59,7 @@ impl ReachesPass {
     }
 
     /// The lowest level of any ladder.
-    fn lowest(&self) -> f64 {
+    pub(super) fn lowest(&self) -> f64 {
         let first = |levels: &Levels| match levels {
             Levels::List(levels) => levels.first().map_or(f64::INFINITY, |level| level.get()),
             Levels::Every(level) => level.get(),

@@ -5,6 +5,11 @@
 
 mod aggregate;
 mod calendar;
+mod climb_count;
+mod climb_log;
+mod climb_measure;
+mod climb_steps;
+mod climbs;
 mod distinct;
 mod error;
 mod expression;

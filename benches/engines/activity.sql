@@ -1,0 +1,8 @@
+-- Three filtered counts by account and event in DuckDB, of two months.
+select account_id, event,
+  count(*) filter (where seconds > 300) as long,
+  count(*) filter (where amount > 0) as paid,
+  count(distinct user_id) filter (where seconds > 300) as people
+from events
+where happened_at >= timestamptz '2026-11-01 00:00:00+00' and happened_at < timestamptz '2027-01-01 00:00:00+00'
+group by account_id, event
