@@ -3,13 +3,13 @@
 use super::found::ProfileFound;
 use super::ladder::{Climb, Standing, Step, nothing};
 use super::reaches::{Ladder, ReachesPass};
-use super::reaches_climb::CLIMB;
-use super::subject::SubjectReader;
-use crate::warehouse::arrow::array::{Array, AsArray, RecordBatch, StructArray};
+use super::reaches_climb::climb_column;
+use super::subject::{Subject, SubjectReader};
+use crate::warehouse::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, StructArray};
 use crate::warehouse::arrow::datatypes::{Float64Type, SchemaRef};
 use crate::warehouse::value;
 
-/// Reads the rows of a pass.
+/// Reads what a row tells of one pass.
 pub(super) struct ClimbReader {
     ladders: Vec<Ladder>,
     is_entity: bool,
@@ -17,62 +17,95 @@ pub(super) struct ClimbReader {
     nothing: serde_json::Value,
     climb: usize,
     subjects: SubjectReader,
-    /// Levels of `every` that were left out because one event crossed too many.
-    pub(super) levels_left_out: u64,
+}
+
+/// The climbs of one pass in one batch.
+pub(super) struct ClimbColumns {
+    climbs: ArrayRef,
+    values: ArrayRef,
+    peaks: ArrayRef,
+    settled: BooleanArray,
+    steps: ListArray,
 }
 
 impl ClimbReader {
     /// Finds the columns; `None` when the query does not have them.
-    pub(super) fn new(pass: &ReachesPass, schema: &SchemaRef, kept: &[&str]) -> Option<Self> {
+    pub(super) fn new(pass: &ReachesPass, member: usize, schema: &SchemaRef, kept: &[&str]) -> Option<Self> {
         Some(Self {
             ladders: pass.ladders.clone(),
             is_entity: pass.entity.is_some(),
             is_told: pass.is_told,
             nothing: nothing(&pass.measure),
-            climb: schema.index_of(CLIMB).ok()?,
+            climb: schema.index_of(&climb_column(member)).ok()?,
             subjects: SubjectReader::new(schema, kept)?,
-            levels_left_out: 0,
         })
     }
 
-    /// Reads a batch; false at the first subject that is not settled: that one and those behind it are left to be read in
-    /// another way.
-    pub(super) fn read(&mut self, batch: &RecordBatch, found: &mut Vec<ProfileFound>) -> bool {
-        let column = |index: usize| batch.column(self.climb).as_struct().column(index).clone();
-        let (values, peaks, settled, steps) = (column(0), column(1), column(2), column(3));
-        let (peaks, settled) = (peaks.as_primitive::<Float64Type>(), settled.as_boolean());
+    /// The columns of a batch.
+    pub(super) fn columns(&self, batch: &RecordBatch) -> ClimbColumns {
         let climbs = batch.column(self.climb);
-        let lists = steps.as_list::<i32>();
-        for row in 0..batch.num_rows() {
-            let Some(subject) = self.subjects.subject(batch, row) else {
-                continue;
-            };
-            let has_climb = climbs.is_valid(row);
-            if has_climb && !settled.value(row) {
-                return false;
-            }
-            let (value, standing) = if has_climb {
-                let number = value::number(&values, row).unwrap_or_default();
-                (value::json(&values, row), Standing { value: number, peak: peaks.value(row) })
-            } else {
-                (self.nothing.clone(), Standing { value: 0.0, peak: 0.0 })
-            };
-            let offsets = lists.value_offsets();
-            let range = if has_climb { offsets[row]..offsets[row + 1] } else { 0..0 };
-            let steps = range.filter_map(|entry| step(lists.values().as_struct(), usize::try_from(entry).ok()?));
-            let climb = Climb {
-                subject,
-                audience: self.subjects.audience_row(batch, row),
-                steps: steps.collect(),
-                value,
-                standing,
-                is_told: self.is_told,
-            };
-            let (profile, left_out) = climb.finish(&self.ladders, self.is_entity);
-            found.push(profile);
-            self.levels_left_out += left_out;
+        let [values, peaks, settled, steps] = [0, 1, 2, 3].map(|index| climbs.as_struct().column(index));
+        ClimbColumns {
+            climbs: ArrayRef::clone(climbs),
+            values: ArrayRef::clone(values),
+            peaks: ArrayRef::clone(peaks),
+            settled: settled.as_boolean().clone(),
+            steps: steps.as_list::<i32>().clone(),
         }
-        true
+    }
+
+    /// Whom a row is about.
+    pub(super) fn subject(&self, batch: &RecordBatch, row: usize) -> Option<Subject> {
+        self.subjects.subject(batch, row)
+    }
+
+    /// What a row tells, and how many levels of `every` were left out because one event crossed too many.
+    pub(super) fn found(
+        &self,
+        subject: Subject,
+        columns: &ClimbColumns,
+        (batch, row): (&RecordBatch, usize),
+    ) -> (ProfileFound, u64) {
+        let climb = Climb {
+            subject,
+            audience: self.subjects.audience_row(batch, row),
+            steps: columns.steps(row),
+            value: columns.value(row).unwrap_or_else(|| self.nothing.clone()),
+            standing: columns.standing(row),
+            is_told: self.is_told,
+        };
+        climb.finish(&self.ladders, self.is_entity)
+    }
+}
+
+impl ClimbColumns {
+    /// Whether the climb of a row depends on no order of rows with the same time.
+    pub(super) fn is_settled(&self, row: usize) -> bool {
+        self.climbs.is_null(row) || self.settled.value(row)
+    }
+
+    /// Whether a row has met a level.
+    pub(super) fn has_steps(&self, row: usize) -> bool {
+        self.climbs.is_valid(row) && self.steps.value_length(row) > 0
+    }
+
+    fn value(&self, row: usize) -> Option<serde_json::Value> {
+        let has_value = self.climbs.is_valid(row) && self.values.is_valid(row);
+        has_value.then(|| value::json(&self.values, row))
+    }
+
+    fn standing(&self, row: usize) -> Standing {
+        if self.climbs.is_null(row) {
+            return Standing { value: 0.0, peak: 0.0 };
+        }
+        let value = value::number(&self.values, row).unwrap_or_default();
+        Standing { value, peak: self.peaks.as_primitive::<Float64Type>().value(row) }
+    }
+
+    fn steps(&self, row: usize) -> Vec<Step> {
+        let offsets = self.steps.value_offsets();
+        let range = if self.climbs.is_valid(row) { offsets[row]..offsets[row + 1] } else { 0..0 };
+        range.filter_map(|entry| step(self.steps.values().as_struct(), usize::try_from(entry).ok()?)).collect()
     }
 }
 

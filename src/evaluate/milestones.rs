@@ -10,7 +10,7 @@ use super::conditions::{Condition, Conditions};
 use super::error::EvaluateError;
 use super::moments::{Moment, MomentPass, Telling};
 use super::own_view::{self, ViewPass};
-use super::pass_run::{Exact, PassRun};
+use super::pass_run::PassRun;
 use super::reaches::{Ladder, ReachesPass, TypedMeasure, type_measure};
 use super::subject::{self, Join, Keep, ZONE_COLUMN, Zones};
 use super::{pruning, rows};
@@ -325,24 +325,55 @@ impl Pass {
         });
     }
 
+    /// Its ladders, where it has levels.
+    pub(super) fn ladder_pass(&self) -> Option<&ReachesPass> {
+        match &self.source {
+            PassSource::Reaches(pass) => Some(pass),
+            PassSource::Moments(_) | PassSource::View(_) => None,
+        }
+    }
+
+    /// Whether another pass can be read in the same scan.
+    fn shares_scan(&self, other: &Self) -> bool {
+        self.ladder_pass().zip(other.ladder_pass()).is_some_and(|(pass, other)| pass.shares_scan(other))
+    }
+
+    /// Its conditions, ready to be asked.
+    pub(super) async fn conditions(&self, audience: &Audience, session: &Session) -> Result<Conditions, EvaluateError> {
+        Conditions::ready(&self.conditions, audience, session).await
+    }
+
     /// Starts its query.
     pub(super) async fn start(
         &self,
         audience: &Audience,
-        session: Session,
-        (as_of, keep, restricted): (Timestamp, Keep, bool),
+        session: &Session,
+        how: How,
     ) -> Result<PassRun, EvaluateError> {
-        let conditions = Conditions::ready(&self.conditions, audience, &session).await?;
-        let stream = session.stream(&self.title(), &self.sql(audience, keep, restricted)).await?;
-        let exact = match &self.source {
-            PassSource::Reaches(pass) if pass.climbs() => {
-                let audience = audience.of_entity(self.entity());
-                Some(pass.windowed_sql(&Join { audience: &audience, keep, restricted }))
-            }
-            _ => None,
-        };
-        Ok(PassRun::new(self.clone(), as_of, (stream, Exact { session, sql: exact }), conditions))
+        let conditions = self.conditions(audience, session).await?;
+        let stream = session.stream(&self.title(), &self.sql(audience, how.keep, how.restricted)).await?;
+        Ok(PassRun::new(self.clone(), how.as_of, stream, conditions))
     }
+}
+
+/// How passes are read under one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    pub(super) as_of: Timestamp,
+    pub(super) keep: Keep,
+    pub(super) restricted: bool,
+}
+
+/// Passes in their order, those that share a scan together.
+pub(super) fn scans_of(passes: &[Pass]) -> Vec<Vec<Pass>> {
+    let mut scans: Vec<Vec<Pass>> = Vec::new();
+    for pass in passes {
+        match scans.iter_mut().find(|scan| scan.first().is_some_and(|first| first.shares_scan(pass))) {
+            Some(scan) => scan.push(pass.clone()),
+            None => scans.push(vec![pass.clone()]),
+        }
+    }
+    scans
 }
 
 /// Findings about audience columns that milestones rely on.

@@ -7,6 +7,7 @@
 mod audience;
 mod candidates;
 mod climb_reader;
+mod climb_run;
 mod columns;
 mod conditions;
 mod error;
@@ -57,7 +58,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::project::{Job, JobKind, Project};
 use crate::warehouse::{AS_OF, Parameter, Parameters, Scan, Session, TableRows, Warehouse, value};
 use audience::Audience;
-use milestones::Pass;
+use milestones::{How, Pass, scans_of};
 use period::Calendar;
 use recap::RecapPlan;
 use subject::Keep;
@@ -222,8 +223,16 @@ impl CompiledJob {
         let restricted = request.profiles.is_some();
         match &self.plan {
             Plan::Milestones(passes) => {
-                let sql = |pass: &Pass| pass.sql(&self.audience, Keep::Flags, restricted);
-                Ok(passes.iter().map(|pass| Query { title: pass.title(), sql: sql(pass) }).collect())
+                let how = How { as_of: request.as_of, keep: Keep::Flags, restricted };
+                let query = |scan: &Vec<Pass>| match scan.as_slice() {
+                    [pass] if !pass.ladder_pass().is_some_and(reaches::ReachesPass::climbs) => {
+                        Query { title: pass.title(), sql: pass.sql(&self.audience, how.keep, restricted) }
+                    }
+                    passes => {
+                        Query { title: climb_run::title(passes), sql: climb_run::sql(passes, &self.audience, how) }
+                    }
+                };
+                Ok(scans_of(passes).iter().map(query).collect())
             }
             Plan::Recap(recap) => {
                 recap.calendar.described(request)?;

@@ -3,7 +3,6 @@
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::climb_reader::ClimbReader;
 use super::conditions::Conditions;
 use super::error::EvaluateError;
 use super::found::ProfileFound;
@@ -12,9 +11,8 @@ use super::milestones::{Pass, PassSource};
 use super::moment_reader::MomentReader;
 use super::own_view::ViewReader;
 use super::request::Tally;
-use crate::warehouse::arrow::array::RecordBatch;
 use crate::warehouse::arrow::datatypes::SchemaRef;
-use crate::warehouse::{RowStream, Session, WarehouseError};
+use crate::warehouse::{RowStream, WarehouseError};
 
 /// A running pass.
 pub(super) struct PassRun {
@@ -23,22 +21,9 @@ pub(super) struct PassRun {
     stream: RowStream,
     conditions: Conditions,
     reader: Option<Reader>,
-    exact: Exact,
-    /// How many profiles were found.
-    profiles: usize,
-    /// How many of the next profiles were found before.
-    repeated: usize,
-}
-
-/// What tells everything of a pass, slower; asked where climbs leave something open.
-pub(super) struct Exact {
-    pub(super) session: Session,
-    /// `None` where there is no other way.
-    pub(super) sql: Option<String>,
 }
 
 enum Reader {
-    Climb(Box<ClimbReader>),
     Ladder(Box<LadderReader>),
     Moment(Box<MomentReader>),
     View(Box<ViewReader>),
@@ -46,9 +31,8 @@ enum Reader {
 
 impl PassRun {
     /// Begins to read the rows of a pass.
-    pub(super) fn new(pass: Pass, as_of: Timestamp, rows: (RowStream, Exact), conditions: Conditions) -> Self {
-        let (stream, exact) = rows;
-        Self { pass, as_of, stream, conditions, reader: None, exact, profiles: 0, repeated: 0 }
+    pub(super) fn new(pass: Pass, as_of: Timestamp, stream: RowStream, conditions: Conditions) -> Self {
+        Self { pass, as_of, stream, conditions, reader: None }
     }
 
     /// The next profiles, complete and in order of id; `None` at the end, when the tally has been added to.
@@ -66,47 +50,21 @@ impl PassRun {
                 if self.reader.is_none() {
                     self.reader = Some(self.new_reader(&batch.schema())?);
                 }
-                let is_settled = self.read(&batch, &mut found);
-                self.profiles += found.len();
-                if !is_settled {
-                    self.read_exactly().await?;
+                match &mut self.reader {
+                    Some(Reader::Ladder(reader)) => reader.read(&batch, &mut found),
+                    Some(Reader::Moment(reader)) => reader.read(&batch, &mut found),
+                    Some(Reader::View(reader)) => reader.read(&batch, &mut found),
+                    None => {}
                 }
             }
         }
-        let repeated = self.repeated.min(found.len());
-        self.repeated -= repeated;
-        found.drain(..repeated);
         self.conditions.apply(&mut found)?;
         Ok(Some(found))
-    }
-
-    /// Reads a batch; false when the rest is to be read in another way.
-    fn read(&mut self, batch: &RecordBatch, found: &mut Vec<ProfileFound>) -> bool {
-        match &mut self.reader {
-            Some(Reader::Climb(reader)) => return reader.read(batch, found),
-            Some(Reader::Ladder(reader)) => reader.read(batch, found),
-            Some(Reader::Moment(reader)) => reader.read(batch, found),
-            Some(Reader::View(reader)) => reader.read(batch, found),
-            None => {}
-        }
-        true
-    }
-
-    /// Begins anew with the query that tells everything; what was found comes again, in the same order.
-    async fn read_exactly(&mut self) -> Result<(), EvaluateError> {
-        if let Some(sql) = self.exact.sql.take() {
-            self.stream = self.exact.session.stream(&self.pass.title(), &sql).await?;
-            (self.reader, self.repeated) = (None, self.profiles);
-        }
-        Ok(())
     }
 
     fn new_reader(&self, schema: &SchemaRef) -> Result<Reader, EvaluateError> {
         let kept = self.conditions.kept();
         let reader = match &self.pass.source {
-            PassSource::Reaches(pass) if pass.climbs() && self.exact.sql.is_some() => {
-                ClimbReader::new(pass, schema, &kept).map(|reader| Reader::Climb(Box::new(reader)))
-            }
             PassSource::Reaches(pass) => {
                 LadderReader::new(pass, schema, &kept).map(|reader| Reader::Ladder(Box::new(reader)))
             }
@@ -132,7 +90,6 @@ impl Reader {
                 reader.finish(found);
                 tally.levels_left_out += reader.levels_left_out;
             }
-            Self::Climb(reader) => tally.levels_left_out += reader.levels_left_out,
             Self::Moment(_) => {}
             Self::View(reader) => {
                 reader.finish(found);

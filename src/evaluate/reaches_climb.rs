@@ -1,16 +1,63 @@
-//! The query of a pass with levels where nothing of the qualifying row but its time is asked for: one row per subject with
-//! its steps, from one accumulator in place of a window over sorted rows.
+//! The query of passes with levels where nothing of the qualifying row but its time is asked for: one row per subject with
+//! its steps, from accumulators in place of windows over sorted rows. Passes over the same table share its scan.
 
 use std::collections::BTreeSet;
 
 use super::reaches::{ReachesPass, TypedMeasure};
-use super::reaches_sql::Source;
+use super::reaches_sql::source_of;
 use super::sql::{name, table};
-use super::subject::Keep;
+use super::subject::{Join, Keep};
 use crate::project::Levels;
 
-/// The column of a subject's value, peak and steps.
-pub(super) const CLIMB: &str = "climb";
+/// The column with the value, peak and steps of one of the passes.
+pub(super) fn climb_column(member: usize) -> String {
+    format!("climb.{member}")
+}
+
+/// The climbs of passes that share a scan as a query: subjects and their steps, joined with the audience.
+pub(super) fn climbs_sql(passes: &[&ReachesPass], join: &Join<'_>) -> String {
+    let mut tables = match passes {
+        [pass] => pass.climbed_alone(join),
+        passes => climbed_together(passes, join),
+    };
+    if join.keep == Keep::Flags {
+        let shown = passes.iter().enumerate().map(|(member, pass)| {
+            let climb = name(&climb_column(member));
+            format!("{climb}['peak'] >= {} or not {climb}['is_settled']", pass.lowest())
+        });
+        let shown = shown.collect::<Vec<_>>().join("\n  or ");
+        tables.push(table("flag_rows", &format!("select *\nfrom climb_rows\nwhere {shown}")));
+    } else {
+        tables.push(table("flag_rows", "select *\nfrom climb_rows"));
+    }
+    join.query(tables, "")
+}
+
+/// The climbs of each pass over the rows that are its own, in one scan over the rows of all.
+fn climbed_together(passes: &[&ReachesPass], join: &Join<'_>) -> Vec<String> {
+    let Some(first) = passes.first() else {
+        return Vec::new();
+    };
+    let of_pass = |pass: &ReachesPass| match pass.rows.conditions.as_slice() {
+        [] => "true".to_owned(),
+        conditions => format!("({})", conditions.join(" and ")),
+    };
+    let any: BTreeSet<String> = passes.iter().map(|pass| of_pass(pass)).collect();
+    let mut conditions = first.rows.visible_to_all(join);
+    conditions.push(format!("({})", any.into_iter().collect::<Vec<_>>().join("\n    or ")));
+    let subject = first.rows.profile_text();
+    let climbs = passes.iter().enumerate().map(|(member, pass)| {
+        let climb = pass.climb(&name(&pass.rows.time));
+        format!(",\n  {climb} filter (where {}) as {}", of_pass(pass), name(&climb_column(member)))
+    });
+    let climbed = format!(
+        "select {subject} as subject_id{}\nfrom {}\nwhere {}\ngroup by {subject}",
+        climbs.collect::<String>(),
+        first.rows.relation_name(),
+        conditions.join("\n  and "),
+    );
+    vec![table("climb_rows", &climbed)]
+}
 
 impl ReachesPass {
     /// Whether steps come from an accumulator.
@@ -23,44 +70,56 @@ impl ReachesPass {
         is_measured && self.carried.is_empty()
     }
 
-    /// The tables that end in `flag_rows`: `subject_id` and `climb`.
-    pub(super) fn climbed(&self, (relation, condition): &Source, keep: Keep) -> Vec<String> {
-        let (subject, time) = (self.rows.profile_text(), name(&self.rows.time));
-        let levels = self.levels_text();
-        let grouped = |relation: &str, condition: &str, subject: &str, climb: &str| {
-            format!("select {subject} as subject_id, {climb} as climb\nfrom {relation}{condition}\ngroup by {subject}")
+    /// Whether two passes with climbs read the same rows but for their conditions. Which of several copies of a row counts
+    /// depends on the conditions, so rows with copies are read pass by pass.
+    pub(super) fn shares_scan(&self, other: &Self) -> bool {
+        let is_plain = |pass: &Self| {
+            let is_distinct = matches!(pass.measure, TypedMeasure::Distinct { .. });
+            pass.climbs() && !is_distinct && pass.rows.dedup.is_none()
         };
-        let present = |sql: &str| {
-            let and = if condition.is_empty() { "\nwhere" } else { "\n  and" };
-            format!("{condition}{and} ({sql}) is not null")
-        };
-        let mut tables = Vec::new();
+        let key = |pass: &Self| (pass.rows.relation.clone(), pass.rows.profile.clone(), pass.rows.time.clone());
+        is_plain(self) && is_plain(other) && key(self) == key(other) && self.entity == other.entity
+    }
+
+    /// The tables that end in `climb_rows` for this pass alone.
+    fn climbed_alone(&self, join: &Join<'_>) -> Vec<String> {
+        let conditions = self.rows.visible(join);
+        let (mut tables, (relation, condition)) = source_of(&self.rows, &conditions, &self.telling_columns());
+        let subject = self.rows.profile_text();
+        let column = name(&climb_column(0));
         let climbed = match &self.measure {
-            TypedMeasure::Sum { sql, .. } => {
-                grouped(relation, condition, &subject, &format!("sum_climb({time}, {sql}, '{levels}')"))
-            }
-            TypedMeasure::Max { sql, .. } => {
-                grouped(relation, &present(sql), &subject, &format!("max_climb({time}, {sql}, '{levels}')"))
-            }
             TypedMeasure::Distinct { sql, .. } => {
+                let and = if condition.is_empty() { "\nwhere" } else { "\n  and" };
                 let values = format!(
-                    "select {subject} as subject_id, min({time}) as first_at\nfrom {relation}{}\ngroup by {subject}, ({sql})",
-                    present(sql),
+                    "select {subject} as subject_id, min({}) as first_at\nfrom {relation}{condition}{and} ({sql}) is not \
+                     null\ngroup by {subject}, ({sql})",
+                    name(&self.rows.time),
                 );
                 tables.push(table("value_rows", &values));
-                grouped("value_rows", "", "subject_id", &format!("count_climb(first_at, '{levels}')"))
+                let climb = self.climb("first_at");
+                format!("select subject_id, {climb} as {column}\nfrom value_rows\ngroup by subject_id")
             }
-            TypedMeasure::Count | TypedMeasure::Streak(_) => {
-                grouped(relation, condition, &subject, &format!("count_climb({time}, '{levels}')"))
+            _ => {
+                let climb = self.climb(&name(&self.rows.time));
+                format!(
+                    "select {subject} as subject_id, {climb} as {column}\nfrom {relation}{condition}\ngroup by {subject}"
+                )
             }
         };
         tables.push(table("climb_rows", &climbed));
-        let low = match keep {
-            Keep::Audience => String::new(),
-            Keep::Flags => format!("\nwhere {CLIMB}['peak'] >= {} or not {CLIMB}['is_settled']", self.lowest()),
-        };
-        tables.push(table("flag_rows", &format!("select *\nfrom climb_rows{low}")));
         tables
+    }
+
+    /// The accumulator over rows with these times.
+    fn climb(&self, time: &str) -> String {
+        let levels = self.levels_text();
+        match &self.measure {
+            TypedMeasure::Sum { sql, .. } => format!("sum_climb({time}, {sql}, '{levels}')"),
+            TypedMeasure::Max { sql, .. } => format!("max_climb({time}, {sql}, '{levels}')"),
+            TypedMeasure::Count | TypedMeasure::Distinct { .. } | TypedMeasure::Streak(_) => {
+                format!("count_climb({time}, '{levels}')")
+            }
+        }
     }
 
     /// Every level once, as the accumulators read them.

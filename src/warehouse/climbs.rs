@@ -200,3 +200,169 @@ pub(super) fn emitted(emit_to: EmitTo, groups: usize) -> usize {
         EmitTo::First(count) => count.min(groups),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{Decimal128Array, Float64Array, TimestampMicrosecondArray};
+    use datafusion::arrow::compute::concat;
+    use datafusion::arrow::datatypes::{Float64Type, TimeUnit};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::number::round_significant;
+
+    const GROUPS: usize = 4;
+    const LEVELS: &str = "1 2 3.5 7 *4";
+
+    /// Group, time, value and filter.
+    type Row = (usize, i64, Option<i64>, Option<bool>);
+
+    /// Steps as time, from and to, the last value, and whether that is certain.
+    type Told = (Vec<(i64, f64, f64)>, Option<f64>, bool);
+
+    fn new(kind: Kind, is_decimal: bool) -> Box<dyn GroupsAccumulator> {
+        let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let asked = Asked { kind, levels: Levels::read(LEVELS), time };
+        match (kind, is_decimal) {
+            (Kind::Count, _) => Box::new(CountClimb::new(asked)),
+            (_, true) => Box::new(MeasureClimb::<i128>::new(asked, DataType::Decimal128(38, 1))),
+            (_, false) => Box::new(MeasureClimb::<f64>::new(asked, DataType::Float64)),
+        }
+    }
+
+    fn columns(rows: &[Row], is_decimal: bool) -> (Vec<ArrayRef>, Vec<usize>, BooleanArray) {
+        let times = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.1)).with_timezone("UTC");
+        let values: ArrayRef = if is_decimal {
+            let digits = rows.iter().map(|row| row.2.map(|value| i128::from(value) * 5)).collect::<Decimal128Array>();
+            Arc::new(digits.with_data_type(DataType::Decimal128(38, 1)))
+        } else {
+            Arc::new(rows.iter().map(|row| row.2.map(|value| value as f64 / 2.0)).collect::<Float64Array>())
+        };
+        let groups = rows.iter().map(|row| row.0).collect();
+        (vec![Arc::new(times), values], groups, rows.iter().map(|row| row.3).collect())
+    }
+
+    /// Some rows directly, some as a state in pieces, some as states of single rows.
+    fn told(kind: Kind, is_decimal: bool, rows: &[Row], cuts: (usize, usize), at_once: usize) -> Vec<Told> {
+        let (mut part, mut merged) = (new(kind, is_decimal), new(kind, is_decimal));
+        let (values, groups, filter) = columns(&rows[..cuts.0], is_decimal);
+        part.update_batch(&values, &groups, Some(&filter), GROUPS).expect("updates");
+        for begun in (0..GROUPS).step_by(at_once) {
+            let count = at_once.min(GROUPS - begun);
+            let state = part.state(EmitTo::First(count)).expect("a state");
+            merged.merge_batch(&state, &(begun..begun + count).collect::<Vec<_>>(), GROUPS).expect("merges");
+        }
+        let (values, groups, filter) = columns(&rows[cuts.0..cuts.1], is_decimal);
+        let state = merged.convert_to_state(&values, Some(&filter)).expect("a state");
+        merged.merge_batch(&state, &groups, GROUPS).expect("merges");
+        let (values, groups, filter) = columns(&rows[cuts.1..], is_decimal);
+        merged.update_batch(&values, &groups, Some(&filter), GROUPS).expect("updates");
+        let first = merged.evaluate(EmitTo::First(at_once)).expect("climbs");
+        let rest = merged.evaluate(EmitTo::All).expect("climbs");
+        read(&concat(&[&first, &rest]).expect("one column"))
+    }
+
+    fn read(climbs: &ArrayRef) -> Vec<Told> {
+        let climbs = climbs.as_struct();
+        let values = cast(climbs.column(0), &DataType::Float64).expect("doubles");
+        let lists = climbs.column(3).as_list::<i32>();
+        (0..climbs.len())
+            .map(|row| {
+                let steps = lists.value(row);
+                let times = cast(steps.as_struct().column(0), &DataType::Int64).expect("numbers");
+                let number =
+                    |column: usize, step| steps.as_struct().column(column).as_primitive::<Float64Type>().value(step);
+                let step = |step| (times.as_primitive::<Int64Type>().value(step), number(1, step), number(2, step));
+                let value = values.as_primitive::<Float64Type>();
+                let value = value.is_valid(row).then(|| value.value(row));
+                ((0..steps.len()).map(step).collect(), value, climbs.column(2).as_boolean().value(row))
+            })
+            .collect()
+    }
+
+    /// One row after the other, those of the same time by value, smallest or greatest first.
+    fn oracle(kind: Kind, rows: &[Row], group: usize, smallest_first: bool) -> (Vec<(i64, f64, f64)>, Option<f64>) {
+        let own = rows.iter().filter(|row| row.0 == group && row.3 == Some(true));
+        let mut own: Vec<(i64, Option<i64>)> = own.map(|row| (row.1, row.2)).collect();
+        own.retain(|(_, value)| kind == Kind::Count || value.is_some());
+        own.sort_by_key(|(time, value)| (*time, if smallest_first { *value } else { value.map(|value| -value) }));
+        let levels = Levels::read(LEVELS);
+        let (mut steps, mut value, mut peak) = (Vec::new(), (kind == Kind::Count).then_some(0.0), 0.0_f64);
+        for (time, own) in own {
+            let own = own.unwrap_or_default() as f64 / 2.0;
+            let now = match (kind, value) {
+                (Kind::Count, _) => value.unwrap_or_default() + 1.0,
+                (Kind::Sum, _) => value.unwrap_or_default() + own,
+                (Kind::Max, None) => own,
+                (Kind::Max, Some(before)) => f64::max(before, own),
+            };
+            if now > peak && levels.is_met(peak, now) {
+                steps.push((time, peak, now));
+            }
+            (value, peak) = (Some(now), peak.max(now));
+        }
+        (steps, value.map(round_significant))
+    }
+
+    fn row() -> impl Strategy<Value = Row> {
+        (
+            0..GROUPS,
+            0..12_i64,
+            proptest::option::weighted(0.8, -4..9_i64),
+            proptest::option::weighted(0.9, any::<bool>()),
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+        #[test]
+        fn any_split_and_order_of_states_climbs_as_row_by_row(
+            rows in proptest::collection::vec(row(), 1..60),
+            cuts in (0..60_usize, 0..60_usize),
+            at_once in 1..=GROUPS,
+        ) {
+            let cuts = (cuts.0.min(cuts.1).min(rows.len()), cuts.0.max(cuts.1).min(rows.len()));
+            for (kind, is_decimal) in [(Kind::Count, false), (Kind::Sum, false), (Kind::Sum, true), (Kind::Max, false), (Kind::Max, true)] {
+                for (group, (steps, value, is_settled)) in told(kind, is_decimal, &rows, cuts, at_once).into_iter().enumerate() {
+                    let (worst, best) = (oracle(kind, &rows, group, true), oracle(kind, &rows, group, false));
+                    let when = |steps: &[(i64, f64, f64)]| steps.iter().map(|step| step.0).collect::<Vec<_>>();
+                    prop_assert_eq!(value, worst.1, "{:?}", kind);
+                    if is_settled {
+                        prop_assert_eq!(&steps, &worst.0, "{:?}", kind);
+                    } else {
+                        prop_assert_eq!(kind, Kind::Sum);
+                        prop_assert!(when(&worst.0) != when(&best.0) || worst.0 != best.0, "an order decides");
+                    }
+                    let is_rising = rows.iter().all(|row| row.2.unwrap_or_default() >= 0);
+                    prop_assert!(is_settled || !is_rising, "what only rises depends on no order");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_order_that_decides_is_not_settled() {
+        let row = |time, value| (0, time, Some(value), Some(true));
+        // In halves: 3 and 3.5 - 1 at once, so 3.5 is met or not.
+        let open = told(Kind::Sum, false, &[row(1, 6), row(2, -2), row(2, 2)], (0, 0), 1);
+        assert!(!open[0].2, "{open:?}");
+        let certain = told(Kind::Sum, true, &[row(1, 2), row(2, -1), row(2, 1)], (0, 0), 1);
+        assert!(certain[0].2, "no level lies between the orders: {certain:?}");
+    }
+
+    #[test]
+    fn a_count_forgets_what_no_level_needs() {
+        let mut count =
+            CountClimb::new(Asked { levels: Levels::read("1 10"), kind: Kind::Count, time: DataType::Date32 });
+        for batch in 0..600_i32 {
+            let days =
+                datafusion::arrow::array::Date32Array::from_iter_values((0..8_192).map(|day| batch * 8_192 - day));
+            count.update_batch(&[Arc::new(days)], &[0; 8_192], None, 1).expect("updates");
+        }
+        assert!(count.size() < 60_000_000, "{} bytes for ten rows of five million", count.size());
+        let told = count.evaluate(EmitTo::All).expect("climbs");
+        let steps = told.as_struct().column(3).as_list::<i32>().value(0);
+        let days = cast(steps.as_struct().column(0), &DataType::Int64).expect("numbers");
+        assert_eq!(days.as_primitive::<Int64Type>().values().to_vec(), [-8191, -8182]);
+    }
+}

@@ -1,5 +1,5 @@
--- The same as an own view: the accounts and events with many people.
-select account_id, event as occasion, long, paid, people as value
+-- The same query as an own view: what the accounts add up to.
+select account_id, sum(people) + sum(long) + sum(paid) as value
 from (
   select account_id, event,
     count(*) filter (where seconds > 300) as long,
@@ -9,3 +9,4 @@ from (
   where happened_at >= timestamp '2026-11-01 00:00:00' and happened_at < timestamp '2027-01-01 00:00:00'
   group by account_id, event
 )
+group by account_id
