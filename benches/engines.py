@@ -128,7 +128,7 @@ def differences(left, right, keys):
     same_key = " and ".join(f"l.{key} is not distinct from r.{key}" for key in keys)
     wrong = " or ".join([f"l.{keys[0]} is null or r.{keys[0]} is null"] + [differs(name) for name in shared])
     joined = f"(from '{left}') l full join (from '{right}') r on {same_key}"
-    return session.sql(f"select count(*) filter (where {wrong}), count(*) from {joined}").fetchone()
+    return session.sql(f"select count(*) filter (where {wrong}), count(*) from {joined}").fetchall()[0]
 
 
 def main():

@@ -45,18 +45,26 @@ fn climbed_together(passes: &[&ReachesPass], join: &Join<'_>) -> Vec<String> {
     let any: BTreeSet<String> = passes.iter().map(|pass| of_pass(pass)).collect();
     let mut conditions = first.rows.visible_to_all(join);
     conditions.push(format!("({})", any.into_iter().collect::<Vec<_>>().join("\n    or ")));
-    let subject = first.rows.profile_text();
-    let climbs = passes.iter().enumerate().map(|(member, pass)| {
-        let climb = pass.climb(&name(&pass.rows.time));
-        format!(",\n  {climb} filter (where {}) as {}", of_pass(pass), name(&climb_column(member)))
+    let column = |what: &str, member: usize| name(&format!("{what}.{member}"));
+    // Whose row it is and what it adds is told before rows change threads, so that fewer columns do.
+    let told = passes.iter().enumerate().map(|(member, pass)| {
+        let value = pass.value().map(|sql| format!(",\n  {sql} as {}", column("value", member)));
+        format!(",\n  {} as {}{}", of_pass(pass), column("counts", member), value.unwrap_or_default())
     });
-    let climbed = format!(
-        "select {subject} as subject_id{}\nfrom {}\nwhere {}\ngroup by {subject}",
-        climbs.collect::<String>(),
+    let rows = format!(
+        "select {} as subject_id, {} as happened_at{}\nfrom {}\nwhere {}",
+        first.rows.profile_text(),
+        name(&first.rows.time),
+        told.collect::<String>(),
         first.rows.relation_name(),
         conditions.join("\n  and "),
     );
-    vec![table("climb_rows", &climbed)]
+    let climbs = passes.iter().enumerate().map(|(member, pass)| {
+        let climb = pass.climb("happened_at", &column("value", member));
+        format!(",\n  {climb} filter (where {}) as {}", column("counts", member), name(&climb_column(member)))
+    });
+    let climbed = format!("select subject_id{}\nfrom ladder_rows\ngroup by subject_id", climbs.collect::<String>());
+    vec![table("ladder_rows", &rows), table("climb_rows", &climbed)]
 }
 
 impl ReachesPass {
@@ -96,11 +104,11 @@ impl ReachesPass {
                     name(&self.rows.time),
                 );
                 tables.push(table("value_rows", &values));
-                let climb = self.climb("first_at");
+                let climb = self.climb("first_at", "");
                 format!("select subject_id, {climb} as {column}\nfrom value_rows\ngroup by subject_id")
             }
             _ => {
-                let climb = self.climb(&name(&self.rows.time));
+                let climb = self.climb(&name(&self.rows.time), self.value().unwrap_or_default());
                 format!(
                     "select {subject} as subject_id, {climb} as {column}\nfrom {relation}{condition}\ngroup by {subject}"
                 )
@@ -110,12 +118,20 @@ impl ReachesPass {
         tables
     }
 
-    /// The accumulator over rows with these times.
-    fn climb(&self, time: &str) -> String {
+    /// What a row adds; `None` where rows are counted.
+    fn value(&self) -> Option<&str> {
+        match &self.measure {
+            TypedMeasure::Sum { sql, .. } | TypedMeasure::Max { sql, .. } => Some(sql),
+            TypedMeasure::Count | TypedMeasure::Distinct { .. } | TypedMeasure::Streak(_) => None,
+        }
+    }
+
+    /// The accumulator over rows with these times and values.
+    fn climb(&self, time: &str, value: &str) -> String {
         let levels = self.levels_text();
         match &self.measure {
-            TypedMeasure::Sum { sql, .. } => format!("sum_climb({time}, {sql}, '{levels}')"),
-            TypedMeasure::Max { sql, .. } => format!("max_climb({time}, {sql}, '{levels}')"),
+            TypedMeasure::Sum { .. } => format!("sum_climb({time}, {value}, '{levels}')"),
+            TypedMeasure::Max { .. } => format!("max_climb({time}, {value}, '{levels}')"),
             TypedMeasure::Count | TypedMeasure::Distinct { .. } | TypedMeasure::Streak(_) => {
                 format!("count_climb({time}, '{levels}')")
             }

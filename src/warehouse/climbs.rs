@@ -24,6 +24,11 @@ pub(super) fn functions() -> impl Iterator<Item = Arc<AggregateUDF>> {
     [Kind::Count, Kind::Sum, Kind::Max].into_iter().map(|kind| Arc::new(AggregateUDF::from(Climb::new(kind))))
 }
 
+/// Whether an aggregate is one of them.
+pub(super) fn is_climb(name: &str) -> bool {
+    ["count_climb", "sum_climb", "max_climb"].contains(&name)
+}
+
 /// What runs along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {

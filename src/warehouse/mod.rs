@@ -19,6 +19,8 @@ mod given;
 mod known_values;
 mod ledger_tables;
 mod local_days;
+mod one_pass;
+mod ordered_lists;
 mod output;
 mod parameters;
 mod place;

@@ -13,7 +13,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::WarehouseError;
-use super::{calendar, climbs, distinct, functions, streaks};
+use super::{calendar, climbs, distinct, functions, one_pass, ordered_lists, streaks};
 
 /// The limit where neither the command line nor a control group names one: 2 GB.
 const DEFAULT_MEMORY_LIMIT_BYTES: u64 = 2_000_000_000;
@@ -70,12 +70,15 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
         .with_config(config)
         .with_runtime_env(Arc::clone(runtime))
         .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(one_pass::GroupClimbsOnce))
         .build();
     for function in functions::all().into_iter().chain(calendar::functions()) {
         // Registering replaces a function of the same name and has no other way to fail.
         let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
     }
-    for aggregate in streaks::functions().chain(climbs::functions()).chain([distinct::count()]) {
+    for aggregate in
+        streaks::functions().chain(climbs::functions()).chain([distinct::count(), ordered_lists::array_agg()])
+    {
         let _ = datafusion::execution::FunctionRegistry::register_udaf(&mut state, aggregate);
     }
     state
