@@ -5,6 +5,11 @@
 
 mod aggregate;
 mod calendar;
+mod climb_count;
+mod climb_log;
+mod climb_measure;
+mod climb_steps;
+mod climbs;
 mod distinct;
 mod error;
 mod expression;
@@ -15,6 +20,8 @@ mod known_values;
 mod ledger_tables;
 mod local_days;
 mod null_sums;
+mod one_pass;
+mod ordered_lists;
 mod output;
 mod parameters;
 mod place;
