@@ -95,24 +95,21 @@ impl ReachesPass {
         let (mut tables, (relation, condition)) = source_of(&self.rows, &conditions, &self.telling_columns());
         let subject = self.rows.profile_text();
         let column = name(&climb_column(0));
-        let climbed = match &self.measure {
-            TypedMeasure::Distinct { sql, .. } => {
-                let and = if condition.is_empty() { "\nwhere" } else { "\n  and" };
-                let values = format!(
-                    "select {subject} as subject_id, min({}) as first_at\nfrom {relation}{condition}{and} ({sql}) is not \
-                     null\ngroup by {subject}, ({sql})",
-                    name(&self.rows.time),
-                );
-                tables.push(table("value_rows", &values));
-                let climb = self.climb("first_at", "");
-                format!("select subject_id, {climb} as {column}\nfrom value_rows\ngroup by subject_id")
-            }
-            _ => {
-                let climb = self.climb(&name(&self.rows.time), self.value().unwrap_or_default());
-                format!(
-                    "select {subject} as subject_id, {climb} as {column}\nfrom {relation}{condition}\ngroup by {subject}"
-                )
-            }
+        let climbed = if let TypedMeasure::Distinct { sql, .. } = &self.measure {
+            let and = if condition.is_empty() { "\nwhere" } else { "\n  and" };
+            let values = format!(
+                "select {subject} as subject_id, min({}) as first_at\nfrom {relation}{condition}{and} ({sql}) is not \
+                 null\ngroup by {subject}, ({sql})",
+                name(&self.rows.time),
+            );
+            tables.push(table("value_rows", &values));
+            let climb = self.climb("first_at", "");
+            format!("select subject_id, {climb} as {column}\nfrom value_rows\ngroup by subject_id")
+        } else {
+            let climb = self.climb(&name(&self.rows.time), self.value().unwrap_or_default());
+            format!(
+                "select {subject} as subject_id, {climb} as {column}\nfrom {relation}{condition}\ngroup by {subject}"
+            )
         };
         tables.push(table("climb_rows", &climbed));
         tables

@@ -52,8 +52,8 @@ impl CountClimb {
             if kept > 0 && kept < rows.len() {
                 rows.select_nth_unstable(kept - 1);
             }
-            for (time, value) in &rows[..kept] {
-                self.log.push(short(group), *time, *value);
+            for (time, ()) in &rows[..kept] {
+                self.log.push(short(group), *time, ());
             }
         }
         self.pruned_to = self.log.rows();
@@ -67,7 +67,9 @@ impl CountClimb {
             if group < count {
                 give(Self::first(rows, self.needed));
             } else {
-                rows.iter().for_each(|(time, value)| self.log.push(short(group - count), *time, *value));
+                for (time, ()) in rows {
+                    self.log.push(short(group - count), *time, ());
+                }
             }
         }
         self.pruned_to = 0;

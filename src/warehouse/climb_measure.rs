@@ -101,7 +101,9 @@ impl<V: Quantity> MeasureClimb<V> {
             if group < count {
                 give(rows);
             } else {
-                rows.iter().for_each(|(time, value)| self.log.push(short(group - count), *time, *value));
+                for (time, value) in rows {
+                    self.log.push(short(group - count), *time, *value);
+                }
             }
         }
         self.groups -= count;

@@ -362,7 +362,7 @@ mod tests {
         for batch in 0..600_i32 {
             let days =
                 datafusion::arrow::array::Date32Array::from_iter_values((0..8_192).map(|day| batch * 8_192 - day));
-            count.update_batch(&[Arc::new(days)], &[0; 8_192], None, 1).expect("updates");
+            count.update_batch(&[Arc::new(days)], &vec![0; 8_192], None, 1).expect("updates");
         }
         assert!(count.size() < 60_000_000, "{} bytes for ten rows of five million", count.size());
         let told = count.evaluate(EmitTo::All).expect("climbs");

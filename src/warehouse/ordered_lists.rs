@@ -154,7 +154,9 @@ impl OrderedLists {
             groups[l].cmp(&groups[r]).then_with(|| keys.row(l).cmp(&keys.row(r))).then_with(|| left.cmp(right))
         });
         let mut lengths = vec![0; emitted];
-        rows.iter().for_each(|row| lengths[key(groups[key(*row)])] += 1);
+        for row in &rows {
+            lengths[key(groups[key(*row)])] += 1;
+        }
         self.batches.clear();
         (self.bytes, self.total) = (0, self.total - emitted);
         if !rest.is_empty() {
