@@ -11,7 +11,7 @@ use crate::model::diagnostic::{Diagnostic, Located};
 use crate::model::shape::{ScalarKind, Shape};
 use crate::project::{Entity, Job, JobKind, Project};
 use crate::warehouse::arrow::array::RecordBatch;
-use crate::warehouse::arrow::datatypes::SchemaRef;
+use crate::warehouse::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use crate::warehouse::{Session, Warehouse, value};
 
 /// Every audience column reaches templates under this prefix.
@@ -115,6 +115,13 @@ impl Audience {
     /// The same rows, one per profile and this entity; `None`: one per profile.
     pub(super) fn of_entity(&self, entity: Option<&String>) -> Self {
         Self { entity: entity.cloned(), ..self.clone() }
+    }
+
+    /// The same rows with nothing but their ids and zones.
+    pub(super) fn without_columns(&self) -> Self {
+        let is_kept = |field: &&FieldRef| ["profile_id", ZONE_COLUMN].contains(&field.name().as_str());
+        let fields: Vec<FieldRef> = self.schema.fields().iter().filter(is_kept).cloned().collect();
+        Self { schema: SchemaRef::new(Schema::new(fields)), suppressed: None, ..self.clone() }
     }
 
     /// Whether there is such a column.

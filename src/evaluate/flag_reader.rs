@@ -2,24 +2,33 @@
 
 use std::collections::VecDeque;
 
+use super::climb_run::ClimbRun;
 use super::error::EvaluateError;
 use super::found::ProfileFound;
-use super::milestones::Pass;
+use super::milestones::{How, Pass, scans_of};
 use super::pass_run::PassRun;
+use super::reaches::ReachesPass;
 use super::request::{Request, Tally};
 use super::subject::Keep;
 use super::{CompiledJob, parameters};
 use crate::warehouse::{Session, Warehouse, value};
 
-/// Reads passes one after another.
+/// Reads passes one after another, those that share a scan together.
 pub(super) struct FlagReader {
     job: CompiledJob,
-    waiting: VecDeque<(Pass, Session)>,
-    running: Option<PassRun>,
+    waiting: VecDeque<(Vec<Pass>, Session)>,
+    running: Option<Running>,
     request: Request,
     keep: Keep,
+    is_counting: bool,
     /// What was seen so far beside flags.
     pub(super) tally: Tally,
+}
+
+/// What is being read.
+enum Running {
+    Pass(Box<PassRun>),
+    Climbs(Box<ClimbRun>),
 }
 
 impl FlagReader {
@@ -32,12 +41,18 @@ impl FlagReader {
         keep: Keep,
     ) -> Result<Self, EvaluateError> {
         let mut waiting = VecDeque::new();
-        for pass in passes {
-            let bound = parameters(request).and(&pass.parameters(request.as_of));
-            waiting.push_back((pass.clone(), warehouse.bind(&bound).await?));
+        for scan in scans_of(passes) {
+            let of_passes = scan.iter().map(|pass| pass.parameters(request.as_of));
+            let bound = of_passes.fold(parameters(request), |bound, more| bound.and(&more));
+            waiting.push_back((scan, warehouse.bind(&bound).await?));
         }
         let (job, request) = (job.clone(), request.clone());
-        Ok(Self { job, waiting, running: None, request, keep, tally: Tally::default() })
+        Ok(Self { job, waiting, running: None, request, keep, is_counting: true, tally: Tally::default() })
+    }
+
+    /// Leaves rows without an id or a time uncounted, where nobody asks for them.
+    pub(super) fn uncounted(self) -> Self {
+        Self { is_counting: false, ..self }
     }
 
     /// The next complete profiles, possibly none; `None` when all passes are done.
@@ -45,19 +60,36 @@ impl FlagReader {
         let mut running = if let Some(running) = self.running.take() {
             running
         } else {
-            let Some((pass, session)) = self.waiting.pop_front() else {
+            let Some((passes, session)) = self.waiting.pop_front() else {
                 return Ok(None);
             };
-            add_nulls(&session, &pass.nulls_sql(), &mut self.tally).await?;
-            let restricted = self.request.profiles.is_some();
-            let how = (self.request.as_of, self.keep, restricted);
-            pass.start(&self.job.audience, &session, how).await?
+            self.start(passes, session).await?
         };
-        let found = running.next(&mut self.tally).await?;
+        let found = match &mut running {
+            Running::Pass(run) => run.next(&mut self.tally).await?,
+            Running::Climbs(run) => run.next(&mut self.tally).await?,
+        };
         if found.is_some() {
             self.running = Some(running);
         }
         Ok(Some(found.unwrap_or_default()))
+    }
+
+    async fn start(&mut self, passes: Vec<Pass>, session: Session) -> Result<Running, EvaluateError> {
+        if self.is_counting {
+            for pass in &passes {
+                add_nulls(&session, &pass.nulls_sql(), &mut self.tally).await?;
+            }
+        }
+        let (as_of, keep, restricted) = (self.request.as_of, self.keep, self.request.profiles.is_some());
+        let how = How { as_of, keep, restricted };
+        let audience = &self.job.audience;
+        match passes.as_slice() {
+            [pass] if !pass.ladder_pass().is_some_and(ReachesPass::climbs) => {
+                Ok(Running::Pass(Box::new(pass.start(audience, &session, how).await?)))
+            }
+            _ => Ok(Running::Climbs(Box::new(ClimbRun::start(passes, audience, session, how).await?))),
+        }
     }
 }
 

@@ -46,9 +46,13 @@ pub(super) async fn start(
 ) -> Result<TableRows, EvaluateError> {
     let mut job = job.clone();
     job.narrow(&[]);
-    let Plan::Milestones(passes) = &job.plan else {
+    let Plan::Milestones(passes) = job.plan.clone() else {
         return Err(EvaluateError::WrongKind { job: job.name.clone(), is: "a recap", asked: "milestone flags" });
     };
+    let passes = passes.as_slice();
+    if !passes.iter().any(Pass::reads_audience) {
+        job.audience = job.audience.without_columns();
+    }
     let session = warehouse.bind(&parameters(request)).await?;
     job.check_audience(&session, request.profiles.is_some(), &mut Tally::default()).await?;
     let keep = if columns == FlagColumns::Reached { Keep::Flags } else { Keep::Audience };
@@ -56,13 +60,13 @@ pub(super) async fn start(
         let mut readers = Vec::new();
         for pass in passes {
             let reader = FlagReader::new(&job, std::slice::from_ref(pass), warehouse, request, keep).await?;
-            readers.push((reader, VecDeque::new()));
+            readers.push((reader.uncounted(), VecDeque::new()));
         }
         return super::flags_wide::rows(readers, &job.name, passes);
     }
     let levels = (columns == FlagColumns::All).then(|| listed_levels(passes));
     let schema = long_schema(passes);
-    let reader = FlagReader::new(&job, passes, warehouse, request, keep).await?;
+    let reader = FlagReader::new(&job, passes, warehouse, request, keep).await?.uncounted();
     let batch_schema = SchemaRef::clone(&schema);
     let rows = stream::try_unfold((reader, levels), move |(mut reader, levels)| {
         let schema = SchemaRef::clone(&batch_schema);
@@ -218,6 +222,9 @@ fn long_rows<'a>(profile: &'a ProfileFound, levels: &'a [Listed]) -> Vec<LongRow
 
 /// One per milestone and level: of a streak, silence or anniversary that came again, the latest.
 fn latest(found: &[Found]) -> Vec<&Found> {
+    if found.len() <= 1 {
+        return found.iter().collect();
+    }
     let mut latest: Vec<&Found> = Vec::with_capacity(found.len());
     let mut places: HashMap<(usize, Option<u64>), usize> = HashMap::with_capacity(found.len());
     for found in found {

@@ -23,6 +23,7 @@ pub(super) struct LadderReader {
     ladders: Vec<Ladder>,
     is_entity: bool,
     streak: Option<LocalUnit>,
+    is_told: bool,
     /// The measure over no rows.
     nothing: Value,
     columns: Columns,
@@ -42,30 +43,32 @@ struct Columns {
 }
 
 /// One subject's rows so far.
-struct Climb {
-    subject: Subject,
-    audience: Option<AudienceRow>,
-    steps: Vec<Step>,
-    value: Value,
-    standing: Standing,
+pub(super) struct Climb {
+    pub(super) subject: Subject,
+    pub(super) audience: Option<AudienceRow>,
+    pub(super) steps: Vec<Step>,
+    pub(super) value: Value,
+    pub(super) standing: Standing,
+    /// Whether templates ask for what was found.
+    pub(super) is_told: bool,
 }
 
 /// Where a measure is at `as_of`.
 #[derive(Clone, Copy)]
-struct Standing {
-    value: f64,
+pub(super) struct Standing {
+    pub(super) value: f64,
     /// The next level lies above this.
-    peak: f64,
+    pub(super) peak: f64,
 }
 
 /// A row at which the measure rose.
-struct Step {
-    reached_at: Timestamp,
-    from: f64,
-    to: f64,
+pub(super) struct Step {
+    pub(super) reached_at: Timestamp,
+    pub(super) from: f64,
+    pub(super) to: f64,
     /// The streak's first day.
-    anchor: Option<Date>,
-    event: Value,
+    pub(super) anchor: Option<Date>,
+    pub(super) event: Value,
 }
 
 impl LadderReader {
@@ -77,7 +80,8 @@ impl LadderReader {
             ladders: pass.ladders.clone(),
             is_entity: pass.entity.is_some(),
             streak,
-            nothing: if matches!(pass.measure, TypedMeasure::Max { .. }) { Value::Null } else { Value::from(0) },
+            is_told: pass.is_told,
+            nothing: nothing(&pass.measure),
             columns: Columns {
                 reached_at: column("reached_at")?,
                 value: column("value")?,
@@ -106,6 +110,7 @@ impl LadderReader {
                     steps: Vec::new(),
                     value: self.nothing.clone(),
                     standing: Standing { value: 0.0, peak: 0.0 },
+                    is_told: self.is_told,
                 });
             }
             if self.subjects.is_flagged(batch, row) {
@@ -141,19 +146,15 @@ impl LadderReader {
         let Some(climb) = self.current.take() else {
             return;
         };
-        let mut flags = Vec::new();
-        for ladder in &self.ladders {
-            for step in &climb.steps {
-                let (levels, left_out) = crossed(&ladder.levels, step.from, step.to);
-                self.levels_left_out += left_out;
-                flags.extend(levels.into_iter().map(|level| climb.found(ladder, step, level)));
-            }
-        }
-        let parts = self.ladders.iter().map(|ladder| ladder.part).collect();
-        let Climb { subject, audience, value, standing, .. } = climb;
-        let profile = subject.found(self.is_entity, audience, parts);
-        found.push(ProfileFound { found: flags, value, peak: standing.peak, ..profile });
+        let (profile, left_out) = climb.finish(&self.ladders, self.is_entity);
+        found.push(profile);
+        self.levels_left_out += left_out;
     }
+}
+
+/// The measure over no rows.
+pub(super) fn nothing(measure: &TypedMeasure) -> Value {
+    if matches!(measure, TypedMeasure::Max { .. }) { Value::Null } else { Value::from(0) }
 }
 
 /// The columns of the qualifying row that were carried along.
@@ -178,17 +179,23 @@ pub(super) fn outlook(levels: &Levels, value: f64, peak: f64) -> (Value, Value) 
 }
 
 impl Climb {
+    /// What each ladder finds on the way, and how many levels were left out.
+    pub(super) fn finish(self, ladders: &[Ladder], is_entity: bool) -> (ProfileFound, u64) {
+        let (mut flags, mut all_left_out) = (Vec::new(), 0);
+        for ladder in ladders {
+            for step in &self.steps {
+                let (levels, left_out) = crossed(&ladder.levels, step.from, step.to);
+                all_left_out += left_out;
+                flags.extend(levels.into_iter().map(|level| self.found(ladder, step, level)));
+            }
+        }
+        let parts = ladders.iter().map(|ladder| ladder.part).collect();
+        let Self { subject, audience, value, standing, .. } = self;
+        let profile = subject.found(is_entity, audience, parts);
+        (ProfileFound { found: flags, value, peak: standing.peak, ..profile }, all_left_out)
+    }
+
     fn found(&self, ladder: &Ladder, step: &Step, level: Level) -> Found {
-        let (next, progress) = outlook(&ladder.levels, self.standing.value, self.standing.peak);
-        let milestone = json!({
-            "name": ladder.name,
-            "level": number(level.get()),
-            "value": self.value,
-            "reached_at": step.reached_at.to_string(),
-            "next": next,
-            "progress": progress,
-            "event": step.event,
-        });
         let anchor = step.anchor.map(|day| format!("@{day}")).unwrap_or_default();
         Found {
             part: ladder.part,
@@ -197,10 +204,24 @@ impl Climb {
             occasion: format!("{}:{level}{anchor}", ladder.name),
             reached_at: step.reached_at,
             dated: true,
-            context: milestone,
+            context: if self.is_told { self.told(ladder, step, level) } else { Value::Null },
             value: self.value.clone(),
             wanted: true,
         }
+    }
+
+    /// What templates see as `milestone`.
+    fn told(&self, ladder: &Ladder, step: &Step, level: Level) -> Value {
+        let (next, progress) = outlook(&ladder.levels, self.standing.value, self.standing.peak);
+        json!({
+            "name": ladder.name,
+            "level": number(level.get()),
+            "value": self.value,
+            "reached_at": step.reached_at.to_string(),
+            "next": next,
+            "progress": progress,
+            "event": step.event,
+        })
     }
 }
 

@@ -113,7 +113,7 @@ impl Compiler<'_> {
         }
         let zones = self.zones(entity.as_ref());
         let carried = all_columns(&rows);
-        let pass = ReachesPass { rows, entity, measure, zones, ladders: vec![ladder], carried };
+        let pass = ReachesPass { rows, entity, measure, zones, ladders: vec![ladder], carried, is_told: true };
         Ok(self.push(PassSource::Reaches(Box::new(pass))))
     }
 
@@ -204,6 +204,11 @@ impl Pass {
             }
             PassSource::View(_) => false,
         }
+    }
+
+    /// Whether more of the audience than ids and zones decides its result.
+    pub(super) fn reads_audience(&self) -> bool {
+        !self.conditions.is_empty() || matches!(self.source, PassSource::View(_))
     }
 
     /// The ladders it looks for; none for moments and own views.
@@ -302,6 +307,9 @@ impl Pass {
     /// Carries only the event columns that messages refer to.
     pub(super) fn narrow(&mut self, references: &[BTreeSet<String>]) {
         let parts = self.parts();
+        if let PassSource::Reaches(pass) = &mut self.source {
+            pass.is_told = !references.is_empty();
+        }
         let carried = match &mut self.source {
             PassSource::Reaches(pass) => &mut pass.carried,
             PassSource::Moments(pass) => &mut pass.carried,
@@ -317,17 +325,55 @@ impl Pass {
         });
     }
 
+    /// Its ladders, where it has levels.
+    pub(super) fn ladder_pass(&self) -> Option<&ReachesPass> {
+        match &self.source {
+            PassSource::Reaches(pass) => Some(pass),
+            PassSource::Moments(_) | PassSource::View(_) => None,
+        }
+    }
+
+    /// Whether another pass can be read in the same scan.
+    fn shares_scan(&self, other: &Self) -> bool {
+        self.ladder_pass().zip(other.ladder_pass()).is_some_and(|(pass, other)| pass.shares_scan(other))
+    }
+
+    /// Its conditions, ready to be asked.
+    pub(super) async fn conditions(&self, audience: &Audience, session: &Session) -> Result<Conditions, EvaluateError> {
+        Conditions::ready(&self.conditions, audience, session).await
+    }
+
     /// Starts its query.
     pub(super) async fn start(
         &self,
         audience: &Audience,
         session: &Session,
-        (as_of, keep, restricted): (Timestamp, Keep, bool),
+        how: How,
     ) -> Result<PassRun, EvaluateError> {
-        let conditions = Conditions::ready(&self.conditions, audience, session).await?;
-        let stream = session.stream(&self.title(), &self.sql(audience, keep, restricted)).await?;
-        Ok(PassRun::new(self.clone(), as_of, stream, conditions))
+        let conditions = self.conditions(audience, session).await?;
+        let stream = session.stream(&self.title(), &self.sql(audience, how.keep, how.restricted)).await?;
+        Ok(PassRun::new(self.clone(), how.as_of, stream, conditions))
     }
+}
+
+/// How passes are read under one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    pub(super) as_of: Timestamp,
+    pub(super) keep: Keep,
+    pub(super) restricted: bool,
+}
+
+/// Passes in their order, those that share a scan together.
+pub(super) fn scans_of(passes: &[Pass]) -> Vec<Vec<Pass>> {
+    let mut scans: Vec<Vec<Pass>> = Vec::new();
+    for pass in passes {
+        match scans.iter_mut().find(|scan| scan.first().is_some_and(|first| first.shares_scan(pass))) {
+            Some(scan) => scan.push(pass.clone()),
+            None => scans.push(vec![pass.clone()]),
+        }
+    }
+    scans
 }
 
 /// Findings about audience columns that milestones rely on.

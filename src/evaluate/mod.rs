@@ -6,6 +6,8 @@
 
 mod audience;
 mod candidates;
+mod climb_reader;
+mod climb_run;
 mod columns;
 mod conditions;
 mod error;
@@ -23,6 +25,7 @@ mod pass_run;
 mod period;
 mod pruning;
 mod reaches;
+mod reaches_climb;
 mod reaches_sql;
 mod recap;
 mod recap_assembly;
@@ -55,7 +58,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::project::{Job, JobKind, Project};
 use crate::warehouse::{AS_OF, Parameter, Parameters, Scan, Session, TableReading, TableRows, Warehouse, value};
 use audience::Audience;
-use milestones::Pass;
+use milestones::{How, Pass, scans_of};
 use period::Calendar;
 use recap::RecapPlan;
 use subject::Keep;
@@ -220,8 +223,16 @@ impl CompiledJob {
         let restricted = request.profiles.is_some();
         match &self.plan {
             Plan::Milestones(passes) => {
-                let sql = |pass: &Pass| pass.sql(&self.audience, Keep::Flags, restricted);
-                Ok(passes.iter().map(|pass| Query { title: pass.title(), sql: sql(pass) }).collect())
+                let how = How { as_of: request.as_of, keep: Keep::Flags, restricted };
+                let query = |scan: &Vec<Pass>| match scan.as_slice() {
+                    [pass] if !pass.ladder_pass().is_some_and(reaches::ReachesPass::climbs) => {
+                        Query { title: pass.title(), sql: pass.sql(&self.audience, how.keep, restricted) }
+                    }
+                    passes => {
+                        Query { title: climb_run::title(passes), sql: climb_run::sql(passes, &self.audience, how) }
+                    }
+                };
+                Ok(scans_of(passes).iter().map(query).collect())
             }
             Plan::Recap(recap) => {
                 recap.calendar.described(request)?;

@@ -18,6 +18,8 @@ pub(super) enum TypedMeasure {
     Sum {
         sql: String,
         is_double: bool,
+        /// Whether the accumulators hold its values.
+        fits: bool,
         /// The columns it reads.
         columns: BTreeSet<String>,
     },
@@ -30,6 +32,7 @@ pub(super) enum TypedMeasure {
     Max {
         sql: String,
         is_double: bool,
+        fits: bool,
         columns: BTreeSet<String>,
     },
     /// Consecutive local days or weeks.
@@ -56,6 +59,8 @@ pub(super) struct ReachesPass {
     pub(super) ladders: Vec<Ladder>,
     /// Columns of the qualifying event that messages refer to, in declared order.
     pub(super) carried: Vec<String>,
+    /// Whether messages tell of it; else times and values are all that is asked for.
+    pub(super) is_told: bool,
 }
 
 /// Types a measure, or says what is wrong with it.
@@ -85,7 +90,7 @@ fn max_of(expression: &Expression) -> TypedMeasure {
     let sql = &expression.sql;
     let is_double = expression.data_type.is_floating() || expression.data_type.is_null();
     let sql = if is_double { format!("finite_or_null(cast(({sql}) as double))") } else { sql.clone() };
-    TypedMeasure::Max { sql, is_double, columns: expression.columns.clone() }
+    TypedMeasure::Max { sql, is_double, fits: fits(&expression.data_type), columns: expression.columns.clone() }
 }
 
 /// Doubles skip what is not a number; wide integers are added as decimals, which do not wrap.
@@ -99,7 +104,13 @@ fn sum_of(expression: &Expression) -> TypedMeasure {
         DataType::Int64 | DataType::UInt64 => format!("coalesce(cast(({sql}) as decimal(38, 0)), 0)"),
         _ => format!("coalesce(({sql}), 0)"),
     };
-    TypedMeasure::Sum { sql, is_double, columns: expression.columns.clone() }
+    TypedMeasure::Sum { sql, is_double, fits: fits(&expression.data_type), columns: expression.columns.clone() }
+}
+
+/// Whether the accumulators of ladders hold values of a type: doubles, and what a decimal of 38 digits holds.
+fn fits(kind: &DataType) -> bool {
+    let is_decimal = matches!(kind, DataType::Decimal128(..));
+    kind.is_floating() || kind.is_null() || kind.is_integer() || is_decimal
 }
 
 impl ReachesPass {

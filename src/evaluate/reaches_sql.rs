@@ -11,7 +11,7 @@ use crate::project::Levels;
 use crate::warehouse::LocalUnit;
 
 /// A relation as SQL reads it, and the `where` that belongs to it, if any.
-pub(super) type Source = (String, String);
+type Source = (String, String);
 
 /// The rows under these conditions, each duplicate once: perhaps a table, and where to read from.
 pub(super) fn source_of(rows: &Rows, conditions: &[String], telling: &[String]) -> (Vec<String>, Source) {
@@ -24,7 +24,8 @@ pub(super) fn source_of(rows: &Rows, conditions: &[String], telling: &[String]) 
 }
 
 impl ReachesPass {
-    /// The pass as a query: crossing rows and each subject's last row, joined with the audience.
+    /// The pass as a query by windows over the rows of each subject in their order, which tells everything: crossing rows
+    /// and each subject's last row, joined with the audience.
     pub(super) fn sql(&self, join: &Join<'_>) -> String {
         let conditions = self.rows.visible(join);
         let (mut tables, source) = source_of(&self.rows, &conditions, &self.telling_columns());
@@ -49,7 +50,7 @@ impl ReachesPass {
     }
 
     /// The lowest level of any ladder.
-    fn lowest(&self) -> f64 {
+    pub(super) fn lowest(&self) -> f64 {
         let first = |levels: &Levels| match levels {
             Levels::List(levels) => levels.first().map_or(f64::INFINITY, |level| level.get()),
             Levels::Every(level) => level.get(),
@@ -58,7 +59,7 @@ impl ReachesPass {
     }
 
     /// Columns whose values show in the result.
-    fn telling_columns(&self) -> Vec<String> {
+    pub(super) fn telling_columns(&self) -> Vec<String> {
         let measured = match &self.measure {
             TypedMeasure::Count | TypedMeasure::Streak(_) => None,
             TypedMeasure::Sum { columns, .. }

@@ -62,8 +62,12 @@ impl Rows {
 
     /// The conditions of rows that count at `as_of`.
     pub(super) fn visible(&self, join: &Join<'_>) -> Vec<String> {
-        let mut conditions = self.conditions.clone();
-        conditions.push(format!("{} is not null", name(&self.profile)));
+        self.conditions.iter().cloned().chain(self.visible_to_all(join)).collect()
+    }
+
+    /// Those without the conditions of a milestone.
+    pub(super) fn visible_to_all(&self, join: &Join<'_>) -> Vec<String> {
+        let mut conditions = vec![format!("{} is not null", name(&self.profile))];
         conditions.push(format!("{} <= $as_of", self.instant()));
         conditions.extend(self.pruned());
         conditions.extend(join.restriction(&self.profile_text()));

@@ -42,7 +42,8 @@ pub(super) async fn of(
     job.check_audience(&warehouse.bind(&parameters(request)).await?, restricted, &mut Tally::default()).await?;
     let mut standings = Vec::new();
     for pass in passes.iter().filter(|pass| !pass.ladders().is_empty()) {
-        let mut reader = FlagReader::new(&job, std::slice::from_ref(pass), warehouse, request, Keep::Audience).await?;
+        let mut reader =
+            FlagReader::new(&job, std::slice::from_ref(pass), warehouse, request, Keep::Audience).await?.uncounted();
         while let Some(profiles) = reader.next().await? {
             for profile in profiles {
                 for ladder in pass.ladders() {

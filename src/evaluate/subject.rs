@@ -116,6 +116,12 @@ impl SubjectReader {
 }
 
 impl Subject {
+    /// Whether something was found about this subject and recipient.
+    pub(super) fn is_of(&self, found: &ProfileFound) -> bool {
+        let profile = self.audience_id.as_ref().unwrap_or(&self.id);
+        *profile == found.profile_id && found.entity_id.as_ref().is_none_or(|entity| *entity == self.id)
+    }
+
     /// Nothing found yet about this subject and recipient.
     pub(super) fn found(self, is_entity: bool, audience: Option<AudienceRow>, parts: Vec<usize>) -> ProfileFound {
         ProfileFound {

@@ -34,7 +34,7 @@ pub use json_schema::{SchemaKind, json_schema};
 pub use load::{Loaded, load};
 pub use project::{
     ColumnKind, FileFormat, LedgerLocation, Partition, PartitionKind, PartitionOf, PathDates, Project, ProviderConfig,
-    Setting, Start, Table, TableSource, Unsubscribe, View,
+    SegmentLayout, SegmentRows, Setting, Start, Table, TableSource, Unsubscribe, View,
 };
 pub use restraint::{Cap, JobWindow, Share, Variant, Variants, WindowZone};
 

@@ -97,7 +97,9 @@ impl Table {
     #[must_use]
     pub fn location(&self) -> Option<&Located<String>> {
         match &self.source {
-            TableSource::Files { location, .. } | TableSource::Sqlite { file: location, .. } => Some(location),
+            TableSource::Files { location, .. }
+            | TableSource::Segment { location, .. }
+            | TableSource::Sqlite { file: location, .. } => Some(location),
             TableSource::Postgres { .. } => None,
         }
     }
@@ -105,7 +107,9 @@ impl Table {
     /// The same, to be moved.
     pub(crate) fn location_mut(&mut self) -> Option<&mut Located<String>> {
         match &mut self.source {
-            TableSource::Files { location, .. } | TableSource::Sqlite { file: location, .. } => Some(location),
+            TableSource::Files { location, .. }
+            | TableSource::Segment { location, .. }
+            | TableSource::Sqlite { file: location, .. } => Some(location),
             TableSource::Postgres { .. } => None,
         }
     }
@@ -121,6 +125,15 @@ pub enum TableSource {
         /// A local path (absolute) or a URL such as `s3://bucket/prefix/`; may hold a glob.
         location: Located<String>,
     },
+    /// Calls that Segment or RudderStack collected.
+    Segment {
+        /// A local path (absolute) or a URL.
+        location: Located<String>,
+        /// How they lie there.
+        layout: SegmentLayout,
+        /// What is made of them.
+        rows: SegmentRows,
+    },
     /// A table of a PostgreSQL server.
     Postgres {
         /// `env:NAME` or `file:PATH` (absolute), where the URL stands.
@@ -135,6 +148,26 @@ pub enum TableSource {
         /// The table.
         table: Located<String>,
     },
+}
+
+/// How collected calls lie in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentLayout {
+    /// Logs: one JSON object per call, all kinds mixed.
+    S3Logs,
+    /// Parquet files in a folder per table, then by hour.
+    DataLake,
+    /// Parquet files in a folder per table, as a warehouse has them.
+    Warehouse,
+}
+
+/// What is made of collected calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SegmentRows {
+    /// What profiles did: tracks, pages and screens.
+    Events,
+    /// Who they are: the latest traits.
+    Profiles,
 }
 
 /// A file format of tables.

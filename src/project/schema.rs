@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::job::{Category, Compare, Measure, OnUnknown, RecapZone, SendLevels, Trend};
 use super::overlay::{Defaults, Environments};
-use super::project::{ColumnKind, PartitionKind, PartitionOf, PathDates};
+use super::project::{ColumnKind, PartitionKind, PartitionOf, PathDates, SegmentLayout, SegmentRows};
 use super::read::{Named, Scalar, record};
 use super::restraint::{Share, WindowZone};
 use super::restraint_values::{Days, Hours};
@@ -58,6 +58,8 @@ record! {
         parquet: String,
         /// A file, folder or glob of CSV files with a header line.
         csv: String,
+        /// Calls that Segment or RudderStack collected.
+        segment: SegmentFields,
         /// A table of a PostgreSQL server.
         postgres: PostgresFields,
         /// A table of a SQLite file.
@@ -82,6 +84,18 @@ record! {
         zone: TimeZone,
         /// How late an event may land; `3 days` by default.
         lookback: SignedDuration,
+    }
+}
+
+record! {
+    /// Calls that Segment or RudderStack collected.
+    SegmentFields {
+        /// The folder of one source: below it are days of logs, or a folder for each table.
+        location: String,
+        /// `s3_logs`, `data_lake` or `warehouse`.
+        layout: SegmentLayout,
+        /// `events` (default) or `profiles`.
+        gives: SegmentRows,
     }
 }
 

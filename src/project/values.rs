@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::job::{Category, Levels, Measure, OnUnknown, RecapZone, SendLevels, StreakUnit, Trend};
 use super::json_schema::Definitions;
 use super::node::{Content, Node};
-use super::project::{PartitionKind, PartitionOf};
+use super::project::{PartitionKind, PartitionOf, SegmentLayout, SegmentRows};
 use super::read::{Findings, Read, quoted, read_word, report_missing, wrong_type};
 use super::schema::{EntityFields, SinceFields};
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
@@ -42,6 +42,8 @@ words!(PartitionKind {
     "date" => Self::Date, "month" => Self::Month, "hour" => Self::Hour, "int" => Self::Int, "string" => Self::Text,
 });
 words!(PartitionOf { "received" => Self::Received, "time" => Self::Time });
+words!(SegmentLayout { "s3_logs" => Self::S3Logs, "data_lake" => Self::DataLake, "warehouse" => Self::Warehouse });
+words!(SegmentRows { "events" => Self::Events, "profiles" => Self::Profiles });
 words!(Category { "marketing" => Self::Marketing, "transactional" => Self::Transactional });
 words!(OnUnknown { "hold" => Self::Hold, "resend" => Self::Resend, "assume_accepted" => Self::AssumeAccepted });
 words!(SendLevels { "highest" => Self::Highest, "each" => Self::Each });

@@ -5,6 +5,11 @@
 
 mod aggregate;
 mod calendar;
+mod climb_count;
+mod climb_log;
+mod climb_measure;
+mod climb_steps;
+mod climbs;
 mod distinct;
 mod error;
 mod expression;
@@ -15,6 +20,8 @@ mod known_values;
 mod ledger_tables;
 mod local_days;
 mod null_sums;
+mod one_pass;
+mod ordered_lists;
 mod output;
 mod parameters;
 mod place;
@@ -62,6 +69,7 @@ use crate::project::Project;
 use crate::storage::Meter;
 use known_values::Weight;
 use sources::misfits::Misfits;
+use sources::segment::SegmentTable;
 use sources::{Opening, TableFailure};
 use views::ParsedView;
 
@@ -164,7 +172,7 @@ impl Warehouse {
     /// # Errors
     /// When a view does not plan under them.
     pub async fn bind(&self, parameters: &Parameters) -> Result<Session, WarehouseError> {
-        let mut session = self.empty_session(self.vars.clone().and(parameters))?;
+        let mut session = self.empty_session(self.vars.clone().and(parameters)).await?;
         for view in &self.views {
             let planned = session.add_view(view).await;
             planned.map_err(|error| WarehouseError::from_engine(&format!("view `{}`", view.name), &error))?;
@@ -218,7 +226,7 @@ impl Warehouse {
     /// Plans every view once; keeps those that plan and whose relations do.
     async fn try_views(&mut self, views: Vec<ParsedView>) -> Vec<Diagnostic> {
         let mut diagnostics = Vec::new();
-        let Ok(mut session) = self.empty_session(self.trial_parameters()) else {
+        let Ok(mut session) = self.empty_session(self.trial_parameters()).await else {
             return diagnostics;
         };
         for view in views {
@@ -244,13 +252,18 @@ impl Warehouse {
         diagnostics
     }
 
-    fn empty_session(&self, parameters: Parameters) -> Result<Session, WarehouseError> {
+    async fn empty_session(&self, parameters: Parameters) -> Result<Session, WarehouseError> {
         let context = runtime::with_own_catalog(&self.state)
             .map_err(|error| WarehouseError::from_engine("setting up the warehouse", &error))?;
         for (name, provider) in &self.tables {
-            context
-                .register_table(TableReference::bare(name.as_str()), Arc::clone(provider))
-                .map_err(|error| WarehouseError::from_engine(&format!("table `{name}`"), &error))?;
+            let failed = |error| WarehouseError::from_engine(&format!("table `{name}`"), &error);
+            // What is known of people depends on the instant; rows of other tables carry their own.
+            let bound = match parameters.get(AS_OF) {
+                Some(Parameter::Instant(as_of)) => SegmentTable::at(provider, *as_of).await.map_err(failed)?,
+                _ => None,
+            };
+            let provider = bound.unwrap_or_else(|| Arc::clone(provider));
+            context.register_table(TableReference::bare(name.as_str()), provider).map_err(failed)?;
         }
         ledger_tables::register(&context, &self.ledger)
             .map_err(|error| WarehouseError::from_engine("the ledger's tables", &error))?;

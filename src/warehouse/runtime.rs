@@ -13,7 +13,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::WarehouseError;
-use super::{calendar, distinct, functions, null_sums, streaks};
+use super::{calendar, climbs, distinct, functions, null_sums, one_pass, ordered_lists, streaks};
 
 /// The limit where neither the command line nor a control group names one: 2 GB.
 const DEFAULT_MEMORY_LIMIT_BYTES: u64 = 2_000_000_000;
@@ -72,12 +72,14 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
         .with_config(config)
         .with_runtime_env(Arc::clone(runtime))
         .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(one_pass::GroupClimbsOnce))
         .build();
     for function in functions::all().into_iter().chain(calendar::functions()) {
         // Registering replaces a function of the same name and has no other way to fail.
         let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
     }
-    for aggregate in streaks::functions().chain([distinct::count()]).chain(null_sums::functions()) {
+    let ours = [distinct::count(), ordered_lists::array_agg()];
+    for aggregate in streaks::functions().chain(climbs::functions()).chain(null_sums::functions()).chain(ours) {
         let _ = datafusion::execution::FunctionRegistry::register_udaf(&mut state, aggregate);
     }
     state

@@ -8,10 +8,10 @@ use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 
 use super::error::WarehouseError;
@@ -67,8 +67,9 @@ impl Session {
     pub async fn stream(&self, what: &str, sql: &str) -> Result<RowStream, WarehouseError> {
         let failed = |error: &DataFusionError| WarehouseError::from_engine(what, error);
         let plan = self.plan(sql).await.map_err(|error| failed(&error))?;
-        let frame = self.context.execute_logical_plan(plan).await.map_err(|error| failed(&error))?;
-        let rows = frame.execute_stream().await.map_err(|error| failed(&error))?;
+        let spilling = DataFrame::new(self.context.state(), plan.clone());
+        let rows = self.in_memory(plan).execute_stream().await.map_err(|error| failed(&error))?;
+        let rows = stream::once(unless_exhausted(rows.boxed(), spilling)).try_flatten();
         let what = what.to_owned();
         Ok(rows.map_err(move |error| WarehouseError::from_engine(&what, &error)).boxed())
     }
@@ -78,6 +79,13 @@ impl Session {
     pub fn lazy_stream(self, what: String, sql: String) -> RowStream {
         let started = async move { self.stream(&what, &sql).await };
         futures::stream::once(started).try_flatten().boxed()
+    }
+
+    /// The plan with its joins as hash tables, which are much faster than sorting both sides and cannot spill.
+    fn in_memory(&self, plan: LogicalPlan) -> DataFrame {
+        let mut state = self.context.state();
+        state.config_mut().options_mut().optimizer.prefer_hash_join = true;
+        DataFrame::new(state, plan)
     }
 
     /// Runs a query with few rows.
@@ -131,6 +139,23 @@ impl Session {
         self.context.register_table(TableReference::bare(view.name.as_str()), std::sync::Arc::new(table))?;
         Ok(())
     }
+}
+
+/// Rows as the engine gives them.
+type EngineRows = BoxStream<'static, Result<RecordBatch, DataFusionError>>;
+
+/// Rows of the first plan, or of the second where memory does not suffice for the first one's first row: what needs
+/// memory is done by then.
+async fn unless_exhausted(rows: EngineRows, spilling: DataFrame) -> Result<EngineRows, DataFusionError> {
+    let mut rows = rows.peekable();
+    let first = std::pin::Pin::new(&mut rows).peek().await;
+    let is_exhausted = |error: &DataFusionError| matches!(error.find_root(), DataFusionError::ResourcesExhausted(_));
+    if !first.is_some_and(|first| first.as_ref().is_err_and(is_exhausted)) {
+        return Ok(rows.boxed());
+    }
+    drop(rows);
+    tracing::debug!("memory does not suffice for joins as hash tables; sorting in their place");
+    Ok(spilling.execute_stream().await?.boxed())
 }
 
 /// Binds, plans and type-checks one query.

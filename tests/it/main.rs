@@ -27,6 +27,7 @@ mod project;
 mod providers;
 mod render;
 mod restraint;
+mod segment;
 mod semantics;
 mod storage;
 mod tables;

@@ -62,7 +62,7 @@ fn sqlite(root: &Path, written: &Located<SqliteFields>, findings: &mut Findings)
 
 /// What only files have is no part of a table of a database.
 pub(super) fn refuse_keys_of_files(source: &TableSource, fields: &TableFields, findings: &mut Findings) {
-    if matches!(source, TableSource::Files { .. }) {
+    if matches!(source, TableSource::Files { .. } | TableSource::Segment { .. }) {
         return;
     }
     let partitions = fields.partitions.as_ref().map(|partitions| ("partitions", &partitions.place));

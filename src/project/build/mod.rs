@@ -10,6 +10,7 @@ mod milestone_source;
 mod providers;
 mod recap;
 mod restraint;
+mod segment;
 mod tables;
 
 pub(super) use ledger::of_argument as ledger_of_argument;

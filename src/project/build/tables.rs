@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use super::databases;
+use super::{databases, segment};
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
 use crate::project::names::is_identifier;
 use crate::project::project::{FileFormat, Partition, PartitionKind, PartitionOf, PathDates, Table, TableSource};
@@ -38,6 +38,9 @@ pub(super) fn build(
 fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mut Findings) -> Option<Table> {
     let source = source(root, name, &fields, findings)?;
     databases::refuse_keys_of_files(&source, &fields, findings);
+    segment::refuse_keys(&source, &fields, findings);
+    let [time, received, dedup] = segment::chronology(&source, &name.place)
+        .map_or([fields.time, fields.received, fields.dedup], |own| own.map(Some));
     let partitions = fields.partitions.map(|partitions| partitions.value).unwrap_or_default();
     let partitions = partitions
         .0
@@ -46,8 +49,8 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
         .collect::<Vec<_>>();
     for partition in &partitions {
         let (column, known) = match partition.of {
-            Some(PartitionOf::Received) => ("received", fields.received.is_some()),
-            Some(PartitionOf::Time) => ("time", fields.time.is_some()),
+            Some(PartitionOf::Received) => ("received", received.is_some()),
+            Some(PartitionOf::Time) => ("time", time.is_some()),
             None => continue,
         };
         if !known && !fields.given.contains(&column) {
@@ -74,9 +77,9 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
         partitions,
         path_dates,
         columns: columns.into_iter().map(|(column, kind)| (column, kind.value)).collect(),
-        time: fields.time,
-        received: fields.received,
-        dedup: fields.dedup,
+        time,
+        received,
+        dedup,
         zone: fields.zone.map_or(TimeZone::UTC, |zone| zone.value),
         lookback: fields.lookback.map_or(DEFAULT_LOOKBACK, |lookback| lookback.value),
         place: name.place.clone(),
@@ -84,13 +87,14 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
 }
 
 /// The keys that say where a table's rows are; a table has one of them.
-const SOURCES: &[&str] = &["parquet", "csv", "ndjson", "delta", "postgres", "sqlite"];
+const SOURCES: &[&str] = &["parquet", "csv", "ndjson", "delta", "segment", "postgres", "sqlite"];
 
 /// The one source of a table; a second one is a finding, and none is another.
 fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &mut Findings) -> Option<TableSource> {
     let files =
         |written: &Option<Located<String>>, format| Some((written.as_ref()?.place.clone(), written.clone()?, format));
     let databases = databases::sources(root, fields, findings);
+    let calls = segment::source(root, fields, findings);
     let written = [
         files(&fields.parquet, FileFormat::Parquet),
         files(&fields.csv, FileFormat::Csv),
@@ -105,6 +109,7 @@ fn source(root: &Path, name: &Located<String>, fields: &TableFields, findings: &
         })
         .collect::<Vec<_>>()
         .into_iter()
+        .chain(calls)
         .chain(databases);
     let Some((first, source)) = sources.next() else {
         if !SOURCES.iter().any(|key| fields.given.contains(key)) {

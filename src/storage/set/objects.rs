@@ -39,8 +39,17 @@ impl RemoteSet {
             return Err(unsupported());
         }
         let base = ObjectPath::from_url_path(opened.base.path()).map_err(|_| unsupported())?;
+        Self::over(opened.store, base, location).await
+    }
+
+    /// The same in a store that is open already.
+    pub(super) async fn over(
+        store: Arc<dyn ObjectStore>,
+        base: ObjectPath,
+        location: &str,
+    ) -> Result<(Self, Option<Manifest>), StorageError> {
         let spool = tempfile::tempdir().map_err(StorageError::unwritable(Path::new("the temporary folder")))?;
-        let mut set = Self { store: opened.store, base, location: location.to_owned(), spool, follows: None };
+        let mut set = Self { store, base, location: location.to_owned(), spool, follows: None };
         let earlier = match set.read_manifest().await? {
             Some((manifest, version)) => {
                 set.follows = Some(version);
@@ -157,5 +166,76 @@ impl RemoteSet {
             .try_collect::<Vec<()>>()
             .await
             .map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use serde_json::json;
+
+    use super::*;
+    use crate::storage::set::manifest::SetFile;
+
+    /// A writer that has uploaded one file of a set of this number.
+    async fn written(store: &Arc<InMemory>, token: &str) -> (RemoteSet, Manifest, Option<Manifest>) {
+        let shared: Arc<dyn ObjectStore> = Arc::<InMemory>::clone(store);
+        let begun = RemoteSet::over(shared, ObjectPath::from("out/flags"), "s3://out/flags").await;
+        let (set, earlier) = begun.expect("a place");
+        let sequence = earlier.as_ref().map_or(0, |earlier| earlier.sequence) + 1;
+        let file = set.spool().join("rows.parquet");
+        std::fs::write(&file, token).expect("a file");
+        let within = "milestone=a%2Fb/rows.parquet";
+        let path = set.upload(&file, &format!("{sequence}-{token}"), within).await.expect("uploaded");
+        let file = SetFile { path, partition: "milestone=a%2Fb".into(), rows: 1, bytes: 1 };
+        (set, Manifest { sequence, about: json!({}), files: vec![file] }, earlier)
+    }
+
+    async fn keys(store: &Arc<InMemory>) -> Vec<String> {
+        let found: Vec<_> = store.list(None).try_collect().await.expect("a list");
+        found.into_iter().map(|object| object.location.to_string()).collect()
+    }
+
+    async fn commit(set: &RemoteSet, manifest: &Manifest, earlier: Option<&Manifest>) -> Result<(), StorageError> {
+        set.commit(manifest, earlier, "s3://out/flags").await
+    }
+
+    #[tokio::test]
+    async fn of_two_writers_the_first_wins_whole() {
+        let store = Arc::new(InMemory::new());
+        let (first, its, none) = written(&store, "a").await;
+        let (second, theirs, _) = written(&store, "b").await;
+        commit(&first, &its, none.as_ref()).await.expect("published");
+        let overtaken = commit(&second, &theirs, None).await;
+        assert!(matches!(overtaken, Err(StorageError::Overtaken { .. })), "{overtaken:?}");
+        assert!(commit(&first, &its, None).await.is_ok(), "its own manifest after a lost answer is no other's");
+        let (_, _, found) = written(&store, "c").await;
+        assert_eq!(found, Some(its.clone()));
+        let kept = format!("out/flags/{}", its.files[0].path);
+        assert!(keys(&store).await.contains(&kept), "{kept}");
+    }
+
+    #[tokio::test]
+    async fn a_set_stays_for_one_more_and_leftovers_go() {
+        let store = Arc::new(InMemory::new());
+        let (dead, _, _) = written(&store, "dead").await;
+        drop(dead);
+        for (token, sets) in [("a", vec!["1-a"]), ("b", vec!["1-a", "2-b"]), ("c", vec!["2-b", "3-c"])] {
+            let (set, manifest, earlier) = written(&store, token).await;
+            commit(&set, &manifest, earlier.as_ref()).await.expect("published");
+            let keys = keys(&store).await;
+            let found: BTreeSet<&str> =
+                keys.iter().filter_map(|key| key.strip_prefix("out/flags/_sets/")?.split('/').next()).collect();
+            assert_eq!(found.into_iter().collect::<Vec<_>>(), sets);
+        }
+    }
+
+    #[tokio::test]
+    async fn files_of_others_are_left_alone() {
+        let store = Arc::new(InMemory::new());
+        store.put(&ObjectPath::from("out/flags/notes.txt"), "x".into()).await.expect("put");
+        let shared: Arc<dyn ObjectStore> = store;
+        let refused = RemoteSet::over(shared, ObjectPath::from("out/flags"), "s3://out/flags").await;
+        assert!(matches!(refused, Err(StorageError::Occupied { .. })));
     }
 }

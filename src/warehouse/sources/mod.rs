@@ -6,6 +6,7 @@
 mod database;
 pub(in crate::warehouse) mod files;
 pub(in crate::warehouse) mod misfits;
+pub(in crate::warehouse) mod segment;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,6 +48,9 @@ pub(super) struct Opening<'a> {
 pub(super) async fn open_source(table: &Table, opening: &Opening<'_>) -> Result<Source, TableFailure> {
     match &table.source {
         TableSource::Files { format, location } => files::open(table, *format, location, opening).await,
+        TableSource::Segment { location, layout, rows } => {
+            segment::open(table, (location, *layout, *rows), opening).await
+        }
         TableSource::Postgres { url, table: name } => {
             let place = TablePlace::Postgres { url: database::secret(url)?, table: name.value.clone() };
             database::open(table, place, &name.place).await

@@ -36,12 +36,17 @@ bob@X.test,,unsubscribed
 
 /// A job with these milestones, evaluated over these events.
 async fn world(milestones: &str, events: &str) -> World {
+    world_of(PROJECT, milestones, events).await
+}
+
+/// The same in another project.
+async fn world_of(project: &str, milestones: &str, events: &str) -> World {
     let job = format!(
         "job: marks\nstart: all\naudience: people\nmessage: {{subject: s, template: t.html}}\nmilestones:\n{milestones}"
     );
     let events = format!("user_id,event,happened_at,landed_at,message_id,words,price\n{events}");
     World::of(&[
-        ("milepost.yml", PROJECT),
+        ("milepost.yml", project),
         ("people.csv", PEOPLE),
         ("left.csv", LEFT),
         ("events.csv", &events),
@@ -294,4 +299,63 @@ async fn flags_long_all_and_wide() {
             "cyd,false,,false,,false,",
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_one_instant_climb_in_the_order_of_their_columns() {
+    // Of ann's two rows at noon the first message takes away, so 10 is met at two; of bob's it adds, so at noon. Cyd
+    // needs no order.
+    let events = "\
+        ann,edited,2026-01-01T10:00:00Z,2026-01-01T10:00:00Z,a1,6,6.5\n\
+        ann,edited,2026-01-01T12:00:00Z,2026-01-01T12:00:00Z,a2,-3,-3.5\n\
+        ann,edited,2026-01-01T12:00:00Z,2026-01-01T12:00:00Z,a3,5,5.5\n\
+        ann,edited,2026-01-01T14:00:00Z,2026-01-01T14:00:00Z,a4,4,4.5\n\
+        bob,edited,2026-01-01T10:00:00Z,2026-01-01T10:00:00Z,b1,6,6.5\n\
+        bob,edited,2026-01-01T12:00:00Z,2026-01-01T12:00:00Z,b2,5,5.5\n\
+        bob,edited,2026-01-01T12:00:00Z,2026-01-01T12:00:00Z,b3,-3,-3.5\n\
+        bob,edited,2026-01-01T14:00:00Z,2026-01-01T14:00:00Z,b4,4,4.5\n\
+        cyd,edited,2026-01-01T10:00:00Z,2026-01-01T10:00:00Z,c1,11,11.5\n";
+    let milestones = "  - {name: words, event: edited, measure: sum(words), reaches: [5, 10]}\n  \
+                      - {name: price, event: edited, measure: sum(price), every: 5}\n  \
+                      - {name: rows, event: edited, reaches: [2, 4]}\n";
+    for dedup in ["    dedup: message_id\n", ""] {
+        let world = world_of(&PROJECT.replace("    dedup: message_id\n", dedup), milestones, events).await;
+        let flags = world.flags("marks", &at("2026-02-01T00:00:00Z"), FlagColumns::Reached).await;
+        let of = |milestone: &str| {
+            let own = flags.iter().filter(|line| line.split(',').nth(1) == Some(milestone));
+            own.map(|line| line.replace(",true,2026-01-01T", ",").replace(":00:00Z", "")).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            of("words"),
+            [
+                "ann,words,5,10,12.0",
+                "ann,words,10,14,12.0",
+                "bob,words,5,10,12.0",
+                "bob,words,10,12,12.0",
+                "cyd,words,5,10,11.0",
+                "cyd,words,10,10,11.0"
+            ],
+        );
+        assert_eq!(
+            of("price"),
+            [
+                "ann,price,5,10,13.0",
+                "ann,price,10,14,13.0",
+                "bob,price,5,10,13.0",
+                "bob,price,10,12,13.0",
+                "cyd,price,5,10,11.5",
+                "cyd,price,10,10,11.5"
+            ],
+        );
+        assert_eq!(of("rows"), ["ann,rows,2,12,4.0", "ann,rows,4,14,4.0", "bob,rows,2,12,4.0", "bob,rows,4,14,4.0"]);
+        // Told one by one, they are the same.
+        let (candidates, _) = world.candidates("marks", &at("2026-02-01T00:00:00Z")).await;
+        let told = candidates.iter().map(|candidate| {
+            format!("{} {} {}", candidate.key.profile_id, candidate.key.occasion, candidate.reached_at)
+        });
+        let mut told: Vec<String> = told.collect();
+        told.sort();
+        assert_eq!(told.len(), flags.len());
+        assert!(told.contains(&"bob words:10 2026-01-01T12:00:00Z".to_owned()), "{told:?}");
+    }
 }

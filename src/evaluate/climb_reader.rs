@@ -1,0 +1,121 @@
+//! From climbs to the levels each subject reached: one row per subject and recipient.
+
+use super::found::ProfileFound;
+use super::ladder::{Climb, Standing, Step, nothing};
+use super::reaches::{Ladder, ReachesPass};
+use super::reaches_climb::climb_column;
+use super::subject::{Subject, SubjectReader};
+use crate::warehouse::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, StructArray};
+use crate::warehouse::arrow::datatypes::{Float64Type, SchemaRef};
+use crate::warehouse::value;
+
+/// Reads what a row tells of one pass.
+pub(super) struct ClimbReader {
+    ladders: Vec<Ladder>,
+    is_entity: bool,
+    is_told: bool,
+    nothing: serde_json::Value,
+    climb: usize,
+    subjects: SubjectReader,
+}
+
+/// The climbs of one pass in one batch.
+pub(super) struct ClimbColumns {
+    climbs: ArrayRef,
+    values: ArrayRef,
+    peaks: ArrayRef,
+    settled: BooleanArray,
+    steps: ListArray,
+}
+
+impl ClimbReader {
+    /// Finds the columns; `None` when the query does not have them.
+    pub(super) fn new(pass: &ReachesPass, member: usize, schema: &SchemaRef, kept: &[&str]) -> Option<Self> {
+        Some(Self {
+            ladders: pass.ladders.clone(),
+            is_entity: pass.entity.is_some(),
+            is_told: pass.is_told,
+            nothing: nothing(&pass.measure),
+            climb: schema.index_of(&climb_column(member)).ok()?,
+            subjects: SubjectReader::new(schema, kept)?,
+        })
+    }
+
+    /// The columns of a batch.
+    pub(super) fn columns(&self, batch: &RecordBatch) -> ClimbColumns {
+        let climbs = batch.column(self.climb);
+        let [values, peaks, settled, steps] = [0, 1, 2, 3].map(|index| climbs.as_struct().column(index));
+        ClimbColumns {
+            climbs: ArrayRef::clone(climbs),
+            values: ArrayRef::clone(values),
+            peaks: ArrayRef::clone(peaks),
+            settled: settled.as_boolean().clone(),
+            steps: steps.as_list::<i32>().clone(),
+        }
+    }
+
+    /// Whom a row is about.
+    pub(super) fn subject(&self, batch: &RecordBatch, row: usize) -> Option<Subject> {
+        self.subjects.subject(batch, row)
+    }
+
+    /// What a row tells, and how many levels of `every` were left out because one event crossed too many.
+    pub(super) fn found(
+        &self,
+        subject: Subject,
+        columns: &ClimbColumns,
+        (batch, row): (&RecordBatch, usize),
+    ) -> (ProfileFound, u64) {
+        let climb = Climb {
+            subject,
+            audience: self.subjects.audience_row(batch, row),
+            steps: columns.steps(row),
+            value: columns.value(row).unwrap_or_else(|| self.nothing.clone()),
+            standing: columns.standing(row),
+            is_told: self.is_told,
+        };
+        climb.finish(&self.ladders, self.is_entity)
+    }
+}
+
+impl ClimbColumns {
+    /// Whether the climb of a row depends on no order of rows with the same time.
+    pub(super) fn is_settled(&self, row: usize) -> bool {
+        self.climbs.is_null(row) || self.settled.value(row)
+    }
+
+    /// Whether a row has met a level.
+    pub(super) fn has_steps(&self, row: usize) -> bool {
+        self.climbs.is_valid(row) && self.steps.value_length(row) > 0
+    }
+
+    fn value(&self, row: usize) -> Option<serde_json::Value> {
+        let has_value = self.climbs.is_valid(row) && self.values.is_valid(row);
+        has_value.then(|| value::json(&self.values, row))
+    }
+
+    fn standing(&self, row: usize) -> Standing {
+        if self.climbs.is_null(row) {
+            return Standing { value: 0.0, peak: 0.0 };
+        }
+        let value = value::number(&self.values, row).unwrap_or_default();
+        Standing { value, peak: self.peaks.as_primitive::<Float64Type>().value(row) }
+    }
+
+    fn steps(&self, row: usize) -> Vec<Step> {
+        let offsets = self.steps.value_offsets();
+        let range = if self.climbs.is_valid(row) { offsets[row]..offsets[row + 1] } else { 0..0 };
+        range.filter_map(|entry| step(self.steps.values().as_struct(), usize::try_from(entry).ok()?)).collect()
+    }
+}
+
+fn step(steps: &StructArray, entry: usize) -> Option<Step> {
+    let number = |column: usize| steps.column(column).as_primitive::<Float64Type>().value(entry);
+    Some(Step {
+        reached_at: value::instant(steps.column(0), entry)?,
+        from: number(1),
+        to: number(2),
+        anchor: None,
+        event: serde_json::Value::Object(serde_json::Map::new()),
+    })
+}

@@ -1,0 +1,88 @@
+//! A rule for plans: what climbs is grouped once, by the thread that has all rows of a group.
+//!
+//! The engine groups twice, the rows of each thread first, which pays where that makes fewer of them. A climb keeps its rows.
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+
+use super::climbs;
+
+/// The rule.
+#[derive(Debug)]
+pub(super) struct GroupClimbsOnce;
+
+impl PhysicalOptimizerRule for GroupClimbsOnce {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| match grouped_once(&node)? {
+            Some(once) => Ok(Transformed::yes(once)),
+            None => Ok(Transformed::no(node)),
+        })
+        .data()
+    }
+
+    fn name(&self) -> &'static str {
+        "group_climbs_once"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The grouping in one step, where a plan has two around an exchange of rows.
+fn grouped_once(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let second = plan.downcast_ref::<AggregateExec>().filter(|step| *step.mode() == AggregateMode::FinalPartitioned);
+    let exchange = second.and_then(|second| second.input().downcast_ref::<RepartitionExec>());
+    let first = exchange.and_then(|exchange| exchange.input().downcast_ref::<AggregateExec>());
+    let (Some(exchange), Some(first)) = (exchange, first) else { return Ok(None) };
+    let climbs = first.aggr_expr().iter().any(|aggregate| climbs::is_climb(aggregate.fun().name()));
+    if !climbs || *first.mode() != AggregateMode::Partial || !first.group_expr().is_single() {
+        return Ok(None);
+    }
+    let keys = first.group_expr().expr().iter().map(|(key, _)| Arc::clone(key)).collect();
+    let partitioning = Partitioning::Hash(keys, exchange.partitioning().partition_count());
+    let rows = RepartitionExec::try_new(Arc::clone(first.input()), partitioning)?;
+    let once = AggregateExec::try_new(
+        AggregateMode::SinglePartitioned,
+        first.group_expr().clone(),
+        first.aggr_expr().to_vec(),
+        first.filter_expr().to_vec(),
+        Arc::new(rows),
+        first.input_schema(),
+    )?;
+    Ok(Some(Arc::new(once)))
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::SessionContext;
+
+    use super::super::{WarehouseOptions, runtime};
+
+    #[tokio::test]
+    async fn climbs_are_grouped_once_and_counts_twice() {
+        let options = WarehouseOptions { threads: Some(2), ..WarehouseOptions::default() };
+        let state = runtime::session_state(&options, &runtime::runtime(&options).expect("a runtime"));
+        let context = SessionContext::new_with_state(state);
+        for (aggregate, modes) in [
+            ("count_climb(t, '1 3')", vec!["SinglePartitioned"]),
+            ("count_climb(t, '1') filter (where g > 1)", vec!["SinglePartitioned"]),
+            ("count(*)", vec!["FinalPartitioned", "Partial"]),
+        ] {
+            let rows = "select g, timestamp '2026-01-01 00:00:00' as t from generate_series(1, 9) as s (g)";
+            let sql = format!("with rows as ({rows}) select g % 4 as g, {aggregate} as a from rows group by g % 4");
+            let plan = context.sql(&sql).await.expect("a plan").create_physical_plan().await.expect("a plan");
+            let shown = displayable(plan.as_ref()).indent(false).to_string();
+            let found: Vec<&str> = shown.split("mode=").skip(1).filter_map(|rest| rest.split(',').next()).collect();
+            assert_eq!(found, modes, "{shown}");
+        }
+    }
+}
