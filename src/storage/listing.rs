@@ -3,6 +3,7 @@
 //! Guarantees: what writers leave beside data is no data: files and folders whose names begin with `.` or `_` (a folder
 //! `_key=value` is a partition), `.crc` files, and files without a byte. Never: reads a file.
 
+use futures::future;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use glob::{MatchOptions, Pattern};
 use object_store::path::Path;
@@ -10,15 +11,15 @@ use object_store::{Error, ObjectMeta, ObjectStoreExt};
 
 use super::Opened;
 
-/// Folders that are listed at once: a store answers a page of a thousand names at a time, so one folder after another
-/// would wait for each page.
-const FOLDERS_AT_ONCE: usize = 32;
+/// Ranges of names that are listed side by side: a store tells a thousand names at a time, so one page after another would
+/// make fifty thousand files wait. More ranges would cost more requests than they save.
+const RANGES: usize = 8;
 
-/// So many folders at one level are worth listing side by side.
-const ENOUGH_FOLDERS: usize = 8;
-
-/// Levels that are looked at for folders before each is listed whole.
+/// Levels that are looked at for folders to part the names by.
 const LEVELS_MAX: usize = 3;
+
+/// Stores that begin a listing at a name by themselves.
+const BEGIN_ANYWHERE: &[&str] = &["s3", "s3a", "gs"];
 
 /// What the names of checksums end with.
 const CHECKSUM: &str = ".crc";
@@ -71,30 +72,43 @@ impl Opened {
     }
 
     async fn everything(&self) -> Result<Vec<FoundFile>, Error> {
-        if self.root.scheme() == "file" {
-            return self.store.list(Some(&self.prefix())).try_collect().await;
+        let prefix = self.prefix();
+        let starts = self.starts(&prefix).await?;
+        let ranges = (0..=starts.len()).map(|at| {
+            let (after, upto) = (at.checked_sub(1).map(|before| &starts[before]), starts.get(at).cloned());
+            let names = match after {
+                Some(after) => self.store.list_with_offset(Some(&prefix), after),
+                None => self.store.list(Some(&prefix)),
+            };
+            // A name that is a start itself is the end of the range before it.
+            names
+                .try_take_while(move |file| future::ready(Ok(upto.as_ref().is_none_or(|upto| file.location <= *upto))))
+                .try_collect::<Vec<FoundFile>>()
+        });
+        let ranges: Vec<Vec<FoundFile>> =
+            stream::iter(ranges.collect::<Vec<_>>()).buffer_unordered(RANGES).try_collect().await?;
+        Ok(ranges.into_iter().flatten().collect())
+    }
+
+    /// Names that part those below a prefix into ranges, in their order; none where parting them gains nothing.
+    async fn starts(&self, prefix: &Path) -> Result<Vec<Path>, Error> {
+        if !BEGIN_ANYWHERE.contains(&self.root.scheme()) {
+            return Ok(Vec::new());
         }
-        let (mut files, mut folders) = (Vec::new(), vec![self.prefix()]);
+        let mut folder = prefix.clone();
         for _ in 0..LEVELS_MAX {
-            if folders.len() >= ENOUGH_FOLDERS {
-                break;
+            let level = self.store.list_with_delimiter(Some(&folder)).await?;
+            let mut folders = level.common_prefixes;
+            folders.sort_unstable();
+            if folders.len() >= RANGES {
+                return Ok((1..RANGES).map(|range| folders[range * folders.len() / RANGES].clone()).collect());
             }
-            let levels = stream::iter(
-                folders.drain(..).map(|folder| async move { self.store.list_with_delimiter(Some(&folder)).await }),
-            );
-            let levels: Vec<_> = levels.buffer_unordered(FOLDERS_AT_ONCE).try_collect().await?;
-            for level in levels {
-                files.extend(level.objects);
-                folders.extend(level.common_prefixes.into_iter().filter(|folder| is_data(self.relative(folder), 1)));
+            match folders.pop() {
+                Some(only) if folders.is_empty() && level.objects.is_empty() => folder = only,
+                _ => break,
             }
         }
-        let rest = stream::iter(folders.into_iter().map(|folder| {
-            let listing = self.store.list(Some(&folder));
-            listing.try_collect::<Vec<_>>()
-        }));
-        let rest: Vec<Vec<FoundFile>> = rest.buffer_unordered(FOLDERS_AT_ONCE).try_collect().await?;
-        files.extend(rest.into_iter().flatten());
-        Ok(files)
+        Ok(Vec::new())
     }
 }
 
@@ -111,6 +125,12 @@ fn is_data(relative: &str, size: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+    use url::Url;
+
     use super::*;
 
     #[test]
@@ -128,6 +148,23 @@ mod tests {
         ] {
             assert_eq!(is_data(path, size), expected, "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn names_in_ranges_are_all_names_once() {
+        let store = Arc::new(InMemory::new());
+        let mut put = BTreeSet::new();
+        // Names whose order is not that of their folders, and one that is a folder's own.
+        for name in (0..40).flat_map(|at| [format!("d/a{at}/x"), format!("d/a{at}-b/x"), format!("d/a{at}")]) {
+            store.put(&Path::from(name.as_str()), "x".into()).await.expect("put");
+            put.insert(name);
+        }
+        let root: Url = "s3://bucket/".parse().expect("a URL");
+        let opened = Opened { store, base: root.join("d/").expect("a URL"), root, glob: None };
+        assert_eq!(opened.starts(&opened.prefix()).await.expect("starts").len(), RANGES - 1);
+        let files = opened.files().await.expect("files");
+        assert!(files.is_sorted_by(|left, right| left.location < right.location));
+        assert_eq!(files.into_iter().map(|file| file.location.to_string()).collect::<BTreeSet<_>>(), put);
     }
 
     #[test]
