@@ -139,7 +139,7 @@ async fn conditions_are_applied_by_the_database() {
         let columns = database::columns(place).await.expect("columns");
         let column = |name: &str| columns.iter().find(|column| column.name == name).expect("a column").clone();
         let compare = |name: &str, operator, value| Condition::Compare { column: column(name), operator, value };
-        let ids = |rows: &[String]| rows.iter().map(|row| row[..1].to_owned()).collect::<Vec<_>>().join("");
+        let ids = |rows: &[String]| rows.iter().map(|row| row[..1].to_owned()).collect::<String>();
         for (condition, expected) in [
             (compare("id", Operator::GreaterOrEqual, Value::Integer(2)), "23"),
             (compare("Odd \"name", Operator::Equal, Value::Text(String::new())), "1"),

@@ -49,9 +49,9 @@ fn the_root_project_on_logs_and_on_a_lake() {
         fs::remove_file(project.path().join("data/people.csv")).expect("no people");
         let folder = project.path().join("collected/source");
         if layout == "s3_logs" {
-            write_logs(&calls, &folder)
+            write_logs(&calls, &folder);
         } else {
-            write_lake(&calls, &folder)
+            write_lake(&calls, &folder);
         }
         read_from(project.path(), "collected/source/", layout);
         milepost(project.path(), &["check", "--strict"]).expect(0);

@@ -240,6 +240,13 @@ fn a_run_publishes_its_flags_and_its_matrix() {
     let (code, text) = ended(project, &[&RUN[..], &["purchase_milestones"]].concat(), None);
     assert_eq!(code, Some(2), "{text}");
     assert_eq!(fs::read_dir(project.join("mine")).expect("a folder").count(), 1);
+
+    for (places, code) in [(["../one", "../jobs/../one/"], "shared-place"), (["../a/*", "../b"], "bad-location")] {
+        publish(project, places);
+        let (exit, text) = ended(project, &["check"], None);
+        assert_eq!(exit, Some(2), "{text}");
+        assert!(text.contains(code), "{text}");
+    }
 }
 
 #[tokio::test]

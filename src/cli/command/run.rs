@@ -47,7 +47,7 @@ pub(crate) struct Run {
     /// Do exactly what this file of `milepost plan` says, or refuse.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["jobs", "as_of", "period", "interval", "dry_run", "only", "limit", "replay"])]
     plan: Option<PathBuf>,
-    /// Also write run_results.json to this folder or URL, such as s3://acme/runs/.
+    /// Also write `run_results.json` to this folder or URL, such as `s3://acme/runs/`.
     #[arg(long, value_name = "LOCATION")]
     result_to: Option<String>,
     /// Wait this long for another run of the same job to end, such as 10m.

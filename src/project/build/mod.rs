@@ -138,13 +138,10 @@ fn refuse_shared_places(jobs: &[Job], findings: &mut Findings) {
     let mut seen: BTreeMap<&str, &Job> = BTreeMap::new();
     for job in jobs {
         let Some(place) = &job.publish else { continue };
-        match seen.insert(place.value.trim_end_matches('/'), job) {
-            Some(other) => {
-                let message = format!("`{}` and `{}` publish to the same place", other.name, job.name);
-                let finding = Diagnostic::error("shared-place", message, &place.place);
-                findings.push(finding.with_help("give each job a folder of its own"));
-            }
-            None => continue,
+        if let Some(other) = seen.insert(place.value.trim_end_matches('/'), job) {
+            let message = format!("`{}` and `{}` publish to the same place", other.name, job.name);
+            let finding = Diagnostic::error("shared-place", message, &place.place);
+            findings.push(finding.with_help("give each job a folder of its own"));
         }
     }
 }

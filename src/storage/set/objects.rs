@@ -50,17 +50,12 @@ impl RemoteSet {
     ) -> Result<(Self, Option<Manifest>), StorageError> {
         let spool = tempfile::tempdir().map_err(StorageError::unwritable(Path::new("the temporary folder")))?;
         let mut set = Self { store, base, location: location.to_owned(), spool, follows: None };
-        let earlier = match set.read_manifest().await? {
-            Some((manifest, version)) => {
-                set.follows = Some(version);
-                Some(manifest)
-            }
-            None => {
-                set.refuse_strangers().await?;
-                None
-            }
+        let Some((manifest, version)) = set.read_manifest().await? else {
+            set.refuse_strangers().await?;
+            return Ok((set, None));
         };
-        Ok((set, earlier))
+        set.follows = Some(version);
+        Ok((set, Some(manifest)))
     }
 
     /// The local folder in which files are written before they are uploaded.

@@ -178,7 +178,7 @@ pub(super) fn statement(calls: &[Calls], rows: SegmentRows) -> String {
     let told: Vec<String> =
         calls.iter().filter(|calls| calls.is_of_one_event()).map(|calls| text(&calls.relation)).collect();
     let selects: Vec<String> = calls.iter().map(|calls| calls.select(&own, &context, &told)).collect();
-    let with = format!("with calls as (\n  {}\n),\n{IDENTITIES}", selects.join("\n  union all\n  "),);
+    let with = format!("with calls as (\n  {}\n),\n{IDENTITIES}", selects.join("\n  union all\n  "));
     match rows {
         SegmentRows::Events => events(&with, &own, &context),
         SegmentRows::Profiles => profiles(&with, &own, &context),
