@@ -58,16 +58,16 @@ record! {
         parquet: String,
         /// A file, folder or glob of CSV files with a header line.
         csv: String,
+        /// A file, folder or glob of files with one JSON object per line.
+        ndjson: String,
+        /// The folder of a Delta Lake table.
+        delta: String,
         /// Calls that Segment or RudderStack collected.
         segment: SegmentFields,
         /// A table of a PostgreSQL server.
         postgres: PostgresFields,
         /// A table of a SQLite file.
         sqlite: SqliteFields,
-        /// A file, folder or glob of files with one JSON object per line.
-        ndjson: String,
-        /// The folder of a Delta Lake table.
-        delta: String,
         /// `key=value` folders in path order.
         partitions: Named<Located<PartitionFields>>,
         /// How bare folders spell dates, such as `%Y/%m/%d/%H`; the partitions are made from them.
