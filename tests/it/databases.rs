@@ -180,7 +180,9 @@ async fn conditions_are_applied_by_the_database() {
 
 #[tokio::test]
 async fn much_is_read_in_bounded_chunks_and_may_be_left() {
-    let made = Server::with("create table many as select n, repeat('x', 1000) as text from generate_series(1, 50000) as n").await;
+    let made =
+        Server::with("create table many as select n, repeat('x', 1000) as text from generate_series(1, 50000) as n")
+            .await;
     let Some(server) = made else { return };
     let place = server.table("many");
     let columns = database::columns(&place).await.expect("columns");

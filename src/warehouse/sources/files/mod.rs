@@ -68,18 +68,16 @@ pub(super) async fn open(
     let store = storage::metered(Arc::clone(&opened.store), opening.meter);
     opening.state.runtime_env().register_object_store(&opened.root, Arc::clone(&store));
     let whole: Arc<[String]> = whole_columns(table).into();
-    let Listed { files, columns, names, seen } = match format {
-        FileFormat::Delta => delta::open(table, &opened, &store).await?,
-        _ => {
-            let found = list(table, format, &opened).await?;
-            let files = layout::placed(table, &opened, found)?;
-            let looks = looks(table, format, (opening, &store), (&files, &whole)).await?;
-            let seen = looks.iter().fold((0, 0), |(rows, bytes), look| (rows + look.rows, bytes + look.bytes));
-            Listed { columns: columns(table, format, &looks), files, names: None, seen }
-        }
+    let Listed { files, columns, names, seen } = if format == FileFormat::Delta {
+        delta::open(table, &opened, &store).await?
+    } else {
+        let found = list(table, format, &opened).await?;
+        let files = layout::placed(table, &opened, found)?;
+        let looks = looks(table, format, (opening, &store), (&files, &whole)).await?;
+        let seen = looks.iter().fold((0, 0), |(rows, bytes), look| (rows + look.rows, bytes + look.bytes));
+        Listed { columns: columns(table, format, &looks), files, names: None, seen }
     };
-    let weight =
-        Weight { files: files.len(), bytes: files.iter().map(|file| file.object_meta.size).sum() };
+    let weight = Weight { files: files.len(), bytes: files.iter().map(|file| file.object_meta.size).sum() };
     let root = ObjectStoreUrl::parse(&opened.root).map_err(|error| wrong(table, &error))?;
     let conversion = Conversion {
         reading: Reading { table: table.name.as_str().into(), file: "".into(), weight, scan: 0 },

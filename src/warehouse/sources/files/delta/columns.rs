@@ -101,9 +101,10 @@ fn engine_type(written: &Value, mapped: bool) -> Option<DataType> {
     match written.get("type")?.as_str()? {
         "struct" => {
             let described: Struct = serde_json::from_value(written.clone()).ok()?;
-            let fields = described.fields.iter().map(|field| {
-                Some(Field::new(in_file(field, mapped), engine_type(&field.r#type, mapped)?, true))
-            });
+            let fields = described
+                .fields
+                .iter()
+                .map(|field| Some(Field::new(in_file(field, mapped), engine_type(&field.r#type, mapped)?, true)));
             Some(DataType::Struct(fields.collect::<Option<Fields>>()?))
         }
         "array" => Some(DataType::List(Field::new("element", part("elementType")?, true).into())),

@@ -8,8 +8,15 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 /// Features that a reader of version 3 must understand, and this one does.
-const FEATURES: &[&str] =
-    &["columnMapping", "deletionVectors", "timestampNtz", "typeWidening", "typeWidening-preview", "v2Checkpoint", "vacuumProtocolCheck"];
+const FEATURES: &[&str] = &[
+    "columnMapping",
+    "deletionVectors",
+    "timestampNtz",
+    "typeWidening",
+    "typeWidening-preview",
+    "v2Checkpoint",
+    "vacuumProtocolCheck",
+];
 
 /// The parts of a log that make its latest version, in the order in which they are read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -236,7 +243,9 @@ mod tests {
         {"commitInfo":{"timestamp":1}}"#;
 
     fn add(path: &str, vector: &str) -> String {
-        format!(r#"{{"add":{{"path":"{path}","partitionValues":{{"day":null}},"size":1,"modificationTime":1,"dataChange":true,"deletionVector":{vector}}}}}"#)
+        format!(
+            r#"{{"add":{{"path":"{path}","partitionValues":{{"day":null}},"size":1,"modificationTime":1,"dataChange":true,"deletionVector":{vector}}}}}"#
+        )
     }
 
     fn files(commits: &[&str]) -> Result<Vec<String>, String> {
@@ -258,7 +267,8 @@ mod tests {
     fn what_is_not_understood_is_refused() {
         let vector = add("a", r#"{"storageType":"u","pathOrInlineDv":"x","sizeInBytes":1,"cardinality":1}"#);
         assert!(files(&[HEAD, &vector]).expect_err("deleted rows").contains("deletion vectors"));
-        let strange = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["timestampNtz","rot13"]}}"#;
+        let strange =
+            r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["timestampNtz","rot13"]}}"#;
         assert!(files(&[HEAD, strange]).expect_err("a feature").contains("`rot13`"));
         assert!(files(&[HEAD, r#"{"protocol":{"minReaderVersion":4,"minWriterVersion":7}}"#]).is_err());
         assert!(files(&["{\"add\""]).is_err());

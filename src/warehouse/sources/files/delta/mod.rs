@@ -59,7 +59,7 @@ pub(super) async fn open(table: &Table, opened: &Opened, store: &Arc<dyn ObjectS
     let counted = added.iter().filter_map(|add| Some((add.rows()?, add.size)));
     let (rows, bytes) = counted.fold((0, 0), |(rows, bytes), (more, size)| (rows + more, bytes + size));
     let seen = if bytes > 0 { (rows, bytes) } else { (1, ROW_BYTES) };
-    let placed = added.into_iter().map(|add| placed(opened, add, &columns));
+    let placed = added.iter().map(|add| placed(opened, add, &columns));
     let mut files = placed.collect::<Result<Vec<_>, String>>().map_err(refused)?;
     files.sort_unstable_by(|left, right| left.object_meta.location.cmp(&right.object_meta.location));
     Ok(Listed { files, columns: declared(table, &columns), names: columns.names, seen })
@@ -91,7 +91,10 @@ impl Failure {
         let reason = match self {
             Self::Store(error) if !is_absent(&error) => {
                 let error = DataFusionError::ObjectStore(Box::new(error));
-                return TableFailure::Unreachable(WarehouseError::from_engine(&format!("table `{}`", table.name), &error));
+                return TableFailure::Unreachable(WarehouseError::from_engine(
+                    &format!("table `{}`", table.name),
+                    &error,
+                ));
             }
             Self::Store(error) => error.to_string(),
             Self::Refused(reason) => reason,
@@ -147,7 +150,7 @@ fn lines_of(checkpoint: Bytes) -> Result<Vec<u8>, ParquetError> {
 }
 
 /// A data file as the engine reads it.
-fn placed(opened: &Opened, add: Add, columns: &Columns) -> Result<PartitionedFile, String> {
+fn placed(opened: &Opened, add: &Add, columns: &Columns) -> Result<PartitionedFile, String> {
     if add.path.contains("://") || add.path.starts_with('/') {
         return Err(format!("the file `{}` lies outside the table, as those of a shallow clone do", add.path));
     }
