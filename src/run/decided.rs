@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::decide::{self, Ahead, Decided, Facts, Lookup, Recipients, Rules};
 use crate::evaluate::{Request, Tally};
 use crate::ledger::{Answers, DecisionRecord, Inquiry, Lease, LedgerStore};
-use crate::model::{Candidate, Decision, DeliveryKey};
+use crate::model::{Candidate, Decision, DeliveryKey, TemplateContext};
 use crate::settings::{crashpoint, seeded};
 use crate::warehouse::Warehouse;
 
 use super::plan::PlannedMail;
-use super::spool::Spool;
+use super::spool::{Spool, Spooled};
 use super::{PreparedJob, RunError};
 
 /// Everything a run decided, counted, with what is to be mailed or recorded kept in order.
@@ -62,6 +62,8 @@ pub(super) struct StoredDecision {
     candidate: Candidate,
     decided: Decided,
 }
+
+impl Spooled for StoredDecision {}
 
 impl StoredDecision {
     /// What the ledger is to record.
@@ -194,7 +196,7 @@ impl DecidedJob {
             self.mails.push(&candidate)
         } else if decided.stored.is_some() {
             // A stored decision needs the key and the times, never what the mail would have shown.
-            let candidate = Candidate { context: serde_json::Map::new(), address: None, ..candidate };
+            let candidate = Candidate { context: TemplateContext::default(), address: None, ..candidate };
             self.stored.push(&StoredDecision { candidate, decided })
         } else {
             Ok(())
