@@ -8,6 +8,7 @@ mod audience;
 mod candidates;
 mod climb_reader;
 mod climb_run;
+mod climb_table;
 mod columns;
 mod conditions;
 mod error;
