@@ -1,5 +1,8 @@
 //! Why the warehouse could not answer, by what the caller can do about it.
 
+use std::error::Error;
+use std::io;
+
 use datafusion::common::DataFusionError;
 
 use super::sources::files::FileFailure;
@@ -15,9 +18,25 @@ pub enum WarehouseError {
         reason: String,
     },
     /// The query needs more memory than it may take.
-    #[error("the query needs more memory than --memory-limit allows; raise the limit: {reason}")]
+    #[error("the query needs more memory than it may take (`--memory-limit`): {reason}")]
     Memory {
-        /// Which operator gave up.
+        /// The limit, which step gave up, and what it would have taken.
+        reason: String,
+    },
+    /// The limit is one with which next to no query comes to its end.
+    #[error("queries may take {limit} of memory (`--memory-limit`), and {threads} threads need {least} at least")]
+    LowLimit {
+        /// The limit, such as `8MB`.
+        limit: String,
+        /// The least that is accepted.
+        least: String,
+        /// Threads of the query engine.
+        threads: usize,
+    },
+    /// What does not fit in memory does not fit on the disk either.
+    #[error("what queries put on disk for want of memory does not fit there: {reason}")]
+    Spill {
+        /// What the engine or the system said.
         reason: String,
     },
     /// The query cannot be planned or fails on the data it reads.
@@ -53,12 +72,36 @@ impl WarehouseError {
             };
         }
         let reason = plain_message(error);
+        if let Some(full) = full_disk(error) {
+            return Self::Spill { reason: full };
+        }
         match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) if reason.contains("disk space") => Self::Spill { reason },
             DataFusionError::ResourcesExhausted(_) => Self::Memory { reason },
             DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => Self::Unavailable { reason },
             _ => Self::Query { what: what.to_owned(), reason },
         }
     }
+}
+
+/// What the system said when it refused to write: the engine writes nothing but what does not fit in memory.
+fn full_disk(error: &DataFusionError) -> Option<String> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let Some(refused) = error.downcast_ref::<io::Error>() else {
+            cause = error.source();
+            continue;
+        };
+        if matches!(
+            refused.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        ) {
+            return Some(refused.to_string());
+        }
+        // Writers wrap the system's error in one of their own.
+        cause = refused.get_ref().map(|inner| -> &(dyn Error + 'static) { inner });
+    }
+    None
 }
 
 /// The engine's words on one line, without its prefixes and without a stop at the end.

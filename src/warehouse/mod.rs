@@ -19,6 +19,7 @@ mod given;
 mod known_values;
 mod ledger_tables;
 mod local_days;
+mod memory;
 mod null_sums;
 mod one_pass;
 mod ordered_lists;

@@ -20,6 +20,7 @@ mod explain;
 mod job_tests;
 mod ledger;
 mod ledger_commands;
+mod memory;
 mod offline;
 mod plans;
 mod postgres;
