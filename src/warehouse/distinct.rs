@@ -96,6 +96,9 @@ impl AggregateUDFImpl for CountOfAnything {
     }
 }
 
+/// So many values are never worth looking through.
+const VALUES_KEPT: usize = 8_192;
+
 /// The distinct values of many groups.
 struct DistinctValues {
     kind: DataType,
@@ -169,12 +172,39 @@ impl DistinctValues {
         emitted
     }
 
-    /// Values nobody refers to any more are forgotten.
-    fn forget_values(&mut self) {
+    /// Takes all values, in the order of their numbers, which begin anew: to shrink alone would not reset them.
+    fn take_values(&mut self) -> Result<ArrayRef> {
+        let values = self.values.emit(EmitTo::All)?.remove(0);
+        self.values.clear_shrink(0);
+        Ok(values)
+    }
+
+    /// Values nobody refers to any more are forgotten, once they are most: rows that come group by group leave few
+    /// groups open at a time, and would fill the memory with what the closed ones held.
+    fn forget_values(&mut self) -> Result<()> {
         if self.pairs.is_empty() {
             self.pairs.shrink_to_fit();
-            self.values.clear_shrink(0);
+            self.take_values()?;
+            return Ok(());
         }
+        if self.values.len() < VALUES_KEPT + 2 * self.pairs.len() {
+            return Ok(());
+        }
+        let mut used: Vec<u32> = self.pairs.iter().copied().map(value_of).collect();
+        used.sort_unstable();
+        used.dedup();
+        let values = self.take_values()?;
+        let kept = take(&values, &UInt32Array::from(used.clone()), None)?;
+        self.values.intern(std::slice::from_ref(&kept), &mut self.numbers)?;
+        let renumbered = self.pairs.drain().filter_map(|old| {
+            let place = used.binary_search(&value_of(old)).ok()?;
+            Some((old, self.numbers.get(place).copied()?))
+        });
+        let renumbered: Vec<(u64, usize)> = renumbered.collect();
+        for (old, number) in renumbered {
+            self.pairs.insert(pair(group_of(old), number)?);
+        }
+        Ok(())
     }
 }
 
@@ -217,7 +247,7 @@ impl GroupsAccumulator for DistinctValues {
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         let counts = emit_to.take_needed(&mut self.counts);
         self.take_pairs(emit_to);
-        self.forget_values();
+        self.forget_values()?;
         Ok(Arc::new(Int64Array::from(counts)))
     }
 
@@ -225,13 +255,12 @@ impl GroupsAccumulator for DistinctValues {
         let counts = emit_to.take_needed(&mut self.counts);
         let mut pairs = self.take_pairs(emit_to);
         pairs.sort_unstable();
-        let values = self.values.emit(EmitTo::All)?.remove(0);
-        if self.pairs.is_empty() {
-            self.forget_values();
-        } else {
+        let values = self.take_values()?;
+        if !self.pairs.is_empty() {
             // Seen again in the same order, so each keeps its number.
             self.values.intern(std::slice::from_ref(&values), &mut self.numbers)?;
         }
+        self.forget_values()?;
         let numbers: UInt32Array = pairs.into_iter().map(value_of).collect();
         let lengths = counts.into_iter().map(|count| usize::try_from(count).unwrap_or_default());
         Ok(vec![list_of(take(&values, &numbers, None)?, lengths)?])
@@ -288,6 +317,24 @@ mod tests {
             counts.extend(emitted.as_primitive::<datafusion::arrow::datatypes::Int64Type>().values().iter());
         }
         counts
+    }
+
+    #[test]
+    fn what_closed_groups_held_is_forgotten() {
+        let mut counter = DistinctValues::new(DataType::Utf8).expect("an accumulator");
+        let texts = |from: usize| -> ArrayRef {
+            Arc::new((from..from + 4_000).map(|number| Some(format!("text {number}"))).collect::<StringArray>())
+        };
+        // Two groups are open at a time: the second half of each is the first of the next batch.
+        let mut largest = 0;
+        for batch in 0..50 {
+            let groups: Vec<usize> = (0..4_000).map(|row| row / 2_000).collect();
+            counter.update_batch(&[texts(batch * 2_000)], &groups, None, 2).expect("counts");
+            let counts = counter.evaluate(EmitTo::First(1)).expect("counts");
+            assert_eq!(counts.as_primitive::<datafusion::arrow::datatypes::Int64Type>().value(0), 2_000, "{batch}");
+            largest = largest.max(counter.values.len());
+        }
+        assert!(largest <= 8_192 + 2 * 4_000, "{largest} values are kept");
     }
 
     const GROUPS: usize = 5;

@@ -24,7 +24,7 @@ const CONTROL_GROUP_LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/c
 /// How much of the machine queries may take.
 #[derive(Clone, Debug, Default)]
 pub struct WarehouseOptions {
-    /// Memory for queries in bytes, 48 MB and 12 MB for each thread at least; by default 60 % of the control group's limit, else 2 GB.
+    /// Memory for queries in bytes, 64 MB and 16 MB for each thread at least; by default 60 % of the control group's limit, else 2 GB.
     pub memory_limit_bytes: Option<u64>,
     /// Threads for queries; by default one per core, or as many as can share the memory.
     pub threads: Option<usize>,

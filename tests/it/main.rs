@@ -17,6 +17,7 @@ mod docs;
 mod evaluate;
 mod examples;
 mod explain;
+mod full_disk;
 mod job_tests;
 mod ledger;
 mod ledger_commands;

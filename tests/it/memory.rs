@@ -84,16 +84,16 @@ fn the_least_memory_gives_the_same_rows_and_less_is_refused() {
     says(
         metrics(path, "40MB", "none.csv", ""),
         2,
-        &["queries may take 40MB", "2 threads need 72MB", "`--memory-limit 72MB`"],
+        &["queries may take 40MB", "2 threads need 96MB", "`--memory-limit 96MB`"],
     );
     assert!(!path.join("none.csv").exists());
 
-    says(metrics(path, "72MB", "little.csv", ""), 0, &[]);
+    says(metrics(path, "96MB", "little.csv", ""), 0, &[]);
     assert!(sorted(&path.join("little.csv")) == sorted(&path.join("much.csv")), "the same rows");
 
     // It did so on disk: where files may not grow, there is no answer, and no file of one.
     let full = "trap '' XFSZ; ulimit -f 1000;";
-    says(metrics(path, "72MB", "none.csv", full), 1, &["does not fit there", "TMPDIR", "`--memory-limit`"]);
+    says(metrics(path, "96MB", "none.csv", full), 1, &["does not fit there", "TMPDIR", "`--memory-limit`"]);
     assert!(!path.join("none.csv").exists());
 }
 
@@ -101,7 +101,7 @@ fn the_least_memory_gives_the_same_rows_and_less_is_refused() {
 async fn what_cannot_spill_names_the_limit_that_it_needs() {
     let folder = crowded(500_000);
     let project = project::load(folder.path(), None).project.expect("a project");
-    let query = "select count(*), array_agg(text || text) as texts from events";
+    let query = "select count(*), array_agg(text || text || text) as texts from events";
     let rows = async |limit: u64| {
         let options =
             WarehouseOptions { memory_limit_bytes: Some(limit * 1_000_000), threads: Some(1), spill_directory: None };
@@ -109,14 +109,14 @@ async fn what_cannot_spill_names_the_limit_that_it_needs() {
         assert!(findings.is_empty());
         warehouse.bind(&Parameters::default()).await?.rows("the query", query).await.map(|rows| rows.len())
     };
-    let error = rows(60).await.expect_err("a list of all texts does not fit");
+    let error = rows(80).await.expect_err("a list of all texts does not fit");
     assert!(matches!(error, WarehouseError::Memory { .. }), "{error}");
     let said = error.to_string();
-    assert!(said.contains("`--memory-limit`") && said.contains("the limit is 60MB"), "{said}");
+    assert!(said.contains("`--memory-limit`") && said.contains("the limit is 80MB"), "{said}");
     let (_, least) = said.split_once("needs one of ").expect("the least limit");
     let least: u64 = least.split_once("MB").expect("megabytes").0.parse().expect("a number");
-    assert!((60..400).contains(&least), "{said}");
+    assert!((80..400).contains(&least), "{said}");
     assert!(rows(least * 4).await.is_ok(), "{said}");
-    let error = rows(59).await.expect_err("less than any query needs");
+    let error = rows(79).await.expect_err("less than any query needs");
     assert!(matches!(error, WarehouseError::LowLimit { .. }), "{error}");
 }
