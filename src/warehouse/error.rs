@@ -6,6 +6,7 @@ use std::io;
 use datafusion::common::DataFusionError;
 
 use super::sources::files::FileFailure;
+use super::type_words::in_type_words;
 use crate::storage::StorageError;
 
 /// Why the warehouse could not answer.
@@ -117,6 +118,7 @@ pub(super) fn plain_message(error: &DataFusionError) -> String {
     if let Some(words) = wrong_argument(&text) {
         return words;
     }
+    let text = in_type_words(&text);
     let first_line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown error");
     let mut words = first_line.trim_end_matches('.').to_owned();
     if words.chars().nth(1).is_some_and(char::is_lowercase) {
@@ -131,7 +133,7 @@ fn wrong_argument(text: &str) -> Option<String> {
     let (function, after) = after.split_once('\'')?;
     let (_, after) = after.split_once("but received ")?;
     let given = after.split([' ', '.', ',']).next().filter(|given| !given.is_empty())?;
-    Some(format!("the function `{function}` does not take {given}"))
+    Some(format!("the function `{function}` does not take {}", in_type_words(given)))
 }
 
 #[cfg(test)]

@@ -211,7 +211,7 @@ async fn an_audience_with_mistakes_is_refused() {
     let world = World::of(&files("profile_id,email\n7,1\n")).await;
     assert_eq!(
         world.findings("marks").await,
-        ["jobs/marks.yml:3:11 wrong-type column `email` of the audience `people` is Int64, not text"]
+        ["jobs/marks.yml:3:11 wrong-type column `email` of the audience `people` is int, not text"]
     );
     let world = World::of(&files("profile_id,email\n7,a@x.test\n7,b@x.test\n8,c@x.test\n")).await;
     assert_eq!(
