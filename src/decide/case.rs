@@ -180,8 +180,7 @@ impl Case<'_> {
     pub(super) fn zone(&self) -> TimeZone {
         let rules = self.rules;
         let by_profile = rules.window.is_some_and(|window| window.zone == WindowZone::Profile);
-        let named = self.candidate.context.get("profile").and_then(|profile| profile.get("timezone"));
-        let named = named.and_then(serde_json::Value::as_str).filter(|_| by_profile);
+        let named = self.candidate.timezone.as_deref().filter(|_| by_profile);
         let zone = named.and_then(|name| TimeZone::get(name.trim()).ok()).filter(|zone| zone.iana_name().is_some());
         zone.unwrap_or_else(|| rules.zone.clone())
     }

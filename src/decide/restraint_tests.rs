@@ -167,7 +167,7 @@ fn windows_open_by_the_profiles_clock_and_are_missed_when_nobody_runs() {
     let with = |zone| Rules { window: Some(JobWindow { window: morning, zone }), ..rules() };
     let of = |timezone: serde_json::Value| {
         let mut candidate = candidate(1, 5.0);
-        candidate.context.insert("profile".into(), json!({ "timezone": timezone }));
+        candidate.timezone = timezone.as_str().map(str::to_owned);
         candidate
     };
     let instant = |text: &str| text.parse::<Timestamp>().expect("an instant");

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use serde_json::Map;
 
 use super::*;
 use crate::ledger::Recorded;
-use crate::model::Suppression;
+use crate::model::{Suppression, TemplateContext};
 use crate::project::{Limits, Start};
 
 pub(super) fn at(day: i64) -> Timestamp {
@@ -65,7 +64,8 @@ pub(super) fn candidate(part: usize, level: f64) -> Candidate {
         suppressed: None,
         variant: None,
         expires_at: None,
-        context: Map::new(),
+        timezone: None,
+        context: TemplateContext::default(),
     }
 }
 
@@ -323,7 +323,7 @@ prop_compose! {
             key: DeliveryKey { profile_id: format!("u{profile}"), occasion: format!("{part}:{level:?}") },
             address: address.map(str::to_owned), part, milestone: None, level, reached_at: at(day), dated, wanted,
             suppressed: suppressed.then(|| Suppression { reason: "bounce".into() }),
-            variant: None, expires_at: expires.map(at), context: Map::new(),
+            variant: None, expires_at: expires.map(at), timezone: None, context: TemplateContext::default(),
         }
     }
 }

@@ -68,9 +68,15 @@ impl ProfileFound {
                     suppressed: audience.suppressed.clone(),
                     variant: None,
                     expires_at: None,
-                    context,
+                    timezone: timezone(&audience.profile),
+                    context: context.into(),
                 }
             })
             .collect()
     }
+}
+
+/// The zone the audience gives.
+pub(super) fn timezone(profile: &Map<String, Value>) -> Option<String> {
+    profile.get("timezone").and_then(Value::as_str).map(str::to_owned)
 }

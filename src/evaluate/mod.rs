@@ -185,7 +185,7 @@ impl CompiledJob {
             Plan::Milestones(passes) => {
                 for pass in passes {
                     let session = warehouse.bind(&base.clone().and(&pass.parameters(long_ago))).await?;
-                    session.schema(&pass.title(), &pass.sql(&self.audience, Keep::Flags, false)).await?;
+                    session.check(&pass.title(), &pass.sql(&self.audience, Keep::Flags, false)).await?;
                 }
             }
             Plan::Recap(recap) => {
@@ -194,8 +194,8 @@ impl CompiledJob {
                 };
                 let request = Request { as_of: long_ago, period: PeriodChoice::LatestDue, profiles: None };
                 let session = recap.session(warehouse, &request, &slot).await?;
-                session.schema(&recap.title(), &recap.candidates_sql(&self.audience, false)).await?;
-                session.schema(&recap.title(), &recap.metrics_sql(&self.audience, false)).await?;
+                session.check(&recap.title(), &recap.candidates_sql(&self.audience, false)).await?;
+                session.check(&recap.title(), &recap.metrics_sql(&self.audience, false)).await?;
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::recap::{BreakdownPlan, MetricPlan, RecapPlan, TopPlan};
 use super::recap_reader::MatrixRow;
+use crate::model::ContextWriter;
 use crate::warehouse::arrow::array::{Array, AsArray};
 use crate::warehouse::arrow::datatypes::{DataType, Int64Type, Schema};
 use crate::warehouse::value;
@@ -55,17 +56,21 @@ impl CellColumns {
         }
     }
 
-    /// Rank and goal, where they are asked for.
-    pub(super) fn add_extras(&self, metric: &MetricPlan, row: &MatrixRow<'_>, cell: &mut Map<String, Value>) {
+    /// Writes rank and goal, where they are asked for.
+    pub(super) fn write_extras(&self, metric: &MetricPlan, row: &MatrixRow<'_>, context: &mut ContextWriter) {
+        let mut write = |name: &str, value: &Value| {
+            context.json(name);
+            context.value(value);
+        };
         if metric.rank {
-            cell.insert("rank".to_owned(), row.at(self.rank));
-            cell.insert("percentile".to_owned(), row.at(self.percentile));
-            cell.insert("of".to_owned(), row.at(self.cohort));
+            write(",\"rank\":", &row.at(self.rank));
+            write(",\"percentile\":", &row.at(self.percentile));
+            write(",\"of\":", &row.at(self.cohort));
         }
         if let Some(goal) = metric.goal {
-            let share = cell.get("value").and_then(Value::as_f64).map(|value| (value / goal).clamp(0.0, 1.0));
-            cell.insert("goal".to_owned(), number(goal));
-            cell.insert("progress".to_owned(), share.map_or(Value::Null, number));
+            let share = row.at(self.value).as_f64().map(|value| (value / goal).clamp(0.0, 1.0));
+            write(",\"goal\":", &number(goal));
+            write(",\"progress\":", &share.map_or(Value::Null, number));
         }
     }
 }
@@ -108,9 +113,8 @@ impl TrendColumns {
     }
 }
 
-/// A cell of a metric with what is the same in every row; first the fields that [`filled`] fills, in its order. Filling a
-/// copy is much cheaper than building a map for each of a million cells.
-pub(super) fn prototype(plan: &RecapPlan, metric: &MetricPlan) -> Map<String, Value> {
+/// The fields whose values differ from row to row, in the order of [`CellValues::fields`].
+fn filled_fields(plan: &RecapPlan) -> Vec<&'static str> {
     let mut fields = Vec::new();
     if plan.windows.previous {
         fields.extend(["previous", "change", "change_percent"]);
@@ -122,7 +126,14 @@ pub(super) fn prototype(plan: &RecapPlan, metric: &MetricPlan) -> Map<String, Va
     if plan.windows.last_year {
         fields.push("last_year");
     }
-    let mut cell: Map<String, Value> = fields.into_iter().map(|field| (field.to_owned(), Value::Null)).collect();
+    fields
+}
+
+/// A cell of a metric with what is the same in every row; first the fields that [`filled`] fills, in its order. Filling a
+/// copy is much cheaper than building a map for each of a million cells.
+pub(super) fn prototype(plan: &RecapPlan, metric: &MetricPlan) -> Map<String, Value> {
+    let mut cell: Map<String, Value> =
+        filled_fields(plan).into_iter().map(|field| (field.to_owned(), Value::Null)).collect();
     cell.insert("label".to_owned(), Value::String(metric.label.clone()));
     cell.insert("format".to_owned(), metric.format.clone().map_or(Value::Null, Value::String));
     cell
@@ -144,6 +155,42 @@ impl CellValues {
             fields.push(self.last_year);
         }
         fields
+    }
+}
+
+/// A prototype as pieces of JSON, between which values are written.
+pub(super) struct CellText {
+    /// What stands before each value: the brace or comma, and the name.
+    names: Vec<String>,
+    /// The fields that are the same in every row.
+    rest: String,
+}
+
+impl CellText {
+    /// The pieces of a prototype of [`prototype`], to which constant fields may have been added.
+    pub(super) fn new(prototype: &Map<String, Value>, plan: &RecapPlan) -> Self {
+        let filled = filled_fields(plan).len();
+        let pieces = prototype.iter().enumerate();
+        let named = |(position, name): (usize, &String)| {
+            format!("{}{}:", if position == 0 { '{' } else { ',' }, Value::String(name.clone()))
+        };
+        let (names, rest): (Vec<_>, Vec<_>) = pieces.partition(|(position, _)| *position < filled);
+        Self {
+            names: names.into_iter().map(|(position, (name, _))| named((position, name))).collect(),
+            rest: rest
+                .into_iter()
+                .map(|(position, (name, value))| format!("{}{value}", named((position, name))))
+                .collect(),
+        }
+    }
+
+    /// Writes a cell but for its closing brace.
+    pub(super) fn write(&self, fields: &[Value], context: &mut ContextWriter) {
+        for (name, value) in self.names.iter().zip(fields) {
+            context.json(name);
+            context.value(value);
+        }
+        context.json(&self.rest);
     }
 }
 

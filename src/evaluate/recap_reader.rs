@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::audience::AudienceReader;
+use super::found::timezone;
 use super::period::Slot;
 use super::recap::{MetricPlan, RecapPlan};
-use super::recap_cells::{self as cells, CellColumns, TrendColumns};
+use super::recap_cells::{self as cells, CellColumns, CellText, TrendColumns};
 use super::recap_sql::Output;
-use crate::model::{Candidate, DeliveryKey, Period};
+use crate::model::{Candidate, ContextWriter, DeliveryKey, Period, TemplateContext};
 use crate::warehouse::arrow::array::RecordBatch;
 use crate::warehouse::arrow::datatypes::SchemaRef;
 use crate::warehouse::value;
@@ -27,12 +28,15 @@ pub(super) struct RecapReader {
     wanted: usize,
     /// Active entities without an audience row.
     pub(super) not_in_audience: u64,
+    /// About how long a context is, from the one before.
+    context_bytes: usize,
 }
 
 /// What is the same for every row of a period.
 struct PeriodFacts {
     key: String,
-    context: Value,
+    /// The beginning of every context of the period.
+    context: String,
     reached_at: Timestamp,
     expires_at: Option<Timestamp>,
     first_day: i64,
@@ -73,7 +77,7 @@ impl RecapReader {
     pub(super) fn new(plan: &RecapPlan, slot: &Slot, schema: &SchemaRef) -> Option<Self> {
         let facts = |period: &Period| PeriodFacts {
             key: period.key(),
-            context: period_context(period),
+            context: format!("{{\"period\":{}", period_context(period)),
             reached_at: plan.calendar.due(period),
             expires_at: period.next().filter(|_| !plan.has_deadline).map(|next| plan.calendar.due(&next)),
             first_day: i64::from((period.first_day() - jiff::civil::date(1970, 1, 1)).get_days()),
@@ -89,6 +93,7 @@ impl RecapReader {
             active: schema.index_of("entity.active").ok()?,
             wanted: schema.index_of("wanted").ok()?,
             not_in_audience: 0,
+            context_bytes: 0,
         })
     }
 
@@ -103,79 +108,85 @@ impl RecapReader {
             return None;
         };
         let audience = self.audience.row(batch, row)?;
-        let matrix_row = MatrixRow { schema: &self.schema, batch, row };
+        let schema = SchemaRef::clone(&self.schema);
+        let matrix_row = MatrixRow { schema: &schema, batch, row };
         let calendar = matrix_row.at(self.calendar).as_u64().and_then(|index| usize::try_from(index).ok());
-        let period = self.periods.get(calendar.unwrap_or(0))?;
+        let position = calendar.unwrap_or(0);
+        let period = self.periods.get(position)?;
         let entity = self.audience.entity(batch, row);
         let occasion = entity.map_or_else(|| period.key.clone(), |entity| format!("{}/{entity}", period.key));
-        let mut context = self.context(&matrix_row, period);
-        context.insert("profile".to_owned(), Value::Object(audience.profile));
+        let (reached_at, expires_at) = (period.reached_at, period.expires_at);
+        let context = self.context(&matrix_row, position, &audience.profile);
         Some(Candidate {
             key: DeliveryKey { profile_id, occasion },
             address: audience.address,
             part: 0,
             milestone: None,
             level: None,
-            reached_at: period.reached_at,
+            reached_at,
             dated: true,
             wanted: value::truth(batch.column(self.wanted), row),
             suppressed: audience.suppressed,
             variant: None,
-            expires_at: period.expires_at,
+            expires_at,
+            timezone: timezone(&audience.profile),
             context,
         })
     }
 
-    fn context(&self, row: &MatrixRow<'_>, period: &PeriodFacts) -> Map<String, Value> {
-        let mut context = Map::with_capacity(6);
-        context.insert("period".to_owned(), period.context.clone());
-        self.add_matrix(row, period, &mut context);
+    /// Written at once: as maps, the cells of a million profiles would take longer than measuring them.
+    fn context(&mut self, row: &MatrixRow<'_>, period: usize, profile: &Map<String, Value>) -> TemplateContext {
+        let mut context = ContextWriter::with_capacity(self.context_bytes);
+        let Some(period) = self.periods.get(period) else { return TemplateContext::default() };
+        context.json(&period.context);
+        self.write_matrix(row, period, &mut context);
         if let Some(by) = self.plan.breakdown(Output::Candidates) {
-            context.insert("rows".to_owned(), Value::Array(cells::rows(&self.plan, by, row)));
+            context.json(",\"rows\":");
+            context.value(&cells::rows(&self.plan, by, row));
         }
         if !self.plan.top.is_empty() {
             let lists = self.plan.top.iter().map(|list| (list.name.clone(), Value::Array(cells::top_list(list, row))));
-            context.insert("top".to_owned(), Value::Object(lists.collect()));
+            context.json(",\"top\":");
+            context.value(&lists.collect::<Map<String, Value>>());
         }
-        context
+        context.json(",\"profile\":");
+        context.value(profile);
+        context.json("}");
+        self.context_bytes = context.len() + context.len() / 8;
+        context.finish()
     }
 
     /// The metrics by their names and as a list, as far as messages refer to them.
-    fn add_matrix(&self, row: &MatrixRow<'_>, period: &PeriodFacts, context: &mut Map<String, Value>) {
-        let shown = self.plan.shown;
-        let mut metrics = Map::new();
-        let mut matrix = Vec::new();
-        for (metric, found) in self.plan.metrics.iter().zip(&self.metrics) {
-            if !shown.metrics && !shown.matrix {
-                break;
+    fn write_matrix(&self, row: &MatrixRow<'_>, period: &PeriodFacts, context: &mut ContextWriter) {
+        let cells: Vec<_> = self.metrics.iter().map(|metric| metric.columns.values(row).fields(&self.plan)).collect();
+        let cells = || self.plan.metrics.iter().zip(&self.metrics).zip(&cells);
+        if self.plan.shown.metrics {
+            for (position, ((metric, found), cell)) in cells().enumerate() {
+                context.json(if position == 0 { ",\"metrics\":{" } else { "," });
+                context.value(&metric.name);
+                context.json(":");
+                found.write(&found.own, metric, cell, (row, period, context));
             }
-            let fields = found.columns.values(row).fields(&self.plan);
-            if shown.matrix {
-                let entry = found.cell(&found.entry, metric, fields.clone(), (row, period));
-                matrix.push(Value::Object(entry));
-            }
-            if shown.metrics {
-                let cell = found.cell(&found.own, metric, fields, (row, period));
-                metrics.insert(metric.name.clone(), Value::Object(cell));
-            }
+            context.json("}");
         }
-        if shown.metrics {
-            context.insert("metrics".to_owned(), Value::Object(metrics));
-        }
-        if shown.matrix {
-            context.insert("matrix".to_owned(), Value::Array(matrix));
+        if self.plan.shown.matrix {
+            for (position, ((metric, found), cell)) in cells().enumerate() {
+                context.json(if position == 0 { ",\"matrix\":[" } else { "," });
+                found.write(&found.entry, metric, cell, (row, period, context));
+            }
+            context.json("]");
         }
     }
 }
 
-/// How the cells of a metric are read.
+/// How the cells of a metric are read and written.
 struct MetricReader {
     columns: CellColumns,
     days: Option<TrendColumns>,
     /// What `metrics.<name>` has in every row.
-    own: Map<String, Value>,
+    own: CellText,
     /// What its entry of `matrix` has: also its name, and the fields that other entries have.
-    entry: Map<String, Value>,
+    entry: CellText,
 }
 
 impl MetricReader {
@@ -183,32 +194,37 @@ impl MetricReader {
         let own = cells::prototype(plan, metric);
         let mut entry = own.clone();
         entry.insert("name".to_owned(), Value::String(metric.name.clone()));
-        let has = |feature: fn(&MetricPlan) -> bool| plan.metrics.iter().any(feature);
+        let others = |feature: fn(&MetricPlan) -> bool| !feature(metric) && plan.metrics.iter().any(feature);
         let features: [(bool, &[&str], Value); 3] = [
-            (has(|metric| metric.rank), &["rank", "percentile", "of"], Value::Null),
-            (has(|metric| metric.goal.is_some()), &["goal", "progress"], Value::Null),
-            (has(|metric| metric.trend), &["trend"], Value::Array(Vec::new())),
+            (others(|metric| metric.rank), &["rank", "percentile", "of"], Value::Null),
+            (others(|metric| metric.goal.is_some()), &["goal", "progress"], Value::Null),
+            (others(|metric| metric.trend), &["trend"], Value::Array(Vec::new())),
         ];
-        for (_, fields, missing) in features.iter().filter(|(present, ..)| *present) {
+        for (_, fields, missing) in features.iter().filter(|(absent, ..)| *absent) {
             entry.extend(fields.iter().map(|field| ((*field).to_owned(), missing.clone())));
         }
-        Self { columns: CellColumns::of(metric, schema), days: TrendColumns::of(metric, schema), own, entry }
+        Self {
+            columns: CellColumns::of(metric, schema),
+            days: TrendColumns::of(metric, schema),
+            own: CellText::new(&own, plan),
+            entry: CellText::new(&entry, plan),
+        }
     }
 
-    fn cell(
+    fn write(
         &self,
-        prototype: &Map<String, Value>,
+        text: &CellText,
         metric: &MetricPlan,
-        fields: Vec<Value>,
-        (row, period): (&MatrixRow<'_>, &PeriodFacts),
-    ) -> Map<String, Value> {
-        let mut cell = cells::filled(prototype, fields);
-        self.columns.add_extras(metric, row, &mut cell);
+        cell: &[Value],
+        (row, period, context): (&MatrixRow<'_>, &PeriodFacts, &mut ContextWriter),
+    ) {
+        text.write(cell, context);
+        self.columns.write_extras(metric, row, context);
         if let Some(days) = &self.days {
-            let trend = days.values(row, period.first_day, period.days);
-            cell.insert("trend".to_owned(), Value::Array(trend));
+            context.json(",\"trend\":");
+            context.value(&days.values(row, period.first_day, period.days));
         }
-        cell
+        context.json("}");
     }
 }
 

@@ -15,7 +15,8 @@ const TIMED_MILLISECONDS_MAX: i64 = (1 << 48) - 1;
 /// The secret made by `ledger create`; copying a ledger carries it.
 #[derive(Clone)]
 pub struct Identity {
-    key: [u8; 32],
+    /// Keyed once: every hash begins with a copy.
+    mac: Hmac<Sha256>,
     project: String,
 }
 
@@ -23,7 +24,8 @@ impl Identity {
     /// The identity of a project's ledger.
     #[must_use]
     pub fn new(key: [u8; 32], project: impl Into<String>) -> Self {
-        Self { key, project: project.into() }
+        let mac = Hmac::new_from_slice(&key).expect("HMAC takes keys of any length");
+        Self { mac, project: project.into() }
     }
 
     /// The only id of a delivery that leaves for a provider: `[0-9a-f]{32}`.
@@ -92,7 +94,7 @@ impl Identity {
     }
 
     fn hash(&self, purpose: &str, parts: &[&str]) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
+        let mut mac = self.mac.clone();
         for part in std::iter::once(&purpose).chain(parts) {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
@@ -114,9 +116,13 @@ pub(super) fn key_from_hexadecimal(text: &str) -> Option<[u8; 32]> {
 }
 
 /// Two digits per byte, in lower case.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for digit in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        text.push(char::from(DIGITS[usize::from(digit)]));
+    }
+    text
 }
 
 #[cfg(test)]

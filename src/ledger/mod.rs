@@ -33,6 +33,7 @@ pub use copying::copy;
 pub use corrections::{Correction, CorrectionRow, LedgerCorrections};
 pub use family::{CreatePolicy, LedgerStore, Owner, connect, connect_for_upkeep, create};
 pub use identity::Identity;
+pub(crate) use identity::hexadecimal;
 pub use inquiry::{Answers, Inquiry, Recipient, RecipientFacts};
 pub use lifetime::lease_lifetime;
 use lifetime::lease_seconds;
@@ -237,7 +238,7 @@ pub struct Dispatch {
     pub address_hash: String,
     /// The variant of the message.
     pub variant: Option<String>,
-    /// SHA-256 of every byte that leaves.
+    /// The first 128 bits of the SHA-256 of every byte that leaves, in hexadecimal.
     pub body_hash: String,
 }
 

@@ -1,10 +1,8 @@
 //! A profile with an occasion: what evaluation found and decisions are made about.
 
+use super::{Level, TemplateContext};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-
-use super::Level;
 
 /// The identity of a delivery: at most one dispatch is ever in doubt or accepted for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,8 +46,11 @@ pub struct Candidate {
     pub variant: Option<String>,
     /// The end of mailing by data alone: the due instant of the next period for recaps.
     pub expires_at: Option<Timestamp>,
-    /// `profile`, and `milestone` or `period`, `metrics`, `matrix`: what the template sees beside run-wide values.
-    pub context: Map<String, Value>,
+    /// The zone that the audience gives the profile, whatever it says.
+    pub timezone: Option<String>,
+    /// What the template sees beside run-wide values. Not part of the record: it is long, and kept as it was written.
+    #[serde(skip)]
+    pub context: TemplateContext,
 }
 
 impl Candidate {

@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod period;
 pub mod shape;
 pub mod suppression;
+pub mod template_context;
 pub mod window;
 
 pub use address::{EmailAddress, Mailbox};
@@ -26,4 +27,5 @@ pub use outcome::{Fault, Outcome};
 pub use period::{Period, PeriodKind, WeekStart};
 pub use shape::Shape;
 pub use suppression::SuppressionReason;
+pub use template_context::{ContextWriter, TemplateContext};
 pub use window::{Opening, Window};

@@ -4,6 +4,7 @@
 
 mod gallery;
 mod http;
+mod json_text;
 mod outbox;
 mod resend;
 mod settings;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use super::http::{Answer, Exchange, HttpAccount};
+use super::json_text;
 use super::settings::{HttpSettings, Reader};
 use super::verdict::{Meaning, Words, verdict, without_addresses};
 use super::{Attempt, Capabilities, Member, Provider, ProviderError, one_line};
@@ -196,20 +197,39 @@ fn words(body: &[u8]) -> Words {
 fn body(messages: &[Message], single: bool) -> serde_json::Result<Vec<u8>> {
     let size = messages.iter().map(|message| message.html.len() + message.text.len() + 1_024).sum::<usize>();
     let mut bytes = Vec::with_capacity(size + size / 8);
-    match messages {
-        [message] if single => serde_json::to_writer(&mut bytes, &Mail::of(message))?,
-        _ => serde_json::to_writer(&mut bytes, &messages.iter().map(Mail::of).collect::<Vec<_>>())?,
+    if let ([message], true) = (messages, single) {
+        push_mail(&mut bytes, message)?;
+        return Ok(bytes);
     }
+    bytes.push(b'[');
+    for (position, message) in messages.iter().enumerate() {
+        if position > 0 {
+            bytes.push(b',');
+        }
+        push_mail(&mut bytes, message)?;
+    }
+    bytes.push(b']');
     Ok(bytes)
 }
 
+fn push_mail(bytes: &mut Vec<u8>, message: &Message) -> serde_json::Result<()> {
+    serde_json::to_writer(&mut *bytes, &Envelope::of(message))?;
+    // The two long texts follow inside the same object.
+    bytes.pop();
+    for (name, text) in [(&b",\"html\":"[..], &message.html), (b",\"text\":", &message.text)] {
+        bytes.extend_from_slice(name);
+        json_text::push(bytes, text);
+    }
+    bytes.push(b'}');
+    Ok(())
+}
+
+/// A mail without its texts.
 #[derive(Serialize)]
-struct Mail<'a> {
+struct Envelope<'a> {
     from: Address<'a>,
     to: [Address<'a>; 1],
     subject: &'a str,
-    html: &'a str,
-    text: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_to: Option<Address<'a>>,
     #[serde(skip_serializing_if = "Headers::is_empty")]
@@ -217,14 +237,12 @@ struct Mail<'a> {
     tags: [Tag<'a>; 1],
 }
 
-impl<'a> Mail<'a> {
+impl<'a> Envelope<'a> {
     fn of(message: &'a Message) -> Self {
         Self {
             from: Address(&message.from),
             to: [Address(&message.to)],
             subject: &message.subject,
-            html: &message.html,
-            text: &message.text,
             reply_to: message.reply_to.as_ref().map(Address),
             headers: Headers(&message.headers),
             tags: [Tag { name: "delivery_id", value: &message.delivery_id }],

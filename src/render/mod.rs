@@ -68,6 +68,12 @@ pub enum RenderError {
     /// The candidate has no valid address; such candidates are decided `invalid_address` before.
     #[error("the candidate has no valid address")]
     Address,
+    /// What was decided does not read.
+    #[error("what the mail shows does not read ({reason}); the disk of temporary files may be failing")]
+    Context {
+        /// Where, without values.
+        reason: String,
+    },
     /// The candidate is of no message of this job.
     #[error("the job has no message {part}")]
     UnknownPart {
@@ -173,7 +179,8 @@ impl Composer {
         let mut fields: Vec<(&str, View<'_>)> =
             self.run_wide.iter().map(|(name, value)| (name.as_str(), View::of(value))).collect();
         fields.push(("run", View::Object(vec![("as_of", View::text(&as_of_text))])));
-        fields.extend(candidate.context.iter().map(|(name, value)| (name.as_str(), View::of(value))));
+        let context = candidate.context.fields().map_err(|error| RenderError::Context { reason: error.to_string() })?;
+        fields.extend(context.iter().map(|(name, value)| (name.as_str(), View::of(value))));
         let mut view = View::Object(fields);
 
         let leave = compiled.unsubscribe.as_ref().map(|line| unsubscribe_address(line, &view)).transpose()?;

@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::decide::{self, Ahead, Decided, Facts, Lookup, Recipients, Rules};
-use crate::evaluate::{Request, Tally};
+use crate::evaluate::{CandidateStream, EvaluateError, Request, Tally};
 use crate::ledger::{Answers, DecisionRecord, Inquiry, Lease, LedgerStore};
-use crate::model::{Candidate, Decision, DeliveryKey};
+use crate::model::{Candidate, Decision, DeliveryKey, TemplateContext};
 use crate::settings::{crashpoint, seeded};
 use crate::warehouse::Warehouse;
 
 use super::plan::PlannedMail;
-use super::spool::Spool;
+use super::spool::{Spool, Spooled};
 use super::{PreparedJob, RunError};
 
 /// Everything a run decided, counted, with what is to be mailed or recorded kept in order.
@@ -62,6 +64,8 @@ pub(super) struct StoredDecision {
     candidate: Candidate,
     decided: Decided,
 }
+
+impl Spooled for StoredDecision {}
 
 impl StoredDecision {
     /// What the ledger is to record.
@@ -132,8 +136,12 @@ impl Deciding<'_> {
     /// # Errors
     /// When the evaluation fails, the ledger cannot be asked, or `take` refuses.
     pub(super) async fn each(&self, ahead: &mut Ahead, take: Take<'_>) -> Result<Tally, RunError> {
-        let mut stream = self.prepared.compiled.candidates(self.warehouse, self.request).await?;
-        while let Some(chunk) = stream.next().await {
+        let stream = self.prepared.compiled.candidates(self.warehouse, self.request).await?;
+        let (sender, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
+        // Ends with this function, however that ends.
+        let mut reading = JoinSet::new();
+        reading.spawn(read_ahead(stream, sender));
+        while let Some(chunk) = chunks.recv().await {
             let mut chunk = chunk?;
             if seeded!("template_hash_in_key") {
                 let hash = format!("{:?}", self.prepared.job).len();
@@ -148,7 +156,11 @@ impl Deciding<'_> {
             }
             take(chunk.into_iter().zip(decisions).collect())?;
         }
-        Ok(stream.tally())
+        match reading.join_next().await {
+            Some(Ok(tally)) => Ok(tally),
+            Some(Err(failure)) => propagate(failure),
+            None => Ok(Tally::default()),
+        }
     }
 
     /// What the ledger knows of each candidate of a chunk.
@@ -169,6 +181,24 @@ impl Deciding<'_> {
         };
         Ok(recipients.facts(answers))
     }
+}
+
+/// How many chunks are read while one is decided.
+const CHUNKS_AHEAD: usize = 1;
+
+/// Candidates are read on one thread while the ledger is asked and the disk is written on another.
+async fn read_ahead(mut stream: CandidateStream, chunks: mpsc::Sender<Result<Vec<Candidate>, EvaluateError>>) -> Tally {
+    while let Some(chunk) = stream.next().await {
+        if chunks.send(chunk).await.is_err() {
+            break;
+        }
+    }
+    stream.tally()
+}
+
+/// A thread that panicked is a defect: it goes on where it can be seen.
+fn propagate(failure: JoinError) -> ! {
+    std::panic::resume_unwind(failure.into_panic())
 }
 
 impl DecidedJob {
@@ -194,7 +224,7 @@ impl DecidedJob {
             self.mails.push(&candidate)
         } else if decided.stored.is_some() {
             // A stored decision needs the key and the times, never what the mail would have shown.
-            let candidate = Candidate { context: serde_json::Map::new(), address: None, ..candidate };
+            let candidate = Candidate { context: TemplateContext::default(), address: None, ..candidate };
             self.stored.push(&StoredDecision { candidate, decided })
         } else {
             Ok(())

@@ -1,24 +1,31 @@
-//! A rule for plans: what climbs is grouped once, by the thread that has all rows of a group.
+//! A rule for plans: rows that grouping does not make fewer are grouped once, by the thread that has all rows of a group.
 //!
-//! The engine groups twice, the rows of each thread first, which pays where that makes fewer of them. A climb keeps its rows.
+//! The engine groups twice, the rows of each thread first, which pays where that makes fewer of them. A climb keeps its
+//! rows, and the distinct values of an entity are about as many as its rows; what follows, grouped by the same entity,
+//! then finds its rows together and needs no exchange either.
 
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
 use super::climbs;
 
+/// The column of recaps that tells whose rows they are.
+const ENTITY: &str = "entity.id";
+
 /// The rule.
 #[derive(Debug)]
-pub(super) struct GroupClimbsOnce;
+pub(super) struct GroupOnce;
 
-impl PhysicalOptimizerRule for GroupClimbsOnce {
+impl PhysicalOptimizerRule for GroupOnce {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| match grouped_once(&node)? {
             Some(once) => Ok(Transformed::yes(once)),
@@ -28,7 +35,7 @@ impl PhysicalOptimizerRule for GroupClimbsOnce {
     }
 
     fn name(&self) -> &'static str {
-        "group_climbs_once"
+        "group_once"
     }
 
     fn schema_check(&self) -> bool {
@@ -42,22 +49,40 @@ fn grouped_once(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn Executio
     let exchange = second.and_then(|second| second.input().downcast_ref::<RepartitionExec>());
     let first = exchange.and_then(|exchange| exchange.input().downcast_ref::<AggregateExec>());
     let (Some(exchange), Some(first)) = (exchange, first) else { return Ok(None) };
-    let climbs = first.aggr_expr().iter().any(|aggregate| climbs::is_climb(aggregate.fun().name()));
-    if !climbs || *first.mode() != AggregateMode::Partial || !first.group_expr().is_single() {
+    if *first.mode() != AggregateMode::Partial || !first.group_expr().is_single() {
         return Ok(None);
     }
-    let keys = first.group_expr().expr().iter().map(|(key, _)| Arc::clone(key)).collect();
-    let partitioning = Partitioning::Hash(keys, exchange.partitioning().partition_count());
-    let rows = RepartitionExec::try_new(Arc::clone(first.input()), partitioning)?;
+    let keys: Vec<Arc<dyn PhysicalExpr>> = first.group_expr().expr().iter().map(|(key, _)| Arc::clone(key)).collect();
+    let entity = first.group_expr().expr().iter().find(|(_, name)| name == ENTITY).map(|(key, _)| key);
+    let is_together = entity.is_some_and(|entity| is_together(first.input(), entity));
+    let aggregates = first.aggr_expr();
+    let climbs = aggregates.iter().any(|aggregate| climbs::is_climb(aggregate.fun().name()));
+    let distinct = entity.is_some() && aggregates.iter().any(|aggregate| aggregate.is_distinct());
+    let rows = if is_together {
+        Arc::clone(first.input())
+    } else if climbs || distinct {
+        let keys = entity.map_or(keys, |entity| vec![Arc::clone(entity)]);
+        let partitioning = Partitioning::Hash(keys, exchange.partitioning().partition_count());
+        Arc::new(RepartitionExec::try_new(Arc::clone(first.input()), partitioning)?)
+    } else {
+        return Ok(None);
+    };
     let once = AggregateExec::try_new(
         AggregateMode::SinglePartitioned,
         first.group_expr().clone(),
-        first.aggr_expr().to_vec(),
+        aggregates.to_vec(),
         first.filter_expr().to_vec(),
-        Arc::new(rows),
+        rows,
         first.input_schema(),
     )?;
     Ok(Some(Arc::new(once)))
+}
+
+/// Whether all rows of an entity are in one partition, because they were exchanged by it and nothing else.
+fn is_together(rows: &Arc<dyn ExecutionPlan>, entity: &Arc<dyn PhysicalExpr>) -> bool {
+    let Partitioning::Hash(keys, _) = rows.output_partitioning() else { return false };
+    let [key] = keys.as_slice() else { return false };
+    key.downcast_ref::<Column>().is_some_and(|column| column.name() == ENTITY) && key == entity
 }
 
 #[cfg(test)]

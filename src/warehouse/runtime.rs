@@ -85,7 +85,7 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
         .with_config(config)
         .with_runtime_env(Arc::clone(runtime))
         .with_default_features()
-        .with_physical_optimizer_rule(Arc::new(one_pass::GroupClimbsOnce))
+        .with_physical_optimizer_rule(Arc::new(one_pass::GroupOnce))
         .build();
     for function in functions::all().into_iter().chain(calendar::functions()) {
         // Registering replaces a function of the same name and has no other way to fail.

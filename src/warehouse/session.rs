@@ -60,6 +60,18 @@ impl Session {
         Ok(SchemaRef::clone(plan.schema().inner()))
     }
 
+    /// Plans and type-checks a query without reading rows, and without looking for the best plan.
+    ///
+    /// # Errors
+    /// When it does not plan.
+    pub async fn check(&self, what: &str, sql: &str) -> Result<(), WarehouseError> {
+        let failed = |error: &DataFusionError| WarehouseError::from_engine(what, error);
+        let plan = self.plan(sql).await.map_err(|error| failed(&error))?;
+        let state = self.context.state();
+        let checked = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {});
+        checked.map(|_| ()).map_err(|error| failed(&error))
+    }
+
     /// Runs a query; `what` names it in errors.
     ///
     /// # Errors

@@ -108,5 +108,8 @@ async fn cdnow_candidates_are_the_active_customers() {
     assert_eq!(tally.by_reason().map(|(_, count)| count).sum::<u64>(), 0);
     let first = wanted.first().expect("an active customer");
     assert_eq!(first.key.occasion, "1998-06");
-    assert_eq!(first.context["profile"]["email"], format!("customer_{}@example.test", first.key.profile_id));
+    assert_eq!(
+        first.context.fields().expect("what was written reads")["profile"]["email"],
+        format!("customer_{}@example.test", first.key.profile_id)
+    );
 }

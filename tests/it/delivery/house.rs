@@ -15,10 +15,9 @@ use milepost::ledger::{
     CreatePolicy, DeliveryFilter, Inquiry, Lease, LedgerError, LedgerStore, MemoryLedger, Owner, PendingBatch,
     RunRequest, connect,
 };
-use milepost::model::{Candidate, DeliveryKey, DeliveryState, Mailbox, Message};
+use milepost::model::{Candidate, DeliveryKey, DeliveryState, Mailbox, Message, TemplateContext};
 use milepost::project::{LedgerLocation, ProviderConfig};
 use milepost::providers;
-use serde_json::Map;
 use tokio::sync::watch;
 
 use crate::postgres::Schema;
@@ -179,7 +178,8 @@ pub(super) fn candidates(count: u32) -> Vec<Candidate> {
         suppressed: None,
         variant: None,
         expires_at: None,
-        context: Map::new(),
+        timezone: None,
+        context: TemplateContext::default(),
     };
     (1..=count).map(candidate).collect()
 }

@@ -3,7 +3,7 @@
 use milepost::evaluate::FlagColumns;
 use serde_json::json;
 
-use super::world::{World, at, short};
+use super::world::{World, at, fields, short};
 
 const PROJECT: &str = "
 project: test
@@ -94,7 +94,7 @@ async fn the_greatest_value_counts() {
     let world = world("  - {name: best, event: e, measure: max(score), reaches: [10, 20]}\n", &rows).await;
     let (candidates, _) = world.candidates("marks", &at(NOON)).await;
     assert_eq!(short(&candidates), ["ann best:10 2026-01-03T10:00:00Z 12.5"]);
-    assert_eq!(candidates[0].context["milestone"]["next"], json!({"level": 20, "remaining": 7.5}));
+    assert_eq!(fields(&candidates[0])["milestone"]["next"], json!({"level": 20, "remaining": 7.5}));
     let flags = world.flags("marks", &at(NOON), FlagColumns::All).await;
     assert_eq!(flags[2], "bob,best,10,false,,-1.0", "also below the first level");
     assert_eq!(flags[4], "cyd,best,10,false,,", "nothing is no number");
@@ -164,7 +164,7 @@ async fn streaks_follow_the_day_of_the_profile() {
     );
     assert_eq!(tally.unknown_zones, 2, "bob has none, cyd's does not exist");
     let (later, _) = world.candidates("marks", &at("2026-01-09T08:00:00Z")).await;
-    let milestone = &later[0].context["milestone"];
+    let milestone = &fields(&later[0])["milestone"];
     assert_eq!(
         (&milestone["value"], &milestone["next"]),
         (&json!(0), &json!({"level": 2, "remaining": 2})),
@@ -221,7 +221,7 @@ async fn nudges_wait_and_are_cancelled() {
         assert_eq!(short(&candidates), expected, "{as_of}");
     }
     let (candidates, _) = world.candidates("marks", &at("2026-01-04T10:00:00Z")).await;
-    let milestone = &candidates[0].context["milestone"];
+    let milestone = &fields(&candidates[0])["milestone"];
     assert_eq!(milestone["event"]["message_id"], json!("m0"));
     assert_eq!(milestone["level"], json!(null));
     let job = world.compile("marks").await;

@@ -3,7 +3,7 @@
 use milepost::evaluate::{FlagColumns, Request};
 use serde_json::json;
 
-use super::world::{World, at, short};
+use super::world::{World, at, fields, short};
 
 const PROJECT: &str = "
 project: test
@@ -91,9 +91,9 @@ async fn counts_meet_levels_at_the_exact_event() {
 async fn the_context_holds_what_templates_show() {
     let world = world("  - {name: edits, event: edited, reaches: [2, 10]}\n", &days("ann", &["7", "8", "9"])).await;
     let (candidates, _) = world.candidates("marks", &at(NOON)).await;
-    assert_eq!(candidates[0].context["profile"], json!({"profile_id": "ann", "email": "ann@x.test", "name": "Ann"}));
+    assert_eq!(fields(&candidates[0])["profile"], json!({"profile_id": "ann", "email": "ann@x.test", "name": "Ann"}));
     assert_eq!(
-        candidates[0].context["milestone"],
+        fields(&candidates[0])["milestone"],
         json!({
             "name": "edits", "level": 2, "value": 3, "reached_at": "2026-01-02T10:00:00Z",
             "next": {"level": 10, "remaining": 7}, "progress": 0.3,
@@ -110,7 +110,7 @@ async fn the_last_level_has_no_next_one() {
     let world = world("  - {name: edits, event: edited, reaches: 2}\n", &days("ann", &["1", "1"])).await;
     let (candidates, _) = world.candidates("marks", &at(NOON)).await;
     assert_eq!(
-        (&candidates[0].context["milestone"]["next"], &candidates[0].context["milestone"]["progress"]),
+        (&fields(&candidates[0])["milestone"]["next"], &fields(&candidates[0])["milestone"]["progress"]),
         (&json!(null), &json!(1))
     );
 }
@@ -133,7 +133,7 @@ async fn rows_later_than_as_of_are_invisible() {
     {
         let (candidates, _) = world.candidates("marks", &at(as_of)).await;
         assert_eq!(candidates.len(), expected, "as of {as_of}");
-        let value = candidates.first().map(|candidate| candidate.context["milestone"]["value"].clone());
+        let value = candidates.first().map(|candidate| fields(candidate)["milestone"]["value"].clone());
         assert_eq!(value, (expected > 0).then(|| if expected == 3 { json!(5) } else { json!(expected) }));
     }
 }
@@ -186,7 +186,7 @@ async fn a_sum_that_falls_first_meets_a_level_once() {
     .await;
     let (candidates, _) = world.candidates("marks", &at(NOON)).await;
     assert_eq!(short(&candidates), ["ann words:10 2026-01-02T10:00:00Z 0", "ann words:15 2026-01-05T10:00:00Z 0"]);
-    assert_eq!(candidates[0].context["milestone"]["next"], json!({"level": 100, "remaining": 100}));
+    assert_eq!(fields(&candidates[0])["milestone"]["next"], json!({"level": 100, "remaining": 100}));
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ ann,edited,2026-01-01T10:00:00Z,,,30,1
     let world = world("  - {name: edits, event: edited, reaches: [1, 2, 3, 4]}\n", events).await;
     let (candidates, _) = world.candidates("marks", &at(NOON)).await;
     let words: Vec<_> =
-        candidates.iter().map(|candidate| candidate.context["milestone"]["event"]["words"].clone()).collect();
+        candidates.iter().map(|candidate| fields(candidate)["milestone"]["event"]["words"].clone()).collect();
     assert_eq!(words, [json!(10), json!(20), json!(30), json!(40)]);
 }
 

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use milepost::evaluate::FlagColumns;
 use serde_json::{Value, json};
 
-use super::world::{World, at};
+use super::world::{World, at, fields};
 
 /// How many data sets each measure meets.
 const DATA_SETS: u64 = 600;
@@ -299,7 +299,7 @@ async fn sql_agrees_with_plain_rust() {
     let (candidates, tally) = world.candidates("marks", &at(AS_OF)).await;
     let mut found: BTreeMap<String, Expected> = oracles.keys().map(|id| (id.clone(), Expected::new())).collect();
     for candidate in candidates {
-        let milestone = &candidate.context["milestone"];
+        let milestone = &fields(&candidate)["milestone"];
         let seen = (candidate.reached_at, milestone["value"].clone(), milestone["next"].clone());
         let before =
             found.get_mut(&candidate.key.profile_id).expect("a person").insert(candidate.key.occasion.clone(), seen);

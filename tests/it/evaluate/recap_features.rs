@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use milepost::evaluate::{PeriodChoice, Request};
 use serde_json::json;
 
-use super::world::{World, at, at_period};
+use super::world::{World, at, at_period, fields};
 
 const PROJECT: &str = "
 project: test
@@ -154,7 +154,7 @@ async fn everything_comes_from_one_scan_of_the_needed_partitions() {
     let opened: Vec<Vec<String>> = scans[0].iter().map(months).filter(|months| !months.is_empty()).collect();
     assert_eq!(opened, [["2026-09/a.csv", "2026-10/a.csv"]], "each needed partition once: {scans:?}");
     let (candidates, _) = world.candidates("digest", &at("2026-11-01T00:00:00Z")).await;
-    let ann = &candidates[0].context;
+    let ann = &fields(&candidates[0]);
     assert_eq!(ann["metrics"]["polls"]["value"], json!(1), "the row in the wrong folder was never read");
     assert_eq!(ann["metrics"]["polls"]["previous"], json!(1));
     assert_eq!(ann["metrics"]["polls"]["progress"], json!(0.1));

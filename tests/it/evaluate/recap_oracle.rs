@@ -11,7 +11,7 @@ use milepost::model::Candidate;
 use serde_json::{Map, Value, json};
 
 use super::recap_data::{AVERAGED, DataSet, Event, Person, Setup};
-use super::world::World;
+use super::world::{World, fields};
 
 /// Data sets of each setup; with every setup more than 500.
 const SEEDS: u64 = 26;
@@ -253,7 +253,7 @@ fn assert_data_set(data: &DataSet, candidates: &[Candidate], tally: &Tally, what
         let entity = candidate.key.occasion.split_once('/').map(|(_, entity)| entity);
         assert_eq!(entity, setup.of_account.then_some(person.account.as_str()), "{what}");
         let cohort = cohorts.get(&one.days.0).map(Vec::as_slice).unwrap_or_default();
-        one.assert(&candidate.context, setup.has_rank().then_some(cohort), &what, met);
+        one.assert(&fields(candidate), setup.has_rank().then_some(cohort), &what, met);
     }
 }
 

@@ -3,7 +3,7 @@
 use milepost::evaluate::EvaluateError;
 use serde_json::{Value, json};
 
-use super::world::{World, at, at_period};
+use super::world::{World, at, at_period, fields};
 
 const PROJECT: &str = "
 project: test
@@ -96,7 +96,7 @@ async fn each_admin_gets_each_account() {
     let ann = &candidates[0];
     assert_eq!(ann.reached_at.to_string(), "2026-11-01T05:00:00Z", "due at the end of the month and six hours");
     assert_eq!(ann.expires_at.map(|at| at.to_string()).as_deref(), Some("2026-12-01T05:00:00Z"));
-    let metric = |candidate: usize, name: &str| candidates[candidate].context["metrics"][name].clone();
+    let metric = |candidate: usize, name: &str| fields(&candidates[candidate])["metrics"][name].clone();
     assert_eq!(
         metric(0, "logins"),
         json!({"label": "Logins", "value": 2, "previous": 1, "change": 1, "change_percent": 100, "format": null})
@@ -110,10 +110,10 @@ async fn each_admin_gets_each_account() {
     assert_eq!(metric(2, "logins")["previous"], Value::Null, "bob's account was not there in September");
     assert_eq!(metric(3, "logins")["previous"], Value::Null, "nobody knows since when a3 is there");
     let names: Vec<_> =
-        ann.context["matrix"].as_array().expect("a list").iter().map(|row| row["name"].clone()).collect();
+        fields(ann)["matrix"].as_array().expect("a list").iter().map(|row| row["name"].clone()).collect();
     assert_eq!(names, ["logins", "people", "pollers", "minutes", "average", "last_event"]);
     assert_eq!(
-        ann.context["period"],
+        fields(ann)["period"],
         json!({"key": "2026-10", "start": "2026-09-30T22:00:00Z", "end": "2026-10-31T23:00:00Z", "label": "October 2026", "days": 31})
     );
 }

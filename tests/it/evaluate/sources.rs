@@ -5,7 +5,7 @@ use std::fs;
 use milepost::evaluate::FlagColumns;
 use serde_json::json;
 
-use super::world::{World, at, at_period, folder_of, line, short};
+use super::world::{World, at, at_period, fields, folder_of, line, short};
 
 const TEMPLATE: (&str, &str) = ("jobs/t.html", "<p>{{ unsubscribe_url }} {{ postal_address }}</p>");
 const PEOPLE: (&str, &str) = ("people.csv", "profile_id,email\n007,ann@x.test\n7,bob@x.test\n");
@@ -173,7 +173,7 @@ async fn own_views_bring_their_levels_occasions_and_columns() {
         let found: Vec<_> = candidates
             .iter()
             .map(|one| {
-                (one.key.occasion.as_str(), one.reached_at.to_string(), one.dated, one.context["milestone"].clone())
+                (one.key.occasion.as_str(), one.reached_at.to_string(), one.dated, fields(one)["milestone"].clone())
             })
             .collect();
         let expected: Vec<_> = expected

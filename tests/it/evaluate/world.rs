@@ -10,7 +10,7 @@ use milepost::model::diagnostic::{Located, Place};
 use milepost::model::{Candidate, Diagnostic, SourceFile};
 use milepost::project::{self, GivenRow, GivenTable, Project};
 use milepost::warehouse::{TableFile, Warehouse, WarehouseOptions};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A loaded project with an open warehouse.
 pub(crate) struct World {
@@ -131,7 +131,7 @@ pub(crate) fn short(candidates: &[Candidate]) -> Vec<String> {
         .iter()
         .map(|candidate| {
             let key = &candidate.key;
-            let value = &candidate.context["milestone"]["value"];
+            let value = &fields(candidate)["milestone"]["value"];
             format!("{} {} {} {value}", key.profile_id, key.occasion, candidate.reached_at)
         })
         .collect()
@@ -170,4 +170,9 @@ pub(crate) fn given(table: &str, rows: impl Iterator<Item = GivenRow>) -> GivenT
 fn located<T>(value: T) -> Located<T> {
     let file = Arc::new(SourceFile { path: "given".to_owned(), text: String::new() });
     Located::new(value, Place::new(&file, 0..0))
+}
+
+/// What a candidate's template sees.
+pub(super) fn fields(candidate: &Candidate) -> Map<String, Value> {
+    candidate.context.fields().expect("what was written reads").into_owned()
 }

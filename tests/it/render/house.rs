@@ -174,7 +174,8 @@ impl House {
             suppressed: None,
             variant: None,
             expires_at: None,
-            context: self.context.as_object().expect("an object").clone(),
+            timezone: None,
+            context: self.context.as_object().expect("an object").clone().into(),
         }
     }
 }
