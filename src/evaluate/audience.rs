@@ -12,7 +12,7 @@ use crate::model::shape::{ScalarKind, Shape};
 use crate::project::{Entity, Job, JobKind, Project};
 use crate::warehouse::arrow::array::{ArrayRef, RecordBatch};
 use crate::warehouse::arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use crate::warehouse::{Session, Warehouse, value};
+use crate::warehouse::{Session, Warehouse, type_words, value};
 
 /// Every audience column reaches templates under this prefix.
 const PREFIX: &str = "profile.";
@@ -66,7 +66,8 @@ pub(super) async fn resolve(
         && !columns::is_text(field.data_type())
         && !field.data_type().is_null()
     {
-        let message = format!("column `email` of the audience `{relation}` is {}, not text", field.data_type());
+        let message =
+            format!("column `email` of the audience `{relation}` is {}, not text", type_words(field.data_type()));
         findings.push(Diagnostic::error("wrong-type", message, &job.audience.place));
     }
     let entity = job.recap().and_then(super::recap::entity);

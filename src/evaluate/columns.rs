@@ -2,7 +2,7 @@
 
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
 use crate::warehouse::arrow::datatypes::{DataType, SchemaRef};
-use crate::warehouse::{Session, Warehouse};
+use crate::warehouse::{Session, Warehouse, type_words};
 
 /// The columns of a table or view that a job names.
 ///
@@ -48,7 +48,7 @@ pub(super) fn missing(column: &Located<String>, relation: &str, schema: &SchemaR
 /// A finding when a column does not hold text.
 pub(super) fn not_text(column: &Located<String>, schema: &SchemaRef) -> Option<Diagnostic> {
     let kind = schema.field_with_name(&column.value).ok()?.data_type().clone();
-    let message = format!("column `{}` is {kind}, not text", column.value);
+    let message = format!("column `{}` is {}, not text", column.value, type_words(&kind));
     (!is_text(&kind)).then(|| Diagnostic::error("wrong-type", message, &column.place))
 }
 

@@ -13,7 +13,7 @@ use crate::model::shape::{ScalarKind, Shape};
 use crate::project::Entity;
 use crate::warehouse::arrow::array::RecordBatch;
 use crate::warehouse::arrow::datatypes::{DataType, SchemaRef};
-use crate::warehouse::{Session, Warehouse, not_a_time, value};
+use crate::warehouse::{Session, Warehouse, not_a_time, type_words, value};
 
 /// A checked own view.
 #[derive(Clone, Debug)]
@@ -45,7 +45,8 @@ pub(super) async fn resolve(
         && !level.data_type().is_numeric()
         && level.data_type() != &DataType::Null
     {
-        let message = format!("column `level` of `{}` is {}, not a number", relation.value, level.data_type());
+        let message =
+            format!("column `level` of `{}` is {}, not a number", relation.value, type_words(level.data_type()));
         findings.push(Diagnostic::error("wrong-type", message, &relation.place));
     }
     if findings.is_empty() {

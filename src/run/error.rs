@@ -152,6 +152,7 @@ impl RunError {
             | Self::Evaluate(EvaluateError::Warehouse(WarehouseError::Storage(StorageError::Occupied { .. }))) => {
                 Some("name a folder that is empty or not there yet".to_owned())
             }
+            Self::Evaluate(EvaluateError::Warehouse(error)) => warehouse_hint(error),
             Self::Ledger(LedgerError::Held { .. }) => {
                 Some("`--lock-timeout 10m` waits for it; `milepost status` shows what runs".to_owned())
             }
@@ -160,10 +161,26 @@ impl RunError {
     }
 }
 
+fn warehouse_hint(error: &WarehouseError) -> Option<String> {
+    match error {
+        WarehouseError::Memory { .. } => {
+            Some("name a limit well above that in `--memory-limit`; fewer `--threads` share it among fewer".to_owned())
+        }
+        WarehouseError::LowLimit { least, .. } => {
+            Some(format!("`--memory-limit {least}` or more, or fewer `--threads`"))
+        }
+        WarehouseError::Spill { .. } => {
+            Some("make room, name another folder in TMPDIR, or raise `--memory-limit`".to_owned())
+        }
+        _ => None,
+    }
+}
+
 fn evaluate_exit(error: &EvaluateError) -> Exit {
     match error {
         EvaluateError::Warehouse(WarehouseError::Unavailable { .. }) => Exit::Unavailable,
         EvaluateError::Warehouse(WarehouseError::Storage(error)) => storage_exit(error),
+        EvaluateError::Warehouse(WarehouseError::LowLimit { .. }) => Exit::Invalid,
         EvaluateError::Warehouse(_) => Exit::Failed,
         EvaluateError::DuplicateProfiles { .. }
         | EvaluateError::UnknownPeriod { .. }

@@ -48,7 +48,7 @@ pub use ledger_upkeep::{CopyReport, SoundnessReport, check_ledger, copy_ledger, 
 pub use plan::{Plan, PlannedJob, PlannedMail, PlannedSample, plan};
 pub use preview::{PreviewReport, PreviewRequest, PreviewedMail, preview};
 pub use publish::Published;
-pub use report::{JobReport, JobStatus, RunReport, TablesRead};
+pub use report::{JobReport, JobStatus, RunReport, TablesRead, Unwritten};
 pub use runs::{Progress, Report, RunOptions, run};
 pub use scaffold::{STARTER_AS_OF, demo_folder, scaffold, schema_text};
 pub use status::{StatusReport, status};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::clock::{self, Clock};
 use crate::evaluate::{EvaluateError, FlagColumns, Request};
+use crate::settings::crashpoint;
 use crate::storage::{Manifest, SetWriter};
 
 use super::job_run::{JobRun, seconds_since};
@@ -95,7 +96,9 @@ impl Publishing {
             self.set.keep_others()?;
         }
         self.about["written_at"] = Clock::System.now().to_string().into();
+        crashpoint!("before_publish");
         let files = self.set.commit(self.about).await?.files.len() as u64;
+        crashpoint!("after_publish");
         report.published = Some(Published { to: self.to, rows, files });
         report.timing_seconds.insert("publish", seconds_since(started));
         Ok(())

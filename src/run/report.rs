@@ -194,9 +194,27 @@ pub struct RunReport {
     pub tables: TablesRead,
     /// Where people look next, such as the outbox's index.
     pub open: Vec<String>,
+    /// Which artifacts of the run are missing, and why; the run itself is as it says.
+    pub unwritten: Vec<Unwritten>,
     /// Whether a run that had nothing to do ends with [`Exit::Empty`].
     #[serde(skip)]
     pub tells_empty: bool,
+}
+
+/// An artifact of a run that could not be written.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unwritten {
+    /// Which, and why.
+    pub message: String,
+    /// The exit it asks for.
+    #[serde(skip)]
+    pub exit: Exit,
+}
+
+impl From<&RunError> for Unwritten {
+    fn from(error: &RunError) -> Self {
+        Self { message: error.in_words(), exit: error.exit() }
+    }
 }
 
 impl RunReport {
@@ -210,7 +228,8 @@ impl RunReport {
     /// The exit of the run.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        match Exit::of_all(self.jobs.iter().map(|job| job.exit)) {
+        let artifacts = self.unwritten.iter().map(|artifact| artifact.exit);
+        match Exit::of_all(self.jobs.iter().map(|job| job.exit).chain(artifacts)) {
             Exit::Done if self.tells_empty && self.jobs.iter().all(JobReport::had_nothing_to_do) => Exit::Empty,
             exit => exit,
         }

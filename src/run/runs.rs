@@ -19,7 +19,8 @@ use crate::settings::{crashpoint, seeded};
 use super::job_run::{JobRun, RunContext};
 use super::plan::{self, Plan, Planned};
 use super::{
-    JobReport, JobStatus, RunError, RunReport, TablesRead, Workspace, WorkspaceOptions, ledger_access, results,
+    JobReport, JobStatus, RunError, RunReport, TablesRead, Unwritten, Workspace, WorkspaceOptions, ledger_access,
+    results,
 };
 
 /// What a run is asked to do.
@@ -82,7 +83,8 @@ pub enum Progress {
 /// Called with where the run is, from any thread.
 pub type Report = Arc<dyn Fn(Progress) + Send + Sync>;
 
-/// Carries out a run and writes its results, also when a job fails.
+/// Carries out a run and writes its results, also when a job fails. What is done is done: results that cannot be written
+/// are part of the report.
 ///
 /// # Errors
 /// When the project has errors, the options contradict it, or the ledger or a provider cannot be used at all.
@@ -99,16 +101,21 @@ pub async fn run(
     let environment = options.environment.as_deref();
     let origin = |project| results::Origin { root: &root, project, environment, arguments: &request.arguments };
     let written = match &ended {
-        Ok(done) => results::write(origin(Some(done.project.name.as_str())), &done.report)?,
-        Err(error) => results::write_failure(origin(None), error, Clock::System.now())?,
+        Ok(done) => results::write(origin(Some(done.project.name.as_str())), &done.report),
+        Err(error) => results::write_failure(origin(None), error, Clock::System.now()),
     };
-    let copied = match &result_to {
-        Some(copy) => copy.write(&written).await,
-        None => Ok(()),
+    let written = match (written, &result_to) {
+        (Ok(written), Some(copy)) => copy.write(&written).await,
+        (written, _) => written.map(drop),
     };
-    let done = ended?;
-    copied?;
-    Ok(done.report)
+    let unwritten = written.as_ref().err().map(Unwritten::from);
+    if let (Err(_), Some(artifact)) = (&ended, &unwritten) {
+        // The run's own error is the one that is told.
+        tracing::error!(code = "results_unwritten", "{}", artifact.message);
+    }
+    let mut report = ended?.report;
+    report.unwritten.extend(unwritten);
+    Ok(report)
 }
 
 /// A run that follows its plan, where it has one: decided once before anything leaves, and again as it goes.
@@ -170,6 +177,7 @@ pub(super) async fn carry_out(
         jobs: reports,
         tables: TablesRead::of(&workspace.warehouse),
         open: Vec::new(),
+        unwritten: Vec::new(),
         tells_empty: request.tells_empty,
     };
     report.open = finish_providers(&providers, &mut report.jobs).await;

@@ -2,7 +2,7 @@
 //! see them caught. Nothing of it is in release builds.
 
 /// Every crash point, in about the order in which a run passes them; each stands once in the source.
-pub const CRASHPOINTS: [&str; 48] = [
+pub const CRASHPOINTS: [&str; 51] = [
     "before_open",
     "within_open_sqlite",
     "within_open_postgres",
@@ -44,6 +44,9 @@ pub const CRASHPOINTS: [&str; 48] = [
     "before_renewal",
     "after_renewal",
     "before_defer",
+    "before_publish",
+    "within_publish",
+    "after_publish",
     "before_close",
     "within_close_sqlite",
     "within_close_postgres",

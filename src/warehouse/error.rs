@@ -1,8 +1,12 @@
 //! Why the warehouse could not answer, by what the caller can do about it.
 
+use std::error::Error;
+use std::io;
+
 use datafusion::common::DataFusionError;
 
 use super::sources::files::FileFailure;
+use super::type_words::in_type_words;
 use crate::storage::StorageError;
 
 /// Why the warehouse could not answer.
@@ -15,9 +19,25 @@ pub enum WarehouseError {
         reason: String,
     },
     /// The query needs more memory than it may take.
-    #[error("the query needs more memory than --memory-limit allows; raise the limit: {reason}")]
+    #[error("the query needs more memory than it may take (`--memory-limit`): {reason}")]
     Memory {
-        /// Which operator gave up.
+        /// The limit, which step gave up, and what it would have taken.
+        reason: String,
+    },
+    /// The limit is one with which next to no query comes to its end.
+    #[error("queries may take {limit} of memory (`--memory-limit`), and {threads} threads need {least} at least")]
+    LowLimit {
+        /// The limit, such as `8MB`.
+        limit: String,
+        /// The least that is accepted.
+        least: String,
+        /// Threads of the query engine.
+        threads: usize,
+    },
+    /// What does not fit in memory does not fit on the disk either.
+    #[error("what queries put on disk for want of memory does not fit there: {reason}")]
+    Spill {
+        /// What the engine or the system said.
         reason: String,
     },
     /// The query cannot be planned or fails on the data it reads.
@@ -53,12 +73,36 @@ impl WarehouseError {
             };
         }
         let reason = plain_message(error);
+        if let Some(full) = full_disk(error) {
+            return Self::Spill { reason: full };
+        }
         match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) if reason.contains("disk space") => Self::Spill { reason },
             DataFusionError::ResourcesExhausted(_) => Self::Memory { reason },
             DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => Self::Unavailable { reason },
             _ => Self::Query { what: what.to_owned(), reason },
         }
     }
+}
+
+/// What the system said when it refused to write: the engine writes nothing but what does not fit in memory.
+fn full_disk(error: &DataFusionError) -> Option<String> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let Some(refused) = error.downcast_ref::<io::Error>() else {
+            cause = error.source();
+            continue;
+        };
+        if matches!(
+            refused.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        ) {
+            return Some(refused.to_string());
+        }
+        // Writers wrap the system's error in one of their own.
+        cause = refused.get_ref().map(|inner| -> &(dyn Error + 'static) { inner });
+    }
+    None
 }
 
 /// The engine's words on one line, without its prefixes and without a stop at the end.
@@ -74,6 +118,7 @@ pub(super) fn plain_message(error: &DataFusionError) -> String {
     if let Some(words) = wrong_argument(&text) {
         return words;
     }
+    let text = in_type_words(&text);
     let first_line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown error");
     let mut words = first_line.trim_end_matches('.').to_owned();
     if words.chars().nth(1).is_some_and(char::is_lowercase) {
@@ -88,7 +133,7 @@ fn wrong_argument(text: &str) -> Option<String> {
     let (function, after) = after.split_once('\'')?;
     let (_, after) = after.split_once("but received ")?;
     let given = after.split([' ', '.', ',']).next().filter(|given| !given.is_empty())?;
-    Some(format!("the function `{function}` does not take {given}"))
+    Some(format!("the function `{function}` does not take {}", in_type_words(given)))
 }
 
 #[cfg(test)]

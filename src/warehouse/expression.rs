@@ -18,6 +18,7 @@ use super::place::{place_of_span, planning_errors};
 use super::runtime::with_own_catalog;
 use super::session::{Session, plan_query};
 use super::statement::{Allowed, inspect, parse_expression, parse_query};
+use super::type_words::type_words;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
 
 /// Where a snippet stands, which decides what it may hold.
@@ -82,7 +83,10 @@ impl Session {
         let columns = columns_of(&tree, scope.columns);
         let expression = Expression { sql: standing_alone(&snippet.value), data_type, nullable, columns, tree };
         match wrong_type(&expression, role) {
-            Some(message) => Err(vec![Diagnostic::error("wrong-type", message, &snippet.place)]),
+            Some(message) => {
+                let help = (role == ExpressionRole::RowNumber).then(|| TYPES_HELP.to_owned());
+                Err(vec![Diagnostic::error("wrong-type", message, &snippet.place).with_optional_help(help)])
+            }
             None => Ok(expression),
         }
     }
@@ -151,20 +155,25 @@ fn state_with(state: &SessionState, scope: Scope<'_>) -> Result<SessionState, Da
     Ok(context.state())
 }
 
+/// How a column of text becomes one of numbers.
+const TYPES_HELP: &str =
+    "declare the column's type in its table, such as `columns: {amount: double}`, or cast it here: `cast(x as double)`";
+
 fn wrong_type(expression: &Expression, role: ExpressionRole) -> Option<String> {
     let kind = &expression.data_type;
+    let words = type_words(kind);
     match role {
         ExpressionRole::Predicate if !matches!(kind, DataType::Boolean | DataType::Null) => {
-            Some(format!("this is {kind}, not a condition that is true or false"))
+            Some(format!("this is {words}, not a condition that is true or false"))
         }
         ExpressionRole::RowNumber if !kind.is_numeric() && !kind.is_null() => {
-            Some(format!("this is {kind}, not a number"))
+            Some(format!("this is {words}, not a number"))
         }
         ExpressionRole::RowValue if kind.is_nested() => {
-            Some(format!("this is {kind}, whose values cannot be told apart"))
+            Some(format!("this is {words}, whose values cannot be told apart"))
         }
         ExpressionRole::Aggregate if kind.is_nested() || kind.is_null() => {
-            Some(format!("this is {kind}; a metric is a number, text, boolean or time"))
+            Some(format!("this is {words}; a metric is a number, text, boolean or time"))
         }
         _ => None,
     }

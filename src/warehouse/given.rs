@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::Warehouse;
 use super::place::column_help;
+use super::type_words::type_words;
 use super::value;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{GivenRow, GivenTable, Partition, PartitionKind, PartitionOf, Project, Table};
@@ -143,7 +144,8 @@ fn column(table: &Table, field: &Field, rows: &[GivenRow]) -> Result<ArrayRef, V
         let message = match array(field, &[value]) {
             Ok(_) => return None,
             Err(reason) => {
-                format!("this does not fit the column `{}`, which is {}: {reason}", field.name(), field.data_type())
+                let kind = type_words(field.data_type());
+                format!("this does not fit the column `{}`, which is {kind}: {reason}", field.name())
             }
         };
         Some(Diagnostic::error("wrong-type", message, &cell.place).with_optional_help(example_of(field.data_type())))

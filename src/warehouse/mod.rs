@@ -20,6 +20,7 @@ mod given;
 mod known_values;
 mod ledger_tables;
 mod local_days;
+mod memory;
 mod null_sums;
 mod one_pass;
 mod ordered_lists;
@@ -35,6 +36,7 @@ mod set_output;
 mod sources;
 mod statement;
 mod streaks;
+mod type_words;
 pub mod value;
 mod views;
 
@@ -64,6 +66,7 @@ pub use scans::{Scan, TableReading};
 pub use session::{RowStream, Session};
 pub use sources::misfits::Misfit;
 pub use sources::not_a_time;
+pub use type_words::type_words;
 
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;

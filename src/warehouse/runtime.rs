@@ -7,12 +7,12 @@ use datafusion::catalog::{
 };
 use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::WarehouseError;
+use super::memory::{self, QueryMemory};
 use super::{calendar, climbs, distinct, functions, null_sums, one_pass, ordered_lists, streaks};
 
 /// The limit where neither the command line nor a control group names one: 2 GB.
@@ -24,17 +24,29 @@ const CONTROL_GROUP_LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/c
 /// How much of the machine queries may take.
 #[derive(Clone, Debug, Default)]
 pub struct WarehouseOptions {
-    /// Memory for queries in bytes; by default 60 % of the control group's limit, else 2 GB.
+    /// Memory for queries in bytes, 64 MB and 16 MB for each thread at least; by default 60 % of the control group's limit, else 2 GB.
     pub memory_limit_bytes: Option<u64>,
-    /// Threads for queries; by default one per core.
+    /// Threads for queries; by default one per core, or as many as can share the memory.
     pub threads: Option<usize>,
     /// The folder for what does not fit in memory; by default the system's.
     pub spill_directory: Option<std::path::PathBuf>,
 }
 
+impl WarehouseOptions {
+    fn limit_bytes(&self) -> u64 {
+        self.memory_limit_bytes.unwrap_or_else(default_memory_limit_bytes)
+    }
+
+    fn threads(&self) -> usize {
+        let cores = || memory::threads_within(self.limit_bytes(), SessionConfig::new().target_partitions());
+        self.threads.unwrap_or_else(cores).max(1)
+    }
+}
+
 pub(super) fn runtime(options: &WarehouseOptions) -> Result<Arc<RuntimeEnv>, WarehouseError> {
-    let limit = options.memory_limit_bytes.unwrap_or_else(default_memory_limit_bytes);
-    let pool = FairSpillPool::new(usize::try_from(limit).unwrap_or(usize::MAX));
+    let limit = options.limit_bytes();
+    memory::check_limit(limit, options.threads())?;
+    let pool = QueryMemory::new(usize::try_from(limit).unwrap_or(usize::MAX));
     let mut builder = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(pool))
         .with_disk_manager_builder(DiskManagerBuilder::default())
@@ -47,10 +59,11 @@ pub(super) fn runtime(options: &WarehouseOptions) -> Result<Arc<RuntimeEnv>, War
 
 /// A session without tables.
 pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv>) -> SessionState {
-    let mut config = SessionConfig::new().with_information_schema(false);
-    if let Some(threads) = options.threads {
-        config = config.with_target_partitions(threads.max(1));
-    }
+    let rows_at_once = memory::rows_at_once(options.limit_bytes(), options.threads());
+    let mut config = SessionConfig::new()
+        .with_information_schema(false)
+        .with_target_partitions(options.threads())
+        .with_batch_size(rows_at_once);
     let settings = config.options_mut();
     settings.execution.time_zone = Some("UTC".to_owned());
     settings.execution.listing_table_ignore_subdirectory = false;
@@ -88,8 +101,7 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
 /// What each sort keeps back for merging what it has spilled. A query holds several sorts per thread, and what all of
 /// them keep back must leave room for rows.
 fn spill_reservation_bytes(options: &WarehouseOptions) -> usize {
-    let limit = options.memory_limit_bytes.unwrap_or_else(default_memory_limit_bytes);
-    usize::try_from(limit / 256).unwrap_or(usize::MAX).clamp(64 * 1024, 10 * 1024 * 1024)
+    usize::try_from(options.limit_bytes() / 256).unwrap_or(usize::MAX).clamp(64 * 1024, 10 * 1024 * 1024)
 }
 
 /// The same session with an empty catalog of its own; clones of a state share theirs.

@@ -277,8 +277,8 @@ async fn functions_bear_nulls_unknown_zones_and_other_types() {
     }
     for (sql, words) in [
         ("select local_day('2026-01-01')", "takes an instant and a zone"),
-        ("select local_day(1.5, 'UTC')", "takes an instant, not Float64"),
-        ("select longest_streak('monday')", "takes days, not Utf8"),
+        ("select local_day(1.5, 'UTC')", "takes an instant, not double"),
+        ("select longest_streak('monday')", "takes days, not text"),
         ("select streak(date '2026-01-01')", "write `streak(day, as_of_day)`"),
     ] {
         let error = session.rows("a function", sql).await.err().map(|error| error.to_string()).unwrap_or_default();

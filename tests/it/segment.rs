@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::cli::{milepost, root_project};
 use crate::databases::mails;
-use calls::{calls, write_lake, write_logs};
+use calls::{Lake, calls, write_lake, write_logs};
 
 /// Lets events and people of the root project be read from collected calls; jobs and views stay as they are.
 fn read_from(project: &Path, location: &str, layout: &str) {
@@ -39,19 +39,28 @@ fn last_weeks() -> tempfile::TempDir {
 
 #[test]
 fn the_root_project_on_logs_and_on_a_lake() {
+    the_root_project_on(&[("s3_logs", None), ("data_lake", Some(Lake::Rudder))]);
+}
+
+#[test]
+fn the_root_project_on_the_other_lake_and_on_a_warehouse() {
+    the_root_project_on(&[("data_lake", Some(Lake::Segment)), ("warehouse", Some(Lake::Warehouse))]);
+}
+
+/// The jobs of the root project unchanged, on the same events as calls in each of these layouts: the same mails.
+fn the_root_project_on(layouts: &[(&str, Option<Lake>)]) {
     let plain = last_weeks();
     let expected = mails(plain.path(), &[]);
     let calls = calls(&plain.path().join("data"));
     assert!(expected.len() > 1_000, "{} mails", expected.len());
-    for layout in ["s3_logs", "data_lake"] {
+    for (layout, lake) in layouts {
         let project = root_project();
         fs::remove_dir_all(project.path().join("data/events")).expect("no events");
         fs::remove_file(project.path().join("data/people.csv")).expect("no people");
         let folder = project.path().join("collected/source");
-        if layout == "s3_logs" {
-            write_logs(&calls, &folder);
-        } else {
-            write_lake(&calls, &folder);
+        match lake {
+            Some(lake) => write_lake(&calls, &folder, *lake),
+            None => write_logs(&calls, &folder),
         }
         read_from(project.path(), "collected/source/", layout);
         milepost(project.path(), &["check", "--strict"]).expect(0);
@@ -65,9 +74,13 @@ fn the_root_project_on_logs_and_on_a_lake() {
         let (theirs, ours) = (subjects(&expected), subjects(&found));
         let missing: Vec<_> = theirs.difference(&ours).take(5).collect();
         let extra: Vec<_> = ours.difference(&theirs).take(5).collect();
-        assert_eq!(found.len(), expected.len(), "{layout}: missing {missing:?}, too many {extra:?}");
+        assert_eq!(found.len(), expected.len(), "{layout} {lake:?}: missing {missing:?}, too many {extra:?}");
         let differing = found.iter().zip(&expected).find(|(found, expected)| found != expected);
-        assert!(differing.is_none(), "{layout}: {:?}", differing.map(|(found, expected)| (&found.1, &expected.1)));
+        assert!(
+            differing.is_none(),
+            "{layout} {lake:?}: {:?}",
+            differing.map(|(found, expected)| (&found.1, &expected.1))
+        );
     }
 }
 

@@ -1,5 +1,7 @@
 //! Event tables as they come after some years: one suite of ugly ones, from local files and from an S3 endpoint.
 
+mod lake;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,8 @@ use milepost::project;
 use milepost::warehouse::{Misfit, Parameters, Warehouse, WarehouseError, WarehouseOptions, value};
 use serde_json::Value;
 
+use crate::cli::{milepost, root_project};
+use crate::databases::mails;
 use crate::evaluate::world::{World, at_period, folder_of};
 use crate::storage::S3;
 
@@ -234,4 +238,31 @@ async fn thousands_of_small_files_are_one_table() {
     let rows = session.rows("the query", "select count(*), sum(n) from t").await.expect("rows");
     let cells: Vec<Value> = rows[0].columns().iter().map(|column| value::json(column, 0)).collect();
     assert_eq!(cells, [Value::from(3_000), Value::from(4_498_500)]);
+}
+
+#[test]
+fn the_root_project_with_its_events_in_a_delta_table() {
+    let plain = root_project();
+    let expected = mails(plain.path(), &[]);
+    let days = plain.path().join("data/events");
+    let project = root_project();
+    fs::remove_dir_all(project.path().join("data/events")).expect("no events");
+    lake::write_delta(&days, &project.path().join("lake/events"));
+    let settings = project.path().join("milepost.yml");
+    let text = text(&settings);
+    assert!(text.contains("parquet: data/events/"));
+    fs::write(&settings, text.replace("parquet: data/events/", "delta: lake/events")).expect("a project");
+    milepost(project.path(), &["check", "--strict"]).expect(0);
+    let found = mails(project.path(), &[]);
+    assert_eq!(found.len(), expected.len());
+    let differing = found.iter().zip(&expected).find(|(found, expected)| found != expected);
+    assert!(differing.is_none(), "{differing:?}");
+
+    // A file that a version took out is one that other versions have: without the last commit the mails are others.
+    fs::remove_file(project.path().join("lake/events/_delta_log/00000000000000000002.json")).expect("a commit");
+    let flags = |project: &Path| {
+        let arguments = ["flags", "campaign_milestones", "--as-of", "2026-11-01T06:00:00Z", "--format", "json"];
+        milepost(project, &arguments).expect(0).stdout
+    };
+    assert_ne!(flags(project.path()), flags(plain.path()));
 }

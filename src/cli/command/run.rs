@@ -102,6 +102,9 @@ impl Run {
             report.ended_by(signal);
         }
         context.output.result(&report_text::run(&report), &report);
+        for artifact in &report.unwritten {
+            context.output.complain(&format!("error: {}; the run itself is as reported", artifact.message));
+        }
         Ok((report.exit(), report.open))
     }
 

@@ -8,6 +8,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::super::StorageError;
 use super::MANIFEST;
 use super::manifest::Manifest;
+use crate::settings::crashpoint;
 
 /// A set on its way. The hidden folder is locked for as long as its writer lives, so that leftovers can be told.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl LocalSet {
         let failed = StorageError::unwritable(&self.target);
         fs::write(&path, manifest.to_bytes()).map_err(&failed)?;
         flush_folder(self.unfinished.path()).map_err(&failed)?;
+        crashpoint!("within_publish");
         let moved = if self.target.exists() {
             // What was there before then lies in the hidden folder, which goes with its guard.
             exchange(self.unfinished.path(), &self.target)

@@ -24,6 +24,7 @@ use super::functions::LocalToInstant;
 use super::known_values::Weight;
 use super::place::column_help;
 use super::saved_schemas::{SCHEMAS_FILE, SavedSchemas};
+use super::type_words::type_words;
 use crate::database::TablePlace;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{Table, TableSource};
@@ -102,6 +103,9 @@ impl From<Diagnostic> for TableFailure {
 
 fn check_columns(table: &Table, schema: &SchemaRef) -> Result<(), TableFailure> {
     let mut wrong = Vec::new();
+    if schema.fields().len() == table.partitions.len() && table.time.is_some() {
+        return Err(without_columns(table).into());
+    }
     let names = schema.fields().iter().map(|field| field.name().as_str());
     for declared in [&table.time, &table.received, &table.dedup].into_iter().flatten() {
         if schema.field_with_name(&declared.value).is_err() {
@@ -116,6 +120,15 @@ fn check_columns(table: &Table, schema: &SchemaRef) -> Result<(), TableFailure> 
     if wrong.is_empty() { Ok(()) } else { Err(TableFailure::Wrong(wrong)) }
 }
 
+/// Files that are empty say nothing of their columns.
+fn without_columns(table: &Table) -> Diagnostic {
+    let message = format!("table `{}` has no rows yet from which its columns could be learnt", table.name);
+    let chronology = [&table.time, &table.received].into_iter().flatten();
+    let declared = chronology.map(|column| format!("{}: timestamp", column.value)).collect::<Vec<_>>().join(", ");
+    let help = format!("declare them in `columns:`, such as `columns: {{{declared}, user_id: string}}`");
+    Diagnostic::error("no-columns", message, &table.place).with_help(help)
+}
+
 /// A finding when a column of chronology is neither a timestamp nor a date.
 #[must_use]
 pub fn not_a_time(column: &Located<String>, schema: &SchemaRef) -> Option<Diagnostic> {
@@ -123,8 +136,9 @@ pub fn not_a_time(column: &Located<String>, schema: &SchemaRef) -> Option<Diagno
     if matches!(field.data_type(), DataType::Timestamp(..) | DataType::Date32 | DataType::Date64) {
         return None;
     }
-    let message = format!("column `{}` is {}, not a timestamp or a date", column.value, field.data_type());
-    let help = "read the table through a view of sql/ that casts it, such as `to_timestamp_seconds(x) as happened_at`";
+    let message = format!("column `{}` is {}, not a timestamp or a date", column.value, type_words(field.data_type()));
+    let help = "declare it in the table's `columns:`, such as `columns: {happened_at: timestamp}`, or read the table through a view \
+                of sql/ that casts it, such as `to_timestamp_seconds(x) as happened_at`";
     Some(Diagnostic::error("not-a-time", message, &column.place).with_help(help))
 }
 

@@ -119,7 +119,7 @@ async fn tables_are_checked_where_they_are_declared() {
     for (table, expected) in [
         ("{parquet: nowhere/}", "table-missing there is no .parquet of table `t` at"),
         ("{csv: people.csv, time: agee}", "unknown-column table `t` has no column `agee` | did you mean `age`?"),
-        ("{csv: people.csv, time: age}", "not-a-time column `age` is Int64, not a timestamp or a date"),
+        ("{csv: people.csv, time: age}", "not-a-time column `age` is int, not a timestamp or a date"),
         ("{parquet: people.csv}", "table-unreadable the files of table `t` cannot be read"),
         ("{csv: people.csv, dedup: id}", "unknown-column table `t` has no column `id`"),
     ] {
@@ -141,14 +141,14 @@ async fn snippets_are_checked_at_their_place_and_cannot_leave_it() {
             "where: \"wrds > 1\", reaches: 1",
             "jobs/j.yml:6:23 unknown-column there is no column `wrds` here | did you mean `words`?",
         ),
-        ("where: \"words + 1\", reaches: 1", "wrong-type this is Int64, not a condition that is true or false"),
+        ("where: \"words + 1\", reaches: 1", "wrong-type this is int, not a condition that is true or false"),
         ("where: \"true) or (true\", reaches: 1", "sql-syntax this SQL cannot be read"),
         ("where: \"words > 1; drop table events\", reaches: 1", "sql-syntax this SQL cannot be read"),
         ("where: \"sum(words) > 1\", reaches: 1", "sql-misplaced the aggregate `sum` is not allowed here"),
         ("where: \"words in (select 1)\", reaches: 1", "sql-misplaced a subquery is not allowed here"),
         ("where: \"row_number() over () = 1\", reaches: 1", "sql-misplaced a window function is not allowed here"),
         ("where: \"happened_at < now()\", reaches: 1", "not-repeatable `now` differs from run to run"),
-        ("measure: sum(event), reaches: 1", "wrong-type this is Utf8, not a number"),
+        ("measure: sum(event), reaches: 1", "wrong-type this is text, not a number"),
         (
             "event_column: evnt, event: x, reaches: 1",
             "unknown-column `events` has no column `evnt` | did you mean `event`?",
@@ -201,7 +201,7 @@ recap:
             "jobs/j.yml:3:11 unknown-table there is no table or view `peple` | did you mean `people`?",
             "jobs/j.yml:8:36 unknown-column there is no column `wrds` here | did you mean `words`?",
             "jobs/j.yml:9:28 sql-misplaced a metric needs an aggregate | wrap the column, such as `sum(x)` or `max(x)`",
-            "jobs/j.yml:10:30 wrong-type this is List(Int64); a metric is a number, text, boolean or time",
+            "jobs/j.yml:10:30 wrong-type this is a list; a metric is a number, text, boolean or time",
         ]
     );
 }

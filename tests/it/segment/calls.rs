@@ -278,15 +278,39 @@ pub(crate) fn write_logs(calls: &[Call], folder: &Path) {
     }
 }
 
-/// `rudder-datalake/NAMESPACE/TABLE/YYYY/MM/DD/HH/FILE.parquet`.
-pub(crate) fn write_lake(calls: &[Call], folder: &Path) {
+/// How a lake or an unloaded warehouse lays its tables out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Lake {
+    /// `rudder-datalake/NAMESPACE/TABLE/YYYY/MM/DD/HH/FILE.parquet`.
+    Rudder,
+    /// `segment-data/data/SOURCE/segment_type=TABLE/day=YYYY-MM-DD/hr=HH/FILE.parquet`: no tables of all tracks or of users,
+    /// the names of traits as they were sent, the API's `message_id`.
+    Segment,
+    /// `SCHEMA/TABLE/FILE.parquet`.
+    Warehouse,
+}
+
+impl Lake {
+    fn folder(self, table: &str, at: i64) -> String {
+        match self {
+            Self::Rudder => format!("{table}/{}", instant(at).strftime("%Y/%m/%d/%H")),
+            Self::Segment => format!("segment_type={table}/{}", instant(at).strftime("day=%Y-%m-%d/hr=%H")),
+            Self::Warehouse => table.to_owned(),
+        }
+    }
+}
+
+/// The calls in tables of Parquet.
+pub(crate) fn write_lake(calls: &[Call], folder: &Path, lake: Lake) {
     let mut files: BTreeMap<(String, i64), Vec<&Call>> = BTreeMap::new();
     for call in calls {
         // A flush now and then, as when a warehouse is filled a few times a day.
         let window = call.received_at.div_euclid(8 * DAY);
         let tables = match (call.kind, &call.event) {
+            ("track", Some(event)) if lake == Lake::Segment => vec![event.as_str()],
             ("track", Some(event)) => vec!["tracks", event.as_str()],
             ("page", _) => vec!["pages"],
+            ("identify", _) if lake == Lake::Segment => vec!["identifies"],
             ("identify", _) => vec!["identifies", "users"],
             ("group", _) => vec!["groups"],
             _ => vec!["aliases"],
@@ -296,25 +320,28 @@ pub(crate) fn write_lake(calls: &[Call], folder: &Path) {
         }
     }
     for ((table, window), calls) in files {
-        let day = instant(window * 8 * DAY).strftime("%Y/%m/%d/%H").to_string();
-        let folder = folder.join(&table).join(day);
+        let folder = folder.join(lake.folder(&table, window * 8 * DAY));
         fs::create_dir_all(&folder).expect("a folder");
-        let batch = batch(&table, &calls);
-        let file = File::create(folder.join("load.parquet")).expect("a file");
+        let batch = batch(&table, &calls, lake == Lake::Segment);
+        let file = File::create(folder.join(format!("load-{window}.parquet"))).expect("a file");
         let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
         writer.write(&batch).expect("written");
         writer.close().expect("closed");
     }
 }
 
-fn batch(table: &str, calls: &[&Call]) -> RecordBatch {
+fn batch(table: &str, calls: &[&Call], as_sent: bool) -> RecordBatch {
     let texts = |value: &dyn Fn(&Call) -> Option<String>| {
         Arc::new(calls.iter().map(|call| value(call)).collect::<StringArray>()) as ArrayRef
     };
     let times = |value: &dyn Fn(&Call) -> i64| {
         Arc::new(TimestampMicrosecondArray::from_iter_values(calls.iter().map(|call| value(call)))) as ArrayRef
     };
-    let id = if table == "users" { "user_key" } else { "id" };
+    let id = match table {
+        _ if as_sent => "message_id",
+        "users" => "user_key",
+        _ => "id",
+    };
     let mut columns: Vec<(String, ArrayRef)> = vec![
         (id.into(), texts(&|call| Some(call.message_id.clone()))),
         ("user_id".into(), texts(&|call| call.user_id.clone())),
@@ -332,7 +359,15 @@ fn batch(table: &str, calls: &[&Call]) -> RecordBatch {
     }
     if !["pages", "identifies", "users", "groups", "aliases"].contains(&table) {
         columns.push(("event".into(), texts(&|call| call.event.clone())));
-        columns.push(("event_text".into(), texts(&|call| call.event.clone())));
+        if !as_sent {
+            columns.push(("event_text".into(), texts(&|call| call.event.clone())));
+        }
+    }
+    if as_sent {
+        for (name, value) in [("project_id", "p1"), ("version", "2"), ("metadata_trackingPlan_version", "7")] {
+            columns.push((name.into(), texts(&|_| Some(value.into()))));
+        }
+        columns.push(("type".into(), texts(&|call| Some(call.kind.into()))));
     }
     let own: std::collections::BTreeSet<&String> = calls.iter().flat_map(|call| call.own.keys()).collect();
     for name in own.into_iter().filter(|name| table != "tracks" && *name != "channel") {
@@ -342,7 +377,8 @@ fn batch(table: &str, calls: &[&Call]) -> RecordBatch {
         } else {
             texts(&|call| call.own.get(name).and_then(Value::as_str).map(str::to_owned))
         };
-        columns.push((name.clone(), column));
+        let is_trait = ["identifies", "groups"].contains(&table);
+        columns.push((if as_sent && is_trait { camel(name) } else { name.clone() }, column));
     }
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
         .expect("rows")

@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use super::convert::{Conversion, Converted};
 use super::failure::FileFailure;
 use super::widen::{fits, plain};
+use crate::warehouse::type_words::{in_type_words, type_words};
 
 /// Makes adapters for one file.
 #[derive(Clone, Debug)]
@@ -111,8 +112,8 @@ impl Adapter {
                 return Err(FileFailure::Nested {
                     file: self.conversion.reading.file.to_string(),
                     column: column.name().to_owned(),
-                    found: found.clone(),
-                    expected: target.data_type().to_string(),
+                    found: in_type_words(found),
+                    expected: type_words(target.data_type()),
                 }
                 .into());
             }

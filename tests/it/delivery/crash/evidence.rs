@@ -125,6 +125,28 @@ pub(super) fn struck(stage: &Stage) -> BTreeMap<String, Vec<String>> {
     struck
 }
 
+/// What is wrong with what readers of the published flags see.
+pub(super) fn half_published(stage: &Stage) -> Option<String> {
+    let folder = stage.folder.path().join("published");
+    if !folder.exists() {
+        return None;
+    }
+    let Ok(text) = fs::read_to_string(folder.join("_milepost.json")) else {
+        return Some("a published folder without a manifest".to_owned());
+    };
+    let manifest: serde_json::Value = serde_json::from_str(&text).expect("manifests are whole");
+    let files = manifest["files"].as_array().expect("files");
+    let is_whole = |file: &&serde_json::Value| {
+        let bytes = fs::read(folder.join(file["path"].as_str().unwrap_or_default())).unwrap_or_default();
+        bytes.len() as u64 == file["bytes"] && bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1")
+    };
+    if let Some(file) = files.iter().find(|file| !is_whole(file)) {
+        return Some(format!("a published file is not whole: {file}"));
+    }
+    let rows: u64 = files.iter().filter_map(|file| file["rows"].as_u64()).sum();
+    (rows != stage.truth.candidates).then(|| format!("{rows} rows are published of {}", stage.truth.candidates))
+}
+
 /// Files and tables outside the data and the settings in which a secret stands.
 pub(super) fn leaks(stage: &Stage) -> Vec<String> {
     const SECRETS: [&str; 4] = ["@example.test", "@Example.test", "re_secret_of_the_test", "Name1end"];

@@ -1,11 +1,11 @@
-//! The eleven invariants of delivery, in one place; each violation is named by its number.
+//! The twelve invariants of delivery, in one place; each violation is named by its number.
 //!
-//! Nine are looked at here, on what a whole scenario left. That another run makes no request (6) and that recovery
+//! Ten are looked at here, on what a whole scenario left. That another run makes no request (6) and that recovery
 //! converges (11) are seen while the scenario is played.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::evidence::{Acceptance, LedgerRow, acceptances, leaks, ledger, struck};
+use super::evidence::{Acceptance, LedgerRow, acceptances, half_published, leaks, ledger, struck};
 use super::stage::{Ended, Stage};
 use super::truth::Expected;
 
@@ -171,8 +171,11 @@ fn only_who_should(stage: &Stage, accepted: &[Acceptance], broken: &mut Vec<Stri
 
 /// (9) One run that ended by itself: its exit code and results say what the ledger and the provider say.
 pub(super) fn run_violations(stage: &Stage, history: &History, before: &[LedgerRow], ended: &Ended) -> Vec<String> {
-    let mut broken = Vec::new();
+    // (12) At any instant readers see a whole set, or none before the first.
+    let mut broken: Vec<String> =
+        half_published(stage).into_iter().map(|words| format!("12 exit {:?}: {words}", ended.code)).collect();
     let Some(code) = ended.code else { return broken };
+    let has_set = stage.folder.path().join("published").exists();
     let after = ledger(stage);
     let count = |rows: &[LedgerRow], state: &str| rows.iter().filter(|row| row.state == state).count() as u64;
     let mut say = |words: String| broken.push(format!("9 exit {code}: {words}"));
@@ -203,6 +206,9 @@ pub(super) fn run_violations(stage: &Stage, history: &History, before: &[LedgerR
     let decided: u64 = job["decisions"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();
     if decided != 0 && decided != stage.truth.candidates {
         say(format!("{decided} candidates, expected {}", stage.truth.candidates));
+    }
+    if matches!(code, 0 | 4) && !has_set {
+        say("nothing is published".to_owned());
     }
     let made = job["requests"].as_u64().unwrap_or(0);
     let never_arrived = matches!(stage.setting.fault, "refused" | "tls_failure");

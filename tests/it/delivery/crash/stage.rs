@@ -124,7 +124,7 @@ impl Stage {
         self.write(
             "jobs/documents.yml",
             &format!(
-                "job: documents\nstart: {{since: 2026-10-01}}\naudience: people\nholdout: 10%\nmessage:\n  subject: \
+                "job: documents\nstart: {{since: 2026-10-01}}\naudience: people\nholdout: 10%\npublish: ../published\nmessage:\n  subject: \
                  \"{word}, {{{{ milestone.name }}}}:{{{{ milestone.level }}}} for {{{{ profile.profile_id }}}}\"\n  \
                  template: templates/mail.html\nmilestones:\n  - name: documents\n    event: document_published\n    \
                  profile: profile_id\n    reaches: [1, 3, 5]\n  - name: readers\n    event: document_opened\n    \

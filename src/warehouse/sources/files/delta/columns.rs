@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::log::MetaData;
 use crate::project::{PartitionKind, Table};
+use crate::warehouse::type_words::type_words;
 
 /// What the log says of a table's columns.
 #[derive(Debug)]
@@ -81,7 +82,11 @@ fn check_declared(table: &Table, metadata: &MetaData, found: &Columns) -> Result
             PartitionKind::Hour | PartitionKind::Int => kind.is_integer(),
         };
         if !fits {
-            return Err(format!("its partition `{}` is {kind}, which the project declares otherwise", declared.name));
+            return Err(format!(
+                "its partition `{}` is {}, which the project declares otherwise",
+                declared.name,
+                type_words(kind)
+            ));
         }
     }
     Ok(())

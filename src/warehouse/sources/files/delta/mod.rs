@@ -27,6 +27,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::project::Table;
 use crate::storage::{Opened, is_absent};
 use crate::warehouse::error::WarehouseError;
+use crate::warehouse::type_words::type_words;
 use columns::Columns;
 use log::{Add, Snapshot};
 
@@ -162,7 +163,8 @@ fn placed(opened: &Opened, add: &Add, columns: &Columns) -> Result<PartitionedFi
         let Some(text) = written else {
             return ScalarValue::try_from(field.data_type()).map_err(|error| error.to_string());
         };
-        let wrong = |_| format!("the partition `{name}={text}` of `{}` is not {}", add.path, field.data_type());
+        let wrong =
+            |_| format!("the partition `{name}={text}` of `{}` is not {}", add.path, type_words(field.data_type()));
         ScalarValue::try_from_string(text.clone(), field.data_type()).map_err(wrong)
     });
     let values = values.collect::<Result<Vec<_>, String>>()?;
