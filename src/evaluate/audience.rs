@@ -10,7 +10,7 @@ use crate::model::Suppression;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::model::shape::{ScalarKind, Shape};
 use crate::project::{Entity, Job, JobKind, Project};
-use crate::warehouse::arrow::array::RecordBatch;
+use crate::warehouse::arrow::array::{ArrayRef, RecordBatch};
 use crate::warehouse::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use crate::warehouse::{Session, Warehouse, type_words, value};
 
@@ -329,6 +329,11 @@ impl AudienceReader {
     /// The profile's id; `None` where the join found no audience row.
     pub(super) fn id(&self, batch: &RecordBatch, row: usize) -> Option<String> {
         value::text(batch.column(self.id), row)
+    }
+
+    /// The profiles' ids as they stand in a batch.
+    pub(super) fn ids<'a>(&self, batch: &'a RecordBatch) -> &'a ArrayRef {
+        batch.column(self.id)
     }
 
     /// The audience row; `None` where the join found none.

@@ -1,11 +1,14 @@
 //! From climbs to the levels each subject reached: one row per subject and recipient.
 
+use super::climb_table::{FlagRows, Rise};
 use super::found::ProfileFound;
 use super::ladder::{Climb, Standing, Step, nothing};
 use super::reaches::{Ladder, ReachesPass};
 use super::reaches_climb::climb_column;
 use super::subject::{Subject, SubjectReader};
-use crate::warehouse::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, StructArray};
+use crate::warehouse::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, StringArray, StructArray,
+};
 use crate::warehouse::arrow::datatypes::{Float64Type, SchemaRef};
 use crate::warehouse::value;
 
@@ -76,6 +79,25 @@ impl ClimbReader {
         };
         climb.finish(&self.ladders, self.is_entity)
     }
+
+    /// The ids of a batch's subjects and recipients, where they can be handed on as they are.
+    pub(super) fn ids<'a>(&self, batch: &'a RecordBatch) -> Option<(&'a StringArray, &'a StringArray)> {
+        self.subjects.ids(batch)
+    }
+
+    /// Adds what a row tells to a table, and says whether it tells of a level, and how many of `every` were left out.
+    pub(super) fn tell(
+        &self,
+        columns: &ClimbColumns,
+        (subjects, recipients): (&StringArray, &StringArray),
+        row: usize,
+        rows: &mut FlagRows,
+    ) -> (bool, u64) {
+        let value = columns.value(row).unwrap_or_else(|| self.nothing.clone()).as_f64();
+        let entity = self.is_entity.then(|| subjects.value(row));
+        let recipient = recipients.is_valid(row).then(|| (recipients.value(row), entity));
+        rows.add(recipient, &self.ladders, value, columns.rises(row))
+    }
 }
 
 impl ClimbColumns {
@@ -103,19 +125,21 @@ impl ClimbColumns {
     }
 
     fn steps(&self, row: usize) -> Vec<Step> {
+        let step = |(reached_at, from, to): Rise| {
+            let event = serde_json::Value::Object(serde_json::Map::new());
+            Step { reached_at, from, to, anchor: None, event }
+        };
+        self.rises(row).map(step).collect()
+    }
+
+    fn rises(&self, row: usize) -> impl Iterator<Item = Rise> + Clone {
         let offsets = self.steps.value_offsets();
         let range = if self.climbs.is_valid(row) { offsets[row]..offsets[row + 1] } else { 0..0 };
-        range.filter_map(|entry| step(self.steps.values().as_struct(), usize::try_from(entry).ok()?)).collect()
+        range.filter_map(|entry| rise(self.steps.values().as_struct(), usize::try_from(entry).ok()?))
     }
 }
 
-fn step(steps: &StructArray, entry: usize) -> Option<Step> {
+fn rise(steps: &StructArray, entry: usize) -> Option<Rise> {
     let number = |column: usize| steps.column(column).as_primitive::<Float64Type>().value(entry);
-    Some(Step {
-        reached_at: value::instant(steps.column(0), entry)?,
-        from: number(1),
-        to: number(2),
-        anchor: None,
-        event: serde_json::Value::Object(serde_json::Map::new()),
-    })
+    Some((value::instant(steps.column(0), entry)?, number(1), number(2)))
 }

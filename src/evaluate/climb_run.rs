@@ -9,6 +9,7 @@ use futures::StreamExt;
 
 use super::audience::Audience;
 use super::climb_reader::{ClimbColumns, ClimbReader};
+use super::climb_table::{FlagRows, Told};
 use super::conditions::Conditions;
 use super::error::EvaluateError;
 use super::found::ProfileFound;
@@ -37,8 +38,9 @@ struct Member {
     reader: Option<ClimbReader>,
     /// The pass as the sorting query tells it, and what was read ahead.
     sorted: Option<(PassRun, VecDeque<ProfileFound>)>,
-    /// How many profiles were found.
+    /// How many profiles were found, and which of them count: without flags, all of the audience or none.
     found: usize,
+    keep: Keep,
     /// Levels of `every` that were left out because one event crossed too many.
     left_out: u64,
 }
@@ -68,13 +70,40 @@ impl ClimbRun {
         let mut members = Vec::with_capacity(passes.len());
         for pass in passes {
             let conditions = pass.conditions(audience, &session).await?;
-            members.push(Member { pass, conditions, reader: None, sorted: None, found: 0, left_out: 0 });
+            members.push(Member {
+                pass,
+                conditions,
+                reader: None,
+                sorted: None,
+                found: 0,
+                keep: how.keep,
+                left_out: 0,
+            });
         }
         Ok(Self { members, stream, audience: audience.clone(), session, how })
     }
 
     /// The next profiles, each once per pass that found something, in order of id; `None` at the end.
     pub(super) async fn next(&mut self, tally: &mut Tally) -> Result<Option<Vec<ProfileFound>>, EvaluateError> {
+        let Some((batch, columns)) = self.batch(tally).await? else { return Ok(None) };
+        self.profiles(&batch, &columns, tally).await.map(Some)
+    }
+
+    /// The same as rows of the long table, where the query's columns tell all of it.
+    pub(super) async fn next_rows(
+        &mut self,
+        schema: &SchemaRef,
+        tally: &mut Tally,
+    ) -> Result<Option<Told>, EvaluateError> {
+        let Some((batch, columns)) = self.batch(tally).await? else { return Ok(None) };
+        Ok(Some(match self.rows(&batch, &columns, schema)? {
+            Some(rows) => Told::Rows(rows),
+            None => Told::Profiles(self.profiles(&batch, &columns, tally).await?),
+        }))
+    }
+
+    /// The next batch and its climbs.
+    async fn batch(&mut self, tally: &mut Tally) -> Result<Option<(RecordBatch, Vec<ClimbColumns>)>, EvaluateError> {
         let Some(batch) = self.stream.next().await else {
             // The sorting query counts for all of its pass.
             let counted = self.members.iter().filter(|member| member.sorted.is_none());
@@ -82,26 +111,65 @@ impl ClimbRun {
             return Ok(None);
         };
         let batch = batch?;
-        let columns = self.ready(&batch.schema())?.iter().map(|reader| reader.columns(&batch)).collect::<Vec<_>>();
+        let columns = self.ready(&batch.schema())?.iter().map(|reader| reader.columns(&batch)).collect();
+        Ok(Some((batch, columns)))
+    }
+
+    /// A batch as rows; `None` where a row depends on the order of rows with the same time, or a condition is asked.
+    fn rows(
+        &mut self,
+        batch: &RecordBatch,
+        columns: &[ClimbColumns],
+        schema: &SchemaRef,
+    ) -> Result<Option<RecordBatch>, EvaluateError> {
+        let is_plain = |(member, columns): (&Member, &ClimbColumns)| {
+            let is_settled = || (0..batch.num_rows()).all(|row| columns.is_settled(row));
+            member.sorted.is_none() && member.conditions.kept().is_empty() && is_settled()
+        };
+        let ids = self.members.first().and_then(|member| member.reader.as_ref()?.ids(batch));
+        let Some(ids) = ids.filter(|_| self.how.keep == Keep::Flags && self.members.iter().zip(columns).all(is_plain))
+        else {
+            return Ok(None);
+        };
+        let mut rows = FlagRows::new();
+        for row in 0..batch.num_rows() {
+            for (member, columns) in self.members.iter_mut().zip(columns) {
+                if let Some(reader) = member.reader.as_ref().filter(|_| columns.has_steps(row)) {
+                    let (has_levels, left_out) = reader.tell(columns, ids, row, &mut rows);
+                    member.left_out += left_out;
+                    member.found += usize::from(has_levels);
+                }
+            }
+        }
+        rows.finish(schema).map(Some)
+    }
+
+    /// A batch as profiles.
+    async fn profiles(
+        &mut self,
+        batch: &RecordBatch,
+        columns: &[ClimbColumns],
+        tally: &mut Tally,
+    ) -> Result<Vec<ProfileFound>, EvaluateError> {
         let mut found = Vec::new();
         for row in 0..batch.num_rows() {
-            for (member, columns) in self.members.iter_mut().zip(&columns) {
+            for (member, columns) in self.members.iter_mut().zip(columns) {
                 if member.sorted.is_none() && !columns.is_settled(row) {
                     let run = member.pass.start(&self.audience, &self.session, self.how).await?;
                     member.sorted = Some((run, VecDeque::new()));
                     member.skip(tally).await?;
                 }
                 if member.sorted.is_some() {
-                    found.extend(member.read_sorted(&batch, row, tally).await?);
+                    found.extend(member.read_sorted(batch, row, tally).await?);
                 } else if self.how.keep == Keep::Audience || columns.has_steps(row) {
-                    found.extend(member.read(columns, &batch, row));
+                    found.extend(member.read(columns, batch, row));
                 }
             }
         }
         for member in &self.members {
             member.conditions.apply(&mut found)?;
         }
-        Ok(Some(found))
+        Ok(found)
     }
 
     fn ready(&mut self, schema: &SchemaRef) -> Result<Vec<&ClimbReader>, EvaluateError> {
@@ -125,7 +193,7 @@ impl Member {
         let reader = self.reader.as_ref()?;
         let (profile, left_out) = reader.found(reader.subject(batch, row)?, columns, (batch, row));
         self.left_out += left_out;
-        self.found += 1;
+        self.found += usize::from(self.counts(&profile));
         Some(profile)
     }
 
@@ -145,12 +213,19 @@ impl Member {
         Ok(())
     }
 
+    /// Where only flags are asked for, either query may tell of somebody who has none.
+    fn counts(&self, profile: &ProfileFound) -> bool {
+        self.keep == Keep::Audience || !profile.found.is_empty()
+    }
+
     async fn read_ahead(&mut self, tally: &mut Tally) -> Result<(), EvaluateError> {
-        let Some((run, ahead)) = &mut self.sorted else { return Ok(()) };
-        while ahead.is_empty() {
-            match run.next(tally).await? {
-                Some(profiles) => ahead.extend(profiles),
-                None => break,
+        while let Some((run, ahead)) = &mut self.sorted
+            && ahead.is_empty()
+        {
+            let Some(mut profiles) = run.next(tally).await? else { break };
+            profiles.retain(|profile| self.counts(profile));
+            if let Some((_, ahead)) = &mut self.sorted {
+                ahead.extend(profiles);
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::climb_run::ClimbRun;
+use super::climb_table::Told;
 use super::error::EvaluateError;
 use super::found::ProfileFound;
 use super::milestones::{How, Pass, scans_of};
@@ -11,6 +12,7 @@ use super::reaches::ReachesPass;
 use super::request::{Request, Tally};
 use super::subject::Keep;
 use super::{CompiledJob, parameters};
+use crate::warehouse::arrow::datatypes::SchemaRef;
 use crate::warehouse::{Session, Warehouse, value};
 
 /// Reads passes one after another, those that share a scan together.
@@ -57,14 +59,7 @@ impl FlagReader {
 
     /// The next complete profiles, possibly none; `None` when all passes are done.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<ProfileFound>>, EvaluateError> {
-        let mut running = if let Some(running) = self.running.take() {
-            running
-        } else {
-            let Some((passes, session)) = self.waiting.pop_front() else {
-                return Ok(None);
-            };
-            self.start(passes, session).await?
-        };
+        let Some(mut running) = self.running().await? else { return Ok(None) };
         let found = match &mut running {
             Running::Pass(run) => run.next(&mut self.tally).await?,
             Running::Climbs(run) => run.next(&mut self.tally).await?,
@@ -73,6 +68,30 @@ impl FlagReader {
             self.running = Some(running);
         }
         Ok(Some(found.unwrap_or_default()))
+    }
+
+    /// The same as rows of the long table, where a pass tells them without profiles.
+    pub(super) async fn next_rows(&mut self, schema: &SchemaRef) -> Result<Option<Told>, EvaluateError> {
+        let Some(mut running) = self.running().await? else { return Ok(None) };
+        let told = match &mut running {
+            Running::Pass(run) => run.next(&mut self.tally).await?.map(Told::Profiles),
+            Running::Climbs(run) => run.next_rows(schema, &mut self.tally).await?,
+        };
+        if told.is_some() {
+            self.running = Some(running);
+        }
+        Ok(Some(told.unwrap_or(Told::Profiles(Vec::new()))))
+    }
+
+    /// What is being read, or the next that waits; `None` when all passes are done.
+    async fn running(&mut self) -> Result<Option<Running>, EvaluateError> {
+        if let Some(running) = self.running.take() {
+            return Ok(Some(running));
+        }
+        match self.waiting.pop_front() {
+            Some((passes, session)) => self.start(passes, session).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn start(&mut self, passes: Vec<Pass>, session: Session) -> Result<Running, EvaluateError> {

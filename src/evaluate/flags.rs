@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
+use super::climb_table::Told;
 use super::error::EvaluateError;
 use super::flag_reader::FlagReader;
 use super::found::{Found, ProfileFound};
@@ -24,7 +25,7 @@ use crate::warehouse::arrow::datatypes::{DataType, Field, Schema, SchemaRef, Tim
 use crate::warehouse::{TableRows, Warehouse, WarehouseError};
 
 /// The column of what is measured, where a milestone measures more than profiles.
-const ENTITY_COLUMN: &str = "entity_id";
+pub(super) const ENTITY_COLUMN: &str = "entity_id";
 
 /// Which flags, and how they lie in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +72,15 @@ pub(super) async fn start(
     let rows = stream::try_unfold((reader, levels), move |(mut reader, levels)| {
         let schema = SchemaRef::clone(&batch_schema);
         async move {
-            let Some(profiles) = reader.next().await.map_err(into_warehouse)? else {
-                return Ok(None);
+            let told = match &levels {
+                Some(_) => reader.next().await.map(|profiles| profiles.map(Told::Profiles)),
+                None => reader.next_rows(&schema).await,
             };
-            let batch = long_batch(&profiles, levels.as_deref(), &schema)?;
+            let batch = match told.map_err(into_warehouse)? {
+                Some(Told::Profiles(profiles)) => long_batch(&profiles, levels.as_deref(), &schema)?,
+                Some(Told::Rows(batch)) => batch,
+                None => return Ok(None),
+            };
             Ok(Some((batch, (reader, levels))))
         }
     });
@@ -182,8 +188,9 @@ fn long_batch(
     batch_of(schema, columns.collect())
 }
 
+/// Numbers as a column of the schema has them.
 #[expect(clippy::cast_possible_truncation, reason = "the column holds whole numbers only")]
-fn number_column(schema: &SchemaRef, column: &str, values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
+pub(super) fn number_column(schema: &SchemaRef, column: &str, values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
     match schema.field_with_name(column).map(Field::data_type) {
         Ok(DataType::Int64) => Arc::new(values.map(|value| value.map(|value| value as i64)).collect::<Int64Array>()),
         _ => Arc::new(values.collect::<Float64Array>()),

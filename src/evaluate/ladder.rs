@@ -184,9 +184,8 @@ impl Climb {
         let (mut flags, mut all_left_out) = (Vec::new(), 0);
         for ladder in ladders {
             for step in &self.steps {
-                let (levels, left_out) = crossed(&ladder.levels, step.from, step.to);
-                all_left_out += left_out;
-                flags.extend(levels.into_iter().map(|level| self.found(ladder, step, level)));
+                let meet = |level| flags.push(self.found(ladder, step, level));
+                all_left_out += crossed(&ladder.levels, step.from, step.to, meet);
             }
         }
         let parts = ladders.iter().map(|ladder| ladder.part).collect();
@@ -229,14 +228,19 @@ fn number(number: f64) -> Value {
     value::rounded(number).map_or(Value::Null, Value::Number)
 }
 
-/// The levels in `(from, to]`, ascending, and how many were left out.
-fn crossed(levels: &Levels, from: f64, to: f64) -> (Vec<Level>, u64) {
+/// Hands over the levels in `(from, to]`, ascending, and says how many were left out.
+pub(super) fn crossed(levels: &Levels, from: f64, to: f64, meet: impl FnMut(Level)) -> u64 {
     match levels {
         Levels::List(levels) => {
             let within = |level: &&Level| level.get() > from && level.get() <= to;
-            (levels.iter().filter(within).copied().collect(), 0)
+            levels.iter().filter(within).copied().for_each(meet);
+            0
         }
-        Levels::Every(every) => multiples(*every, from, to),
+        Levels::Every(every) => {
+            let (levels, left_out) = multiples(*every, from, to);
+            levels.into_iter().for_each(meet);
+            left_out
+        }
     }
 }
 
@@ -275,6 +279,12 @@ fn next_level(levels: &Levels, peak: f64) -> Option<Level> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn crossed(levels: &Levels, from: f64, to: f64) -> (Vec<Level>, u64) {
+        let mut met = Vec::new();
+        let left_out = super::crossed(levels, from, to, |level| met.push(level));
+        (met, left_out)
+    }
 
     fn level(value: f64) -> Level {
         Level::new(value).expect("a level")

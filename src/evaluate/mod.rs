@@ -8,6 +8,7 @@ mod audience;
 mod candidates;
 mod climb_reader;
 mod climb_run;
+mod climb_table;
 mod columns;
 mod conditions;
 mod error;
@@ -177,7 +178,7 @@ impl CompiledJob {
         Ok(())
     }
 
-    /// Plans every query as a last check: what the parts allow, the whole must too.
+    /// Plans the queries of a run as a last check: what the parts allow, the whole must too.
     async fn try_queries(&self, warehouse: &Warehouse) -> Result<(), EvaluateError> {
         let long_ago = Timestamp::UNIX_EPOCH;
         let base = Parameters::default().with(AS_OF, Parameter::Instant(long_ago));
@@ -195,7 +196,6 @@ impl CompiledJob {
                 let request = Request { as_of: long_ago, period: PeriodChoice::LatestDue, profiles: None };
                 let session = recap.session(warehouse, &request, &slot).await?;
                 session.check(&recap.title(), &recap.candidates_sql(&self.audience, false)).await?;
-                session.check(&recap.title(), &recap.metrics_sql(&self.audience, false)).await?;
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use super::found::ProfileFound;
 use super::sql::{PROFILES, with};
 use crate::model::diagnostic::Located;
 use crate::project::{Entity, EventRows};
-use crate::warehouse::arrow::array::{Array, RecordBatch};
+use crate::warehouse::arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use crate::warehouse::arrow::datatypes::SchemaRef;
 use crate::warehouse::value;
 
@@ -98,6 +98,13 @@ impl SubjectReader {
     /// Whether a row has a flag, beside an audience row without any.
     pub(super) fn is_flagged(&self, batch: &RecordBatch, row: usize) -> bool {
         batch.column(self.subject_id).is_valid(row)
+    }
+
+    /// The ids of subjects and of recipients, where both are plain text and no subject is null.
+    pub(super) fn ids<'a>(&self, batch: &'a RecordBatch) -> Option<(&'a StringArray, &'a StringArray)> {
+        let (subjects, recipients) = (batch.column(self.subject_id), self.audience.ids(batch));
+        let (subjects, recipients) = (subjects.as_string_opt::<i32>()?, recipients.as_string_opt::<i32>()?);
+        (subjects.null_count() == 0).then_some((subjects, recipients))
     }
 
     /// Whom a row is about.

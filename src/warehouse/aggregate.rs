@@ -57,8 +57,11 @@ impl Session {
         let expression = self.check_expression(snippet, scope, ExpressionRole::Aggregate).await?;
         let state = self.context.state();
         let summed = rewritten(&expression, &mut SumOfNothing { state: &state });
-        let (data_type, nullable) =
-            self.type_of(&summed, scope).await.map_err(|error| planning_errors(snippet, &error))?;
+        let (data_type, nullable) = if summed == expression.tree {
+            (expression.data_type.clone(), expression.nullable)
+        } else {
+            self.type_of(&summed, scope).await.map_err(|error| planning_errors(snippet, &error))?
+        };
         let empty = self.empty_value(rewritten(&expression, &mut NoRows { state: &state })).await;
         let restrict = Expression { tree: summed.clone(), ..expression.clone() };
         let restricted = rewritten(&restrict, &mut Restricted { state: &state }).to_string();

@@ -164,12 +164,19 @@ pub(super) fn each_row(
 ) -> Result<()> {
     let times = cast(times, &DataType::Int64)?;
     let times = times.as_primitive::<Int64Type>();
-    let counts = |row| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-    let is_whole = filter.is_none() && times.null_count() == 0;
-    for (row, (group, time)) in groups.iter().zip(times.values()).enumerate() {
-        if is_whole || (counts(row) && times.is_valid(row)) {
-            take(row, *group, *time);
-        }
+    let met = filter.map(|filter| match filter.nulls() {
+        Some(known) => filter.values() & known.inner(),
+        None => filter.values().clone(),
+    });
+    let timed = times.nulls().map(|known| known.inner().clone());
+    let counted = match (met, timed) {
+        (Some(met), Some(timed)) => Some(&met & &timed),
+        (met, timed) => met.or(timed),
+    };
+    match counted {
+        // Bit by bit of those that are set: a scan that several ladders share has many rows of the others.
+        Some(counted) => counted.set_indices().for_each(|row| take(row, groups[row], times.value(row))),
+        None => groups.iter().zip(times.values()).enumerate().for_each(|(row, (group, time))| take(row, *group, *time)),
     }
     Ok(())
 }

@@ -1,24 +1,28 @@
 //! `count` as the engine has it, except that `count(distinct x)` of texts and other values keeps one table for all groups.
 //!
 //! The engine keeps a set per group for everything but whole numbers, which takes kilobytes for each of a million groups.
-//! Here each value is stored once, and a group is told from another by a pair of numbers. Exact, and spilled like any
-//! other state.
+//! Exact, and spilled like any other state.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, UInt32Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StringArray};
 use datafusion::arrow::buffer::OffsetBuffer;
-use datafusion::arrow::compute::{and, cast, filter, is_not_null, take};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
-use datafusion::common::{HashSet, Result, ScalarValue, exec_datafusion_err};
+use datafusion::arrow::compute::{and, cast, filter, is_not_null};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::row::{RowConverter, SortField};
+use datafusion::common::hash_utils::{RandomState, create_hashes};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
 use datafusion::functions_aggregate::count::Count;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, SetMonotonicity, Signature,
     StatisticsArgs,
 };
-use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
-use datafusion::physical_plan::aggregates::order::GroupOrdering;
+
+use super::distinct_pairs::Pairs;
+
+/// Any seed that the engine's exchanges do not use: rows of one thread must differ in more than these bits.
+const SEED: RandomState = RandomState::with_seed(0x6d69_6c65_706f_7374);
 
 /// The function for the warehouse, in place of the engine's.
 pub(super) fn count() -> Arc<AggregateUDF> {
@@ -96,44 +100,63 @@ impl AggregateUDFImpl for CountOfAnything {
     }
 }
 
-/// So many values are never worth looking through.
-const VALUES_KEPT: usize = 8_192;
-
 /// The distinct values of many groups.
 struct DistinctValues {
     kind: DataType,
-    /// Every value once; its number is the order in which it was first seen.
-    values: Box<dyn GroupValues>,
-    /// Group and number of the value, as one integer.
-    pairs: HashSet<u64>,
+    values: Values,
+    pairs: Pairs,
     counts: Vec<i64>,
     /// Reused from batch to batch.
-    numbers: Vec<usize>,
+    hashes: Vec<u64>,
 }
 
-fn no_room<T>(_: T) -> datafusion::common::DataFusionError {
-    exec_datafusion_err!("more than four billion groups or values to tell apart")
+/// Values as bytes that are equal where the values are.
+enum Values {
+    Texts,
+    Rows(RowConverter),
 }
 
-fn pair(group: usize, value: usize) -> Result<u64> {
-    let (group, value) = (u32::try_from(group).map_err(no_room)?, u32::try_from(value).map_err(no_room)?);
-    Ok(u64::from(group) << 32 | u64::from(value))
-}
+impl Values {
+    fn of(kind: &DataType) -> Result<Self> {
+        match kind {
+            DataType::Utf8 => Ok(Self::Texts),
+            kind => Ok(Self::Rows(RowConverter::new(vec![SortField::new(kind.clone())])?)),
+        }
+    }
 
-fn group_of(pair: u64) -> usize {
-    usize::try_from(pair >> 32).unwrap_or(usize::MAX)
-}
+    /// Calls with each value's place and bytes.
+    fn each(&self, values: &ArrayRef, mut take: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Texts => {
+                let texts = values.as_string::<i32>();
+                (0..texts.len()).try_for_each(|row| take(row, texts.value(row).as_bytes()))
+            }
+            Self::Rows(converter) => {
+                let rows = converter.convert_columns(std::slice::from_ref(values))?;
+                (0..rows.num_rows()).try_for_each(|row| take(row, rows.row(row).data()))
+            }
+        }
+    }
 
-#[expect(clippy::cast_possible_truncation, reason = "the lower half of a pair is the number")]
-fn value_of(pair: u64) -> u32 {
-    pair as u32
+    /// The values of these bytes.
+    fn array<'a>(&self, bytes: impl Iterator<Item = &'a [u8]>) -> Result<ArrayRef> {
+        match self {
+            Self::Texts => {
+                let text = |bytes| std::str::from_utf8(bytes).map_err(|error| exec_datafusion_err!("{error}"));
+                Ok(Arc::new(bytes.map(text).map(|text| text.map(Some)).collect::<Result<StringArray>>()?))
+            }
+            Self::Rows(converter) => {
+                let parser = converter.parser();
+                Ok(converter.convert_rows(bytes.map(|bytes| parser.parse(bytes)))?.remove(0))
+            }
+        }
+    }
 }
 
 impl DistinctValues {
     fn new(kind: DataType) -> Result<Self> {
-        let schema = Arc::new(Schema::new(vec![Field::new("value", kind.clone(), false)]));
-        let values = new_group_values(schema, &GroupOrdering::None)?;
-        Ok(Self { kind, values, pairs: HashSet::default(), counts: Vec::new(), numbers: Vec::new() })
+        let values = Values::of(&kind)?;
+        Ok(Self { kind, values, pairs: Pairs::default(), counts: Vec::new(), hashes: Vec::new() })
     }
 
     /// The values that count, and which rows those are; `None` for the latter where all do.
@@ -151,60 +174,16 @@ impl DistinctValues {
     }
 
     /// Adds a value to each of as many groups.
-    fn add(&mut self, values: &ArrayRef, groups: impl Iterator<Item = usize>) -> Result<()> {
-        self.values.intern(std::slice::from_ref(values), &mut self.numbers)?;
-        for (group, number) in groups.zip(&self.numbers) {
-            if self.pairs.insert(pair(group, *number)?) {
-                self.counts[group] += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the pairs of the emitted groups; the others move down.
-    fn take_pairs(&mut self, emit_to: EmitTo) -> Vec<u64> {
-        let EmitTo::First(count) = emit_to else {
-            return self.pairs.drain().collect();
-        };
-        let shift = (count as u64) << 32;
-        let (emitted, kept): (Vec<u64>, Vec<u64>) = self.pairs.drain().partition(|pair| group_of(*pair) < count);
-        self.pairs = kept.into_iter().map(|pair| pair - shift).collect();
-        emitted
-    }
-
-    /// Takes all values, in the order of their numbers, which begin anew: to shrink alone would not reset them.
-    fn take_values(&mut self) -> Result<ArrayRef> {
-        let values = self.values.emit(EmitTo::All)?.remove(0);
-        self.values.clear_shrink(0);
-        Ok(values)
-    }
-
-    /// Values nobody refers to any more are forgotten, once they are most: rows that come group by group leave few
-    /// groups open at a time, and would fill the memory with what the closed ones held.
-    fn forget_values(&mut self) -> Result<()> {
-        if self.pairs.is_empty() {
-            self.pairs.shrink_to_fit();
-            self.take_values()?;
-            return Ok(());
-        }
-        if self.values.len() < VALUES_KEPT + 2 * self.pairs.len() {
-            return Ok(());
-        }
-        let mut used: Vec<u32> = self.pairs.iter().copied().map(value_of).collect();
-        used.sort_unstable();
-        used.dedup();
-        let values = self.take_values()?;
-        let kept = take(&values, &UInt32Array::from(used.clone()), None)?;
-        self.values.intern(std::slice::from_ref(&kept), &mut self.numbers)?;
-        let renumbered = self.pairs.drain().filter_map(|old| {
-            let place = used.binary_search(&value_of(old)).ok()?;
-            Some((old, self.numbers.get(place).copied()?))
-        });
-        let renumbered: Vec<(u64, usize)> = renumbered.collect();
-        for (old, number) in renumbered {
-            self.pairs.insert(pair(group_of(old), number)?);
-        }
-        Ok(())
+    fn add(&mut self, values: &ArrayRef, mut groups: impl Iterator<Item = usize>) -> Result<()> {
+        self.hashes.clear();
+        self.hashes.resize(values.len(), 0);
+        create_hashes(std::slice::from_ref(values), &SEED, &mut self.hashes)?;
+        let (hashes, pairs, counts) = (&self.hashes, &mut self.pairs, &mut self.counts);
+        self.values.each(values, |row, bytes| {
+            let Some(group) = groups.next() else { return Ok(()) };
+            counts[group] += i64::from(pairs.insert(group, hashes[row], bytes)?);
+            Ok(())
+        })
     }
 }
 
@@ -246,24 +225,17 @@ impl GroupsAccumulator for DistinctValues {
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         let counts = emit_to.take_needed(&mut self.counts);
-        self.take_pairs(emit_to);
-        self.forget_values()?;
+        self.pairs.take(emit_to);
         Ok(Arc::new(Int64Array::from(counts)))
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
         let counts = emit_to.take_needed(&mut self.counts);
-        let mut pairs = self.take_pairs(emit_to);
-        pairs.sort_unstable();
-        let values = self.take_values()?;
-        if !self.pairs.is_empty() {
-            // Seen again in the same order, so each keeps its number.
-            self.values.intern(std::slice::from_ref(&values), &mut self.numbers)?;
-        }
-        self.forget_values()?;
-        let numbers: UInt32Array = pairs.into_iter().map(value_of).collect();
+        let mut taken = self.pairs.take(emit_to);
+        taken.pairs.sort_unstable_by_key(|pair| pair.group);
+        let values = self.values.array(taken.pairs.iter().map(|pair| pair.bytes(&taken.bytes)))?;
         let lengths = counts.into_iter().map(|count| usize::try_from(count).unwrap_or_default());
-        Ok(vec![list_of(take(&values, &numbers, None)?, lengths)?])
+        Ok(vec![list_of(values, lengths)?])
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
@@ -275,10 +247,9 @@ impl GroupsAccumulator for DistinctValues {
 
     fn size(&self) -> usize {
         size_of::<Self>()
-            + self.values.size()
-            + self.pairs.capacity() * (size_of::<u64>() + 1)
+            + self.pairs.size()
             + self.counts.capacity() * size_of::<i64>()
-            + self.numbers.capacity() * size_of::<usize>()
+            + self.hashes.capacity() * size_of::<u64>()
     }
 }
 
@@ -298,7 +269,9 @@ mod tests {
         let values = rows.iter().map(|(_, value, _)| *value);
         match kind {
             DataType::Utf8 => {
-                Arc::new(values.map(|value| value.map(|value| format!("v{value}"))).collect::<StringArray>())
+                // Some fit into the table, some do not, and some of those differ at their end alone.
+                let text = |value: u8| format!("{}{value}", "v".repeat(usize::from(value) * 5));
+                Arc::new(values.map(|value| value.map(text)).collect::<StringArray>())
             }
             DataType::Date32 => Arc::new(values.map(|value| value.map(i32::from)).collect::<Date32Array>()),
             _ => Arc::new(values.map(|value| value.map(f64::from)).collect::<Float64Array>()),
@@ -323,7 +296,7 @@ mod tests {
     fn what_closed_groups_held_is_forgotten() {
         let mut counter = DistinctValues::new(DataType::Utf8).expect("an accumulator");
         let texts = |from: usize| -> ArrayRef {
-            Arc::new((from..from + 4_000).map(|number| Some(format!("text {number}"))).collect::<StringArray>())
+            Arc::new((from..from + 4_000).map(|number| Some(format!("a long text {number}"))).collect::<StringArray>())
         };
         // Two groups are open at a time: the second half of each is the first of the next batch.
         let mut largest = 0;
@@ -332,9 +305,9 @@ mod tests {
             counter.update_batch(&[texts(batch * 2_000)], &groups, None, 2).expect("counts");
             let counts = counter.evaluate(EmitTo::First(1)).expect("counts");
             assert_eq!(counts.as_primitive::<datafusion::arrow::datatypes::Int64Type>().value(0), 2_000, "{batch}");
-            largest = largest.max(counter.values.len());
+            largest = largest.max(counter.size());
         }
-        assert!(largest <= 8_192 + 2 * 4_000, "{largest} values are kept");
+        assert!(largest < 1 << 20, "{largest} bytes are kept");
     }
 
     const GROUPS: usize = 5;

@@ -11,6 +11,7 @@ mod climb_measure;
 mod climb_steps;
 mod climbs;
 mod distinct;
+mod distinct_pairs;
 mod error;
 mod expression;
 mod function_docs;

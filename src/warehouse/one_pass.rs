@@ -18,8 +18,9 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 
 use super::climbs;
 
-/// The column of recaps that tells whose rows they are.
-const ENTITY: &str = "entity.id";
+/// The columns of recaps that tell whose rows they are, and of whose calendar. Rows are exchanged by both: what joins the
+/// groups by both expects to find them where both lead.
+const IDENTITY: [&str; 2] = ["entity.id", "calendar.id"];
 
 /// The rule.
 #[derive(Debug)]
@@ -53,15 +54,16 @@ fn grouped_once(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn Executio
         return Ok(None);
     }
     let keys: Vec<Arc<dyn PhysicalExpr>> = first.group_expr().expr().iter().map(|(key, _)| Arc::clone(key)).collect();
-    let entity = first.group_expr().expr().iter().find(|(_, name)| name == ENTITY).map(|(key, _)| key);
-    let is_together = entity.is_some_and(|entity| is_together(first.input(), entity));
+    let identity = first.group_expr().expr().iter().filter(|(_, name)| IDENTITY.contains(&name.as_str()));
+    let identity: Vec<Arc<dyn PhysicalExpr>> = identity.map(|(key, _)| Arc::clone(key)).collect();
+    let is_together = is_together(first.input(), &identity);
     let aggregates = first.aggr_expr();
     let climbs = aggregates.iter().any(|aggregate| climbs::is_climb(aggregate.fun().name()));
-    let distinct = entity.is_some() && aggregates.iter().any(|aggregate| aggregate.is_distinct());
+    let distinct = !identity.is_empty() && aggregates.iter().any(|aggregate| aggregate.is_distinct());
     let rows = if is_together {
         Arc::clone(first.input())
     } else if climbs || distinct {
-        let keys = entity.map_or(keys, |entity| vec![Arc::clone(entity)]);
+        let keys = if identity.is_empty() { keys } else { identity };
         let partitioning = Partitioning::Hash(keys, exchange.partitioning().partition_count());
         Arc::new(RepartitionExec::try_new(Arc::clone(first.input()), partitioning)?)
     } else {
@@ -78,11 +80,13 @@ fn grouped_once(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn Executio
     Ok(Some(Arc::new(once)))
 }
 
-/// Whether all rows of an entity are in one partition, because they were exchanged by it and nothing else.
-fn is_together(rows: &Arc<dyn ExecutionPlan>, entity: &Arc<dyn PhysicalExpr>) -> bool {
+/// Whether all rows of an entity are in one partition, because they were exchanged by what identifies it and nothing else.
+fn is_together(rows: &Arc<dyn ExecutionPlan>, identity: &[Arc<dyn PhysicalExpr>]) -> bool {
     let Partitioning::Hash(keys, _) = rows.output_partitioning() else { return false };
-    let [key] = keys.as_slice() else { return false };
-    key.downcast_ref::<Column>().is_some_and(|column| column.name() == ENTITY) && key == entity
+    let is_named = |key: &Arc<dyn PhysicalExpr>| {
+        key.downcast_ref::<Column>().is_some_and(|column| IDENTITY.contains(&column.name()))
+    };
+    !identity.is_empty() && keys.as_slice() == identity && keys.iter().all(is_named)
 }
 
 #[cfg(test)]
@@ -109,5 +113,31 @@ mod tests {
             let found: Vec<&str> = shown.split("mode=").skip(1).filter_map(|rest| rest.split(',').next()).collect();
             assert_eq!(found, modes, "{shown}");
         }
+    }
+
+    /// Groups by entity and calendar of groups that are finer, joined by both in partitions.
+    const JOINED: &str = "\
+        with rows as (select g % 31 as \"entity.id\", g % 3 as \"calendar.id\", g % 4 as a, g as n \
+        from generate_series(1, 500) as s (g)), \
+        finer as (select \"entity.id\", \"calendar.id\", a, count(distinct n) filter (where n > 9) as c, sum(n) as d from rows \
+        group by \"entity.id\", \"calendar.id\", a), \
+        matrix as (select \"entity.id\", \"calendar.id\", sum(c) as c, sum(d) as d from finer group by \"entity.id\", \"calendar.id\"), \
+        entities as (select g % 40 as id, g % 3 as calendar from generate_series(1, 120) as s (g)) \
+        select * from entities full join matrix on \"entity.id\" = id and \"calendar.id\" = calendar";
+
+    #[tokio::test]
+    async fn what_was_grouped_once_is_where_joins_look_for_it() {
+        let options = WarehouseOptions { threads: Some(5), ..WarehouseOptions::default() };
+        let state = runtime::session_state(&options, &runtime::runtime(&options).expect("a runtime"));
+        let rows = async |context: SessionContext| {
+            let shown = context.sql(JOINED).await.expect("a plan").to_string().await.expect("rows");
+            let mut lines: Vec<String> = shown.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        let plan = SessionContext::new_with_state(state.clone()).sql(JOINED).await.expect("a plan");
+        let plan = displayable(plan.create_physical_plan().await.expect("a plan").as_ref()).indent(false).to_string();
+        assert_eq!(plan.matches("mode=SinglePartitioned").count(), 2, "{plan}");
+        assert_eq!(rows(SessionContext::new_with_state(state)).await, rows(SessionContext::new()).await);
     }
 }

@@ -9,6 +9,7 @@ use datafusion::arrow;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::parquet::schema::types::ColumnPath;
 use futures::TryStreamExt;
 use serde_json::{Map, Value};
 use tempfile::NamedTempFile;
@@ -266,9 +267,13 @@ pub(super) fn parquet_sink(file: std::fs::File, schema: &SchemaRef) -> Result<Bo
 /// Every Parquet file that milepost writes: zstd, row groups of a bounded size.
 pub(super) fn parquet_writer(file: std::fs::File, schema: &SchemaRef) -> Result<ArrowWriter<std::fs::File>, String> {
     let compression = Compression::ZSTD(ZstdLevel::try_new(3).map_err(|error| error.to_string())?);
-    let properties =
-        WriterProperties::builder().set_compression(compression).set_max_row_group_bytes(Some(ROW_GROUP_BYTES)).build();
-    ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties)).map_err(|error| error.to_string())
+    let mut properties =
+        WriterProperties::builder().set_compression(compression).set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
+    // Sums and averages are nearly all different: a dictionary of them is built for nothing.
+    for field in schema.fields().iter().filter(|field| field.data_type().is_floating()) {
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
+    }
+    ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties.build())).map_err(|error| error.to_string())
 }
 
 struct ParquetSink(ArrowWriter<std::fs::File>);

@@ -6,8 +6,10 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::{MemTable, ViewTable};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
@@ -81,7 +83,7 @@ impl Session {
         let plan = self.plan(sql).await.map_err(|error| failed(&error))?;
         let spilling = DataFrame::new(self.context.state(), plan.clone());
         let rows = match self.in_memory(plan).execute_stream().await {
-            Ok(rows) => stream::once(unless_exhausted(rows.boxed(), spilling)).try_flatten().boxed(),
+            Ok(rows) => stream::once(unless_exhausted(rows, spilling)).try_flatten().boxed(),
             // The engine cannot plan every order above hash tables: not one that ends with a constant of a view.
             Err(_) => spilling.execute_stream().await.map_err(|error| failed(&error))?.boxed(),
         };
@@ -156,13 +158,17 @@ impl Session {
     }
 }
 
+/// Batches that a query makes before they are asked for.
+const BATCHES_AHEAD: usize = 2;
+
 /// Rows as the engine gives them.
 type EngineRows = BoxStream<'static, Result<RecordBatch, DataFusionError>>;
 
 /// Rows of the first plan, or of the second where memory does not suffice for the first one's first row: what needs
 /// memory is done by then.
-async fn unless_exhausted(rows: EngineRows, spilling: DataFrame) -> Result<EngineRows, DataFusionError> {
-    let mut rows = rows.peekable();
+async fn unless_exhausted(rows: SendableRecordBatchStream, spilling: DataFrame) -> Result<EngineRows, DataFusionError> {
+    // Merging the threads' rows is work too, and goes on while the caller makes something of the rows before.
+    let mut rows = spawn_buffered(rows, BATCHES_AHEAD).peekable();
     let first = std::pin::Pin::new(&mut rows).peek().await;
     let is_exhausted = |error: &DataFusionError| matches!(error.find_root(), DataFusionError::ResourcesExhausted(_));
     if !first.is_some_and(|first| first.as_ref().is_err_and(is_exhausted)) {

@@ -306,6 +306,17 @@ async fn entities_are_measured_once_and_mailed_to_each_recipient() {
         ]
     );
     assert!(flags.contains(&"ann,,own,1,true,2026-01-02T10:00:00Z,1".to_owned()), "{flags:?}");
+    let reached = world.flags("marks", &at(NOON), FlagColumns::Reached).await;
+    assert_eq!(
+        reached,
+        [
+            "ann,a1,team,1,true,2026-01-01T10:00:00Z,2",
+            "ann,a1,team,2,true,2026-01-02T10:00:00Z,2",
+            "bob,a1,team,1,true,2026-01-01T10:00:00Z,2",
+            "bob,a1,team,2,true,2026-01-02T10:00:00Z,2",
+            "ann,,own,1,true,2026-01-02T10:00:00Z,1",
+        ]
+    );
 }
 
 #[tokio::test]

@@ -272,7 +272,9 @@ async fn messages_carry_only_what_they_refer_to() {
 #[tokio::test]
 async fn flags_long_all_and_wide() {
     let milestones = "  - {name: edits, event: edited, reaches: [1, 3]}\n  - {name: words, event: edited, measure: sum(words), reaches: 5}\n";
-    let world = world(milestones, &(days("ann", &["2", "2", "2"]) + &days("bob", &["9"]))).await;
+    // Nobody of the audience did what `zed` did.
+    let rows = days("ann", &["2", "2", "2"]) + &days("bob", &["9"]) + &days("zed", &["9"]);
+    let world = world(milestones, &rows).await;
     let reached = world.flags("marks", &at(NOON), FlagColumns::Reached).await;
     assert_eq!(
         reached,

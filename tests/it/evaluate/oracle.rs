@@ -312,7 +312,15 @@ async fn sql_agrees_with_plain_rust() {
     let total: usize = oracles.values().map(|oracle| oracle.expected.len()).sum();
     assert!(total > 5_000, "the data sets reach something: {total}");
 
-    for line in world.flags("marks", &at(AS_OF), FlagColumns::All).await {
+    let all = world.flags("marks", &at(AS_OF), FlagColumns::All).await;
+    // The table of what was reached is written from columns to columns, the one of everything by way of profiles.
+    let mut through_profiles: Vec<&String> = all.iter().filter(|line| line.split(',').nth(3) == Some("true")).collect();
+    let reached = world.flags("marks", &at(AS_OF), FlagColumns::Reached).await;
+    let mut reached: Vec<&String> = reached.iter().collect();
+    (through_profiles.sort(), reached.sort());
+    assert_eq!(reached, through_profiles);
+
+    for line in all {
         let cells: Vec<&str> = line.split(',').collect();
         let [id, milestone, _level, flag, _reached_at, value] = cells.as_slice() else { panic!("{line}") };
         let Some(expected) = oracles[*id].values.get(milestone) else { continue };
