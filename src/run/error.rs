@@ -180,12 +180,12 @@ fn evaluate_exit(error: &EvaluateError) -> Exit {
     match error {
         EvaluateError::Warehouse(WarehouseError::Unavailable { .. }) => Exit::Unavailable,
         EvaluateError::Warehouse(WarehouseError::Storage(error)) => storage_exit(error),
-        EvaluateError::Warehouse(WarehouseError::LowLimit { .. }) => Exit::Invalid,
-        EvaluateError::Warehouse(_) => Exit::Failed,
-        EvaluateError::DuplicateProfiles { .. }
+        EvaluateError::Warehouse(WarehouseError::LowLimit { .. })
+        | EvaluateError::DuplicateProfiles { .. }
         | EvaluateError::UnknownPeriod { .. }
         | EvaluateError::NotYetDue { .. }
         | EvaluateError::WrongKind { .. } => Exit::Invalid,
+        EvaluateError::Warehouse(_) => Exit::Failed,
     }
 }
 

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use super::Warehouse;
 use super::place::column_help;
-use super::type_words::type_words;
+use super::type_words::{in_type_words, type_words};
 use super::value;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{GivenRow, GivenTable, Partition, PartitionKind, PartitionOf, Project, Table};
@@ -144,7 +144,7 @@ fn column(table: &Table, field: &Field, rows: &[GivenRow]) -> Result<ArrayRef, V
         let message = match array(field, &[value]) {
             Ok(_) => return None,
             Err(reason) => {
-                let kind = type_words(field.data_type());
+                let (kind, reason) = (type_words(field.data_type()), in_type_words(&reason));
                 format!("this does not fit the column `{}`, which is {kind}: {reason}", field.name())
             }
         };

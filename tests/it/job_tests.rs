@@ -157,7 +157,7 @@ perod: 2026-10
     assert_eq!((exit, failures.len()), (Exit::Invalid, 0));
     for (finding, words) in findings.iter().zip([
         "t.yml:4:26 unknown-column table `people` has no column `emial` | did you mean `email`?",
-        "t.yml:4:42 wrong-type this does not fit the column `gone`, which is Boolean",
+        "t.yml:4:42 wrong-type this does not fit the column `gone`, which is boolean",
         "t.yml:6:32 wrong-type this does not fit the column `timestamp`",
         "t.yml:6:51 wrong-type this does not fit the column `amount`, which is double: a list is no single value",
         "t.yml:7:3 unknown-table there is no table `recipients` | `recipients` is a view",
