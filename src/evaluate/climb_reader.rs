@@ -96,7 +96,7 @@ impl ClimbReader {
         let value = columns.value(row).unwrap_or_else(|| self.nothing.clone()).as_f64();
         let entity = self.is_entity.then(|| subjects.value(row));
         let recipient = recipients.is_valid(row).then(|| (recipients.value(row), entity));
-        rows.add(recipient, &self.ladders, value, columns.rises(row))
+        rows.add(recipient, &self.ladders, value, &columns.rises(row))
     }
 }
 

@@ -56,7 +56,7 @@ impl FlagRows {
         recipient: Option<(&str, Option<&str>)>,
         ladders: &[Ladder],
         value: Option<f64>,
-        rises: impl Iterator<Item = Rise> + Clone,
+        rises: &(impl Iterator<Item = Rise> + Clone),
     ) -> (bool, u64) {
         let mut left_out = 0;
         self.met.clear();

@@ -317,7 +317,8 @@ async fn sql_agrees_with_plain_rust() {
     let mut through_profiles: Vec<&String> = all.iter().filter(|line| line.split(',').nth(3) == Some("true")).collect();
     let reached = world.flags("marks", &at(AS_OF), FlagColumns::Reached).await;
     let mut reached: Vec<&String> = reached.iter().collect();
-    (through_profiles.sort(), reached.sort());
+    through_profiles.sort();
+    reached.sort();
     assert_eq!(reached, through_profiles);
 
     for line in all {
