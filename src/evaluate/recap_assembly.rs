@@ -39,7 +39,7 @@ impl RecapPlan {
                 let mut columns = self.keys();
                 columns.extend(["\"#by\"", "\"#level\"", "\"entity.active\""].map(str::to_owned));
                 columns.extend(cells);
-                format!("select {}\nfrom {source}\nwhere \"#level\" = 0 or \"#by\" is not null", columns.join(",\n  "))
+                format!("select {}\nfrom {source}\nwhere \"#shown\" = 0 or \"#by\" is not null", columns.join(",\n  "))
             }
             _ => self.assembled_query(levels, source, is_pivoted),
         };
@@ -65,6 +65,8 @@ impl RecapPlan {
         groups.push("\"#level\"".to_owned());
         let mut columns = groups.clone();
         columns.push("bool_or(\"period.index\" = 0) as \"entity.active\"".to_owned());
+        // The level again, for a condition that the engine must not take down to the rows, where it would copy them.
+        columns.push("max(\"#level\") as \"#shown\"".to_owned());
         for metric in &self.metrics {
             columns.extend(self.cells(metric).into_iter().map(|(column, aggregate, index)| {
                 let value = format!("max({}) filter (where \"period.index\" = {index})", name(&metric.name));

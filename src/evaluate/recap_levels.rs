@@ -119,12 +119,16 @@ pub(super) fn leveled(rows: &str, levels: &[Level<'_>]) -> String {
         return rows.to_owned();
     }
     let numbers: Vec<String> = (0..=levels.len()).map(|number| format!("({number})")).collect();
+    let values = format!("(values {}) as levels (\"#level\")", numbers.join(", "));
+    if levels.iter().all(|level| matches!(level, Level::Row(..))) {
+        // Without a condition rows are not copied. The few come first, since they are kept.
+        return format!("{values}\ncross join {rows}");
+    }
     let mut all_periods = vec!["0".to_owned()];
     let numbered = levels.iter().enumerate();
     all_periods.extend(
         numbered.filter(|(_, level)| matches!(level, Level::Row(..))).map(|(index, _)| (index + 1).to_string()),
     );
-    let numbers = numbers.join(", ");
-    let join = format!("{rows}\ninner join (values {numbers}) as levels (\"#level\")");
-    format!("{join} on \"period.index\" = 0 or \"#level\" in ({})", all_periods.join(", "))
+    let shown = format!("\"period.index\" = 0 or \"#level\" in ({})", all_periods.join(", "));
+    format!("{rows}\ninner join {values} on {shown}")
 }

@@ -36,8 +36,8 @@ impl Pair {
     }
 
     fn begin(&self) -> usize {
-        let [a, b, c, d, e, f, g, h, ..] = self.value;
-        usize::try_from(u64::from_le_bytes([a, b, c, d, e, f, g, h])).unwrap_or(usize::MAX)
+        let begin = self.value.first_chunk().copied().unwrap_or_default();
+        usize::try_from(u64::from_le_bytes(begin)).unwrap_or(usize::MAX)
     }
 
     fn starting(mut self, begin: usize) -> Self {
