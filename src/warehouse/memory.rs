@@ -1,5 +1,5 @@
-//! What queries may hold in memory: a limit shared fairly by all that can spill, and, when one of them cannot go on within
-//! it, the least limit with which it could have.
+//! What queries may hold in memory: a limit shared fairly by all that can spill, of which one may hold more while most of it
+//! is free, and, when one of them cannot go on within it, the least limit with which it could have.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +20,15 @@ const ROWS_AT_ONCE: usize = 8_192;
 const LEAST_ROWS_AT_ONCE: usize = 1_024;
 /// A thread with this much memory hands on as many rows as there may be.
 const COMFORTABLE_BYTES_PER_THREAD: u64 = 128_000_000;
+
+/// From this limit on, what nobody holds is lent.
+const LENDING_LIMIT_BYTES: usize = 1_000_000_000;
+
+/// How much may be held before everybody is held to an equal share: the last quarter is for those who come later, such as
+/// the sort of what a grouping is about to give.
+fn lent_bytes(limit_bytes: usize) -> usize {
+    if limit_bytes >= LENDING_LIMIT_BYTES { limit_bytes / 4 * 3 } else { 0 }
+}
 
 /// Refuses a limit with which many a query would not come to its end.
 pub(super) fn check_limit(limit_bytes: u64, threads: usize) -> Result<(), WarehouseError> {
@@ -70,6 +79,23 @@ impl QueryMemory {
         }
     }
 
+    /// Grants within the limit: a fair share, or more of it while most is free. Equal shares alone would leave most of the
+    /// limit unused, since of the many steps of a plan only a few hold much at a time.
+    fn granted(&self, reservation: &MemoryReservation, additional: usize) -> bool {
+        let total = self.fair.reserved().saturating_add(additional);
+        if !reservation.consumer().can_spill() {
+            return self.fair.try_grow(reservation, additional).is_ok();
+        }
+        if total > self.limit_bytes {
+            return false;
+        }
+        if total <= lent_bytes(self.limit_bytes) {
+            self.fair.grow(reservation, additional);
+            return true;
+        }
+        self.fair.try_grow(reservation, additional).is_ok()
+    }
+
     /// The least limit that grants this request, as things are.
     fn least_bytes(&self, reservation: &MemoryReservation, additional: usize) -> usize {
         if reservation.consumer().can_spill() {
@@ -116,14 +142,13 @@ impl MemoryPool for QueryMemory {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<(), DataFusionError> {
-        self.fair.try_grow(reservation, additional).map_err(|_| {
+        if !self.granted(reservation, additional) {
             let least = megabytes(self.least_bytes(reservation, additional) as u64);
             let limit = megabytes(self.limit_bytes as u64);
             let step = reservation.consumer().name();
-            DataFusionError::ResourcesExhausted(format!(
-                "the limit is {limit}, and {step} needs one of {least} at least"
-            ))
-        })?;
+            let reason = format!("the limit is {limit}, and {step} needs one of {least} at least");
+            return Err(DataFusionError::ResourcesExhausted(reason));
+        }
         if !reservation.consumer().can_spill() {
             self.fixed_bytes.fetch_add(additional, Ordering::Relaxed);
         }
@@ -167,6 +192,23 @@ mod tests {
         assert_eq!(words(1_000_000), "the limit is 1MB, and fixed needs one of 2MB at least");
         assert_eq!(words(20_000_000), "the limit is 20MB, and sort needs one of 22MB at least");
         assert!(ask(22_000_000).is_ok());
+    }
+
+    #[test]
+    fn what_nobody_holds_is_lent_but_for_the_last_quarter() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(2_000_000_000));
+        let spilling = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
+        let (grouping, sort) = (spilling("grouping"), spilling("sort"));
+        let _idle: Vec<_> = (0..8).map(|_| spilling("idle")).collect();
+        grouping.try_grow(1_500_000_000).expect("three quarters are lent");
+        assert!(grouping.try_grow(1).is_err(), "more than its share, and the rest is for others");
+        sort.try_grow(200_000_000).expect("its share");
+        assert!(sort.try_grow(1).is_err(), "beyond its share, and most is held");
+        let fixed = MemoryConsumer::new("fixed").register(&pool);
+        fixed.try_grow(300_000_000).expect("what is left");
+        assert!(fixed.try_grow(1).is_err(), "the limit is the limit");
+        drop(grouping);
+        sort.try_grow(900_000_000).expect("it is free again");
     }
 
     #[test]
