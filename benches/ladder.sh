@@ -51,9 +51,9 @@ job count_fifty 'count(*)' "$(seq -s, 20 69)"
 job sum_one 'sum(words)' 1000
 job sum_fifty 'sum(words)' "$(seq -s, 1000 20 1980)"
 
-seconds() { # job: the best of three
+seconds() { # job: the best of seven
   local best=999999 took started
-  for _ in 1 2 3; do
+  for _ in 1 2 3 4 5 6 7; do
     started=$(date +%s%N)
     "$milepost" --project "$work" flags "$1" --as-of 2026-12-01T00:00:00Z --output "$work/flags.parquet" > "$work/said"
     took=$((($(date +%s%N) - started) / 1000000))
