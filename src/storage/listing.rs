@@ -21,11 +21,23 @@ const LEVELS_MAX: usize = 3;
 /// Stores that begin a listing at a name by themselves.
 const BEGIN_ANYWHERE: &[&str] = &["s3", "s3a", "gs"];
 
+/// Names that stores tell in one answer.
+pub const NAMES_AT_ONCE: usize = 1_000;
+
 /// What the names of checksums end with.
 const CHECKSUM: &str = ".crc";
 
 /// A file as a listing tells it.
 pub type FoundFile = ObjectMeta;
+
+/// What lies in one folder, without what lies in its folders; in the order of the paths.
+#[derive(Debug, Default)]
+pub struct Level {
+    /// Folders that may hold data.
+    pub folders: Vec<Path>,
+    /// Files of data.
+    pub files: Vec<FoundFile>,
+}
 
 impl Opened {
     /// The base of the location as a path of the store.
@@ -63,12 +75,50 @@ impl Opened {
             Err(error) if super::is_absent(&error) => Vec::new(),
             other => other?,
         };
-        files.retain(|file| {
-            let relative = self.relative(&file.location);
-            is_data(relative, file.size) && pattern.as_ref().is_none_or(|pattern| matches(pattern, relative))
-        });
-        files.sort_unstable_by(|left, right| left.location.cmp(&right.location));
-        Ok(files)
+        files.retain(|file| pattern.as_ref().is_none_or(|pattern| matches(pattern, self.relative(&file.location))));
+        Ok(self.data(files))
+    }
+
+    /// The location's files where one answer of the store tells them all, else `None`.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub async fn few_files(&self) -> Result<Option<Vec<FoundFile>>, Error> {
+        let prefix = self.prefix();
+        let names: Result<Vec<FoundFile>, Error> =
+            self.store.list(Some(&prefix)).take(NAMES_AT_ONCE).try_collect().await;
+        let names = match names {
+            Err(error) if super::is_absent(&error) => Vec::new(),
+            other => other?,
+        };
+        Ok((names.len() < NAMES_AT_ONCE).then(|| self.data(names)))
+    }
+
+    /// What lies in a folder.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub async fn level(&self, folder: &Path) -> Result<Level, Error> {
+        let listed = self.store.list_with_delimiter(Some(folder)).await?;
+        let mut folders = listed.common_prefixes;
+        folders.retain(|folder| folder.filename().is_some_and(|name| !is_hidden(name)));
+        folders.sort_unstable();
+        Ok(Level { folders, files: self.data(listed.objects) })
+    }
+
+    /// The files of a folder and its folders.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub async fn files_below(&self, folder: &Path) -> Result<Vec<FoundFile>, Error> {
+        Ok(self.data(self.store.list(Some(folder)).try_collect().await?))
+    }
+
+    /// The files of data among names, in the order of their paths.
+    fn data(&self, mut names: Vec<FoundFile>) -> Vec<FoundFile> {
+        names.retain(|file| is_data(self.relative(&file.location), file.size));
+        names.sort_unstable_by(|left, right| left.location.cmp(&right.location));
+        names
     }
 
     async fn everything(&self) -> Result<Vec<FoundFile>, Error> {
@@ -119,8 +169,11 @@ fn matches(pattern: &Pattern, relative: &str) -> bool {
 }
 
 fn is_data(relative: &str, size: u64) -> bool {
-    let hidden = |part: &str| part.starts_with('.') || (part.starts_with('_') && !part.contains('='));
-    size > 0 && !relative.ends_with(CHECKSUM) && !relative.split('/').any(hidden)
+    size > 0 && !relative.ends_with(CHECKSUM) && !relative.split('/').any(is_hidden)
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') || (name.starts_with('_') && !name.contains('='))
 }
 
 #[cfg(test)]

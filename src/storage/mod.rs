@@ -22,7 +22,7 @@ use object_store::{ObjectStore, RetryConfig};
 use url::Url;
 
 pub use error::StorageError;
-pub use listing::FoundFile;
+pub use listing::{FoundFile, Level, NAMES_AT_ONCE};
 pub use meter::{Meter, metered};
 pub use set::{Manifest, SetFile, SetWriter, partition_folder};
 pub use upload::write_file;
@@ -48,6 +48,18 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// True when the files lie in a store that is asked over a network.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.root.scheme() != "file"
+    }
+
+    /// True when the location names a folder and no glob.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.glob.is_none() && !self.is_single_file()
+    }
+
     /// True when the location names neither a folder nor a glob.
     #[must_use]
     pub fn is_single_file(&self) -> bool {

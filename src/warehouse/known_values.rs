@@ -22,9 +22,23 @@ const MOST_VALUES: usize = 1_000;
 pub(super) struct Weight {
     pub(super) files: usize,
     pub(super) bytes: u64,
+    /// How many folders there are, where they were listed instead of their files, so that those are not counted.
+    pub(super) folders: Option<usize>,
 }
 
 impl Weight {
+    /// What nobody counts: more than is light.
+    pub(super) const UNCOUNTED: Self = Self { files: usize::MAX, bytes: u64::MAX, folders: None };
+
+    /// What two tables weigh together.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            files: self.files.saturating_add(other.files),
+            bytes: self.bytes.saturating_add(other.bytes),
+            folders: self.folders.or(other.folders),
+        }
+    }
+
     /// Whether one column of all files can be read while somebody waits: measured, 2.4 million rows in 24 Parquet files
     /// take a few hundredths of a second, and text must be read whole.
     fn is_light(self, table: &Table) -> bool {

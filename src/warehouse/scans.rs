@@ -1,10 +1,10 @@
 //! Which files a query opens: known from its plan, before anything but footers is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::datasource::source::DataSourceExec;
@@ -28,12 +28,16 @@ pub struct TableReading {
     pub table: String,
     /// Files that are opened.
     pub files: usize,
-    /// Files of the table.
-    pub files_of: usize,
+    /// Files of the table; `None` where its folders were listed instead.
+    pub files_of: Option<usize>,
     /// Bytes of the files that are opened.
     pub bytes: u64,
-    /// Bytes of the table's files.
-    pub bytes_of: u64,
+    /// Bytes of the table's files; `None` where its folders were listed instead.
+    pub bytes_of: Option<u64>,
+    /// Folders of the files that are opened; `None` where all files were listed.
+    pub folders: Option<usize>,
+    /// Folders of the table; `None` where all files were listed.
+    pub folders_of: Option<usize>,
     /// The folders that left files out.
     pub pruned_by_folders: Vec<String>,
     /// Row groups of the opened files that are read; `None` where there are none, and where there are very many files.
@@ -110,16 +114,22 @@ async fn reading(scan: &FileScanConfig) -> Result<Option<TableReading>, DataFusi
         Some(parquet) if files.len() <= FOOTERS_MAX => Some(parquet.row_groups(&files).await?),
         _ => None,
     };
+    let weight = table.weight;
+    let is_counted = weight.folders.is_none();
+    let read: HashSet<&[ScalarValue]> = files.iter().map(|file| file.partition_values.as_slice()).collect();
+    let some_files_left_out = weight.folders.map_or(files.len() < weight.files, |folders| read.len() < folders);
     let folders = scan.table_partition_cols().iter().map(|field| field.name().clone());
     let some_groups_left_out = groups.as_ref().is_some_and(|groups| groups.read < groups.of);
     let conditions = parquet.filter(|_| some_groups_left_out).map(NamedSource::conditions_on).unwrap_or_default();
     Ok(Some(TableReading {
         table: table.table.to_string(),
         files: files.len(),
-        files_of: table.weight.files,
+        files_of: is_counted.then_some(weight.files),
         bytes: files.iter().map(|file| file.object_meta.size).sum(),
-        bytes_of: table.weight.bytes,
-        pruned_by_folders: if files.len() < table.weight.files { folders.collect() } else { Vec::new() },
+        bytes_of: is_counted.then_some(weight.bytes),
+        folders: weight.folders.map(|_| read.len()),
+        folders_of: weight.folders,
+        pruned_by_folders: if some_files_left_out { folders.collect() } else { Vec::new() },
         row_groups: groups.as_ref().map(|groups| groups.read),
         row_groups_of: groups.as_ref().map(|groups| groups.of),
         column_bytes: groups.as_ref().map(|groups| groups.bytes),

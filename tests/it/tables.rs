@@ -200,6 +200,57 @@ fn what_a_job_reads_is_told_before_it_is_read() {
     );
 }
 
+/// More files than a store tells in one answer, in daily folders: ten a day from New Year's Day on, each with one row that
+/// counts one word.
+async fn many_files(s3: &S3) -> tempfile::TempDir {
+    s3.put("many", Vec::new()).await;
+    let mut day: jiff::civil::Date = "2026-01-01".parse().expect("a day");
+    for _ in 0..101 {
+        let row = format!("user_id,words,happened_at,landed_at\nu1,1,{day}T12:00:00Z,{day}T12:00:00Z\n");
+        for file in 0..10 {
+            s3.put(&format!("many/events/v1/day%3D{day}/{file}.csv"), row.clone().into_bytes()).await;
+        }
+        day = day.tomorrow().expect("a day");
+    }
+    let events = "{csv: 's3://many/events/', time: happened_at, received: landed_at, partitions: {day: {type: date, of: received}}}";
+    let month = RECAP.replace("day", "month");
+    let files = [("milepost.yml", &*project_with(events)), ("jobs/day.yml", RECAP), ("jobs/month.yml", &month)];
+    folder_of(&[files[0], files[1], files[2], TEMPLATE, PEOPLE])
+}
+
+#[tokio::test]
+async fn of_very_many_files_in_a_store_only_the_folders_that_are_read_are_listed() {
+    let Some(s3) = S3::start_or_skip() else { return };
+    let folder = many_files(&s3).await;
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_milepost"));
+        command.arg("--project").arg(folder.path()).args(arguments).args(["--format", "json"]).envs(s3.environment());
+        let output = command.output().expect("the binary runs");
+        let said = String::from_utf8(if output.stdout.is_empty() { output.stderr } else { output.stdout });
+        (output.status.code(), said.expect("text"))
+    };
+    let (code, explained) =
+        run(&["compile", "day", "--explain", "--as-of", "2026-12-01T00:00:00Z", "--period", "2026-02-10"]);
+    assert_eq!(code, Some(0), "{explained}");
+    let explained: Value = serde_json::from_str(&explained).expect("JSON");
+    let tables = explained[0]["tables"].as_array().expect("tables");
+    let events = tables.iter().find(|table| table["table"] == "events").expect("the events");
+    let told = ["files", "files_of", "bytes_of", "folders", "folders_of"].map(|field| events[field].clone());
+    assert_eq!(told, [Value::from(50), Value::Null, Value::Null, Value::from(5), Value::from(101)]);
+    // A day is read folder by folder, and three months faster by one listing of everything.
+    for (job, period, words) in [("day", "2026-02-10", 10), ("month", "2026-02", 280), ("month", "2026-04", 110)] {
+        let (code, rows) = run(&["metrics", job, "--as-of", "2026-12-01T00:00:00Z", "--period", period]);
+        assert_eq!(code, Some(0), "{rows}");
+        let rows: Value = serde_json::from_str(&rows).expect("JSON");
+        assert_eq!(rows[0]["words"], words, "{period}: {rows}");
+    }
+    // A file that lies in no day has no day.
+    s3.put("many/events/v1/stray.csv", b"user_id,words\nu1,1\n".to_vec()).await;
+    let (code, said) = run(&["metrics", "day", "--as-of", "2026-12-01T00:00:00Z", "--period", "2026-02-10"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("partition-mismatch") && said.contains("v1/stray.csv"), "{said}");
+}
+
 #[tokio::test]
 async fn a_file_that_goes_away_ends_the_query_and_says_so() {
     for (name, query) in

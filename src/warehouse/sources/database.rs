@@ -47,9 +47,8 @@ pub(super) async fn open(table: &Table, place: TablePlace, at: &Place) -> Result
     })?;
     let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
     // Where reading all of it would be a burden, nobody looks for the values of a column.
-    let weight = Weight { files: usize::MAX, bytes: u64::MAX };
     let name = table.name.clone();
-    Ok((Arc::new(DatabaseTable { name, place, columns, schema, has_warned: Arc::default() }), weight))
+    Ok((Arc::new(DatabaseTable { name, place, columns, schema, has_warned: Arc::default() }), Weight::UNCOUNTED))
 }
 
 /// The URL behind `env:NAME` or `file:PATH`.

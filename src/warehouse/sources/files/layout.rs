@@ -41,6 +41,11 @@ pub(super) fn placed(
     placed.collect()
 }
 
+/// The values that a folder gives its files, where it and those above it give all of them.
+pub(super) fn folder_values(table: &Table, folder: &str) -> Option<Vec<ScalarValue>> {
+    values(table, &format!("{folder}/")).ok()
+}
+
 fn values(table: &Table, file: &str) -> Result<Vec<ScalarValue>, Diagnostic> {
     let folders: Vec<&str> = file.split('/').collect();
     let folders = &folders[..folders.len() - 1];

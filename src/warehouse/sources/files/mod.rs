@@ -1,4 +1,4 @@
-//! Tables made of files: listed once, their columns known from a few of them, and read in one of the formats below.
+//! Tables made of files: each listed once at most, their columns known from a few of them, and read in one of the formats below.
 //!
 //! Guarantees: opening reads the ends or first rows of at most [`LOOKED_AT`] files, whatever their number; a file that
 //! differs from those is read as the table's columns say. Nothing is remembered from one run to the next.
@@ -9,6 +9,7 @@ mod csv;
 mod delta;
 mod drift;
 mod failure;
+mod folders;
 mod kinds;
 mod layout;
 mod ndjson;
@@ -44,10 +45,10 @@ use super::misfits::Reading;
 use super::{Opening, Source, TableFailure};
 use crate::model::diagnostic::{Diagnostic, Located, Place};
 use crate::project::{ColumnKind, FileFormat, Table};
-use crate::storage::{self, FoundFile};
+use crate::storage::{self, FoundFile, Opened};
 use crate::warehouse::error::{WarehouseError, plain_message};
-use crate::warehouse::known_values::Weight;
 use convert::Conversion;
+use folders::{Folders, TableFiles};
 use provider::{FilesTable, MakeSource};
 
 /// A guess at the size of a row of text, from which joins choose their smaller side.
@@ -71,13 +72,12 @@ pub(super) async fn open(
     let Listed { files, columns, names, seen } = if format == FileFormat::Delta {
         delta::open(table, &opened, &store).await?
     } else {
-        let found = list(table, format, &opened).await?;
-        let files = layout::placed(table, &opened, found)?;
-        let looks = looks(table, format, (opening, &store), (&files, &whole)).await?;
+        let (files, sample) = find(table, format, &opened).await?;
+        let looks = looks(table, format, (opening, &store), (&sample, &whole)).await?;
         let seen = looks.iter().fold((0, 0), |(rows, bytes), look| (rows + look.rows, bytes + look.bytes));
         Listed { columns: columns(table, format, &looks), files, names: None, seen }
     };
-    let weight = Weight { files: files.len(), bytes: files.iter().map(|file| file.object_meta.size).sum() };
+    let weight = files.weight();
     let root = ObjectStoreUrl::parse(&opened.root).map_err(|error| wrong(table, &error))?;
     let conversion = Conversion {
         reading: Reading { table: table.name.as_str().into(), file: "".into(), weight, scan: 0 },
@@ -91,7 +91,7 @@ pub(super) async fn open(
 
 /// The files of a table and its columns.
 struct Listed {
-    files: Vec<PartitionedFile>,
+    files: TableFiles,
     columns: TableSchema,
     /// What the table calls the columns of its files, in its order, where any differs.
     names: Option<Vec<(String, String)>>,
@@ -106,8 +106,7 @@ async fn looks(
     (opening, store): (&Opening<'_>, &Arc<dyn ObjectStore>),
     (files, whole): (&[PartitionedFile], &[String]),
 ) -> Result<Vec<Look>, TableFailure> {
-    let looks =
-        looked_at(files).into_iter().map(|file| look(format, opening, store.as_ref(), &file.object_meta, whole));
+    let looks = files.iter().map(|file| look(format, opening, store.as_ref(), &file.object_meta, whole));
     let looks = stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKED_AT).try_collect();
     looks.await.map_err(|error| failure(table, &error))
 }
@@ -176,29 +175,58 @@ fn endings(format: FileFormat) -> &'static [&'static str] {
     }
 }
 
-/// Lists the table's files; none is an error, since an empty table is more often a wrong path.
-async fn list(table: &Table, format: FileFormat, opened: &storage::Opened) -> Result<Vec<FoundFile>, TableFailure> {
-    let listed = opened.files().await;
-    let mut files = listed.map_err(|error| failure(table, &DataFusionError::ObjectStore(Box::new(error))))?;
-    let is_folder = opened.glob.is_none() && !opened.is_single_file();
-    if is_folder {
+/// Finds the table's files, and some of them that tell its columns.
+async fn find(
+    table: &Table,
+    format: FileFormat,
+    opened: &Opened,
+) -> Result<(TableFiles, Vec<PartitionedFile>), TableFailure> {
+    let failed = |error| failure(table, &DataFusionError::ObjectStore(Box::new(error)));
+    let mut found = None;
+    if opened.is_remote() && opened.is_folder() && !table.partitions.is_empty() {
+        found = opened.few_files().await.map_err(failed)?;
+        if found.is_none()
+            && let Some(folders) = Folders::find(table, endings(format), opened).await.map_err(failed)?
+        {
+            let sample = folders.sample().await.map_err(failed)?;
+            if !sample.is_empty() {
+                return Ok((TableFiles::InFolders(folders), looked_at(&sample)));
+            }
+        }
+    }
+    let found = match found {
+        Some(found) => found,
+        None => opened.files().await.map_err(failed)?,
+    };
+    let files = layout::placed(table, opened, of_format(table, format, opened, found)?)?;
+    let sample = looked_at(&files);
+    Ok((TableFiles::Listed(files), sample))
+}
+
+/// The files of a format; none is an error, since an empty table is more often a wrong path.
+fn of_format(
+    table: &Table,
+    format: FileFormat,
+    opened: &Opened,
+    mut files: Vec<FoundFile>,
+) -> Result<Vec<FoundFile>, Diagnostic> {
+    if opened.is_folder() {
         files.retain(|file| endings(format).iter().any(|ending| file.location.as_ref().ends_with(ending)));
     }
     if files.is_empty() {
-        let what = if is_folder { endings(format)[0] } else { "file" };
+        let what = if opened.is_folder() { endings(format)[0] } else { "file" };
         let location = table.location().map_or("", |location| &location.value);
         let message = format!("there is no {what} of table `{}` at `{location}`", table.name);
         return Err(Diagnostic::error("table-missing", message, place_of(table))
-            .with_help("check the path: it counts from the folder of milepost.yml")
-            .into());
+            .with_help("check the path: it counts from the folder of milepost.yml"));
     }
     Ok(files)
 }
 
 /// The files that tell the columns: the first and last by path, the newest, and some between.
-fn looked_at(files: &[PartitionedFile]) -> Vec<&PartitionedFile> {
+fn looked_at(files: &[PartitionedFile]) -> Vec<PartitionedFile> {
     if files.len() <= LOOKED_AT {
-        return files.iter().collect();
+        return files.to_vec();
     }
     let each = LOOKED_AT / 4;
     let mut by_age: Vec<usize> = (0..files.len()).collect();
@@ -206,7 +234,7 @@ fn looked_at(files: &[PartitionedFile]) -> Vec<&PartitionedFile> {
     let between = (1..=each).map(|step| step * files.len() / (each + 1));
     let chosen: BTreeSet<usize> =
         (0..each).chain(files.len() - each..files.len()).chain(between).chain(by_age.into_iter().take(each)).collect();
-    chosen.into_iter().map(|at| &files[at]).collect()
+    chosen.into_iter().map(|at| files[at].clone()).collect()
 }
 
 /// Columns that are declared to stay whole.

@@ -1,4 +1,4 @@
-//! A table of files as the engine reads it: the files were listed once, and each query reads those whose folders match.
+//! A table of files as the engine reads it: each query reads those whose folders match.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::{DFSchema, Result, ScalarValue, Statistics};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource};
@@ -20,12 +20,13 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::convert::Conversion;
+use super::folders::TableFiles;
 use crate::warehouse::sources::misfits::Reading;
 
 /// A table of files.
 pub(super) struct FilesTable {
     pub(super) root: ObjectStoreUrl,
-    pub(super) files: Vec<PartitionedFile>,
+    pub(super) files: TableFiles,
     pub(super) columns: TableSchema,
     pub(super) conversion: Conversion,
     pub(super) scans: AtomicU64,
@@ -64,25 +65,40 @@ impl FilesTable {
             .with_total_byte_size(about(u128::from(bytes)))
     }
 
-    fn wanted(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<PartitionedFile>> {
+    /// The files whose folders meet the conditions.
+    async fn wanted(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<PartitionedFile>> {
+        match &self.files {
+            TableFiles::Listed(files) => {
+                let met = self.met(state, filters, files.iter().map(|file| file.partition_values.as_slice()))?;
+                Ok(met.into_iter().map(|at| files[at].clone()).collect())
+            }
+            TableFiles::InFolders(folders) => {
+                let met = self.met(state, filters, folders.values())?;
+                folders.files(&met).await.map_err(|error| DataFusionError::ObjectStore(Box::new(error)))
+            }
+        }
+    }
+
+    /// The places of those values of folders that meet the conditions about them.
+    fn met<'a>(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+        values: impl ExactSizeIterator<Item = &'a [ScalarValue]> + Clone,
+    ) -> Result<Vec<usize>> {
         let about_folders = filters.iter().filter(|filter| self.is_about_folders(filter)).cloned();
-        let Some(condition) = conjunction(about_folders) else { return Ok(self.files.clone()) };
+        let Some(condition) = conjunction(about_folders).filter(|_| values.len() > 0) else {
+            return Ok((0..values.len()).collect());
+        };
         let schema = Arc::new(Schema::new(self.columns.table_partition_cols().clone()));
         let scope = DFSchema::try_from(Arc::clone(&schema))?;
         let condition = state.create_physical_expr(condition, &scope)?;
-        let folders = (0..schema.fields().len()).map(|at| {
-            let values = self.files.iter().map(|file| file.partition_values[at].clone());
-            if self.files.is_empty() {
-                Ok(ScalarValue::Null.to_array_of_size(0)?)
-            } else {
-                ScalarValue::iter_to_array(values)
-            }
-        });
+        let folders = (0..schema.fields().len())
+            .map(|at| ScalarValue::iter_to_array(values.clone().map(|values| values[at].clone())));
         let folders = RecordBatch::try_new(Arc::clone(&schema), folders.collect::<Result<Vec<_>>>()?)?;
         let met = condition.evaluate(&folders)?.into_array(folders.num_rows())?;
         let met = met.as_boolean();
-        let files = self.files.iter().enumerate();
-        Ok(files.filter(|(at, _)| met.is_valid(*at) && met.value(*at)).map(|(_, file)| file.clone()).collect())
+        Ok((0..met.len()).filter(|at| met.is_valid(*at) && met.value(*at)).collect())
     }
 }
 
@@ -114,7 +130,7 @@ impl TableProvider for FilesTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let files = self.wanted(state, filters)?;
+        let files = self.wanted(state, filters).await?;
         let scan = self.scans.fetch_add(1, Ordering::Relaxed);
         let reading = Reading { scan, ..self.conversion.reading.clone() };
         let source = (self.source)(self.columns.clone(), Conversion { reading, ..self.conversion.clone() });

@@ -61,7 +61,7 @@ pub(super) async fn open(
         if let Some(typed) = typed(table, &described, &provider.schema(), prefix) {
             (provider, weighs) = open_files(&typed, opening).await?;
         }
-        weight = Weight { files: weight.files + weighs.files, bytes: weight.bytes + weighs.bytes };
+        weight = weight.and(weighs);
         if layout == SegmentLayout::S3Logs {
             provider = Arc::new(ParsedLogs::new(provider));
         }

@@ -22,6 +22,7 @@ use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::parquet::errors::ParquetError;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::folders::TableFiles;
 use super::{Listed, TableFailure, kinds};
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Table;
@@ -63,7 +64,7 @@ pub(super) async fn open(table: &Table, opened: &Opened, store: &Arc<dyn ObjectS
     let placed = added.iter().map(|add| placed(opened, add, &columns));
     let mut files = placed.collect::<Result<Vec<_>, String>>().map_err(refused)?;
     files.sort_unstable_by(|left, right| left.object_meta.location.cmp(&right.object_meta.location));
-    Ok(Listed { files, columns: declared(table, &columns), names: columns.names, seen })
+    Ok(Listed { files: TableFiles::Listed(files), columns: declared(table, &columns), names: columns.names, seen })
 }
 
 /// The columns with the types that the project declares over the log's.
