@@ -93,7 +93,8 @@ fn wave(
             detected_at: now,
             address_hash,
             variant: None,
-            body_hash: "0".repeat(64),
+            // As long as that of a body.
+            body_hash: "0".repeat(32),
         }
     };
     let claims = profiles.map(one).collect();

@@ -6,6 +6,9 @@ use super::recap_sql::Output;
 use super::sql::{name, table};
 use crate::warehouse::Aggregate;
 
+/// Period and level of a row as one number: one column less to group by.
+const SLOT: &str = "#slot";
+
 /// A finer dimension than the period.
 #[derive(Clone, Debug)]
 pub(super) enum Level<'a> {
@@ -92,14 +95,17 @@ impl RecapPlan {
     /// The table `measured_rows`: keys, `period.index`, `#level`, the columns of levels, and each measure.
     pub(super) fn measured_table(&self, levels: &[Level<'_>]) -> String {
         let mut groups = self.keys();
-        groups.push("\"period.index\"".to_owned());
-        groups.extend(levels.iter().map(|level| name(&level.column())));
-        let mut columns = groups.clone();
+        let mut columns = self.keys();
         if levels.is_empty() {
-            columns.push("0 as \"#level\"".to_owned());
+            groups.push("\"period.index\"".to_owned());
+            columns.extend(["\"period.index\"", "0 as \"#level\""].map(str::to_owned));
         } else {
-            groups.push("\"#level\"".to_owned());
-            columns.push("\"#level\"".to_owned());
+            let named = levels.iter().map(|level| name(&level.column()));
+            groups.extend(named.clone().chain([name(SLOT)]));
+            columns.extend(named);
+            let slots = slots(levels);
+            columns.push(format!("{} / {slots} as \"period.index\"", name(SLOT)));
+            columns.push(format!("{} % {slots} as \"#level\"", name(SLOT)));
         }
         columns.extend(self.measured(levels).into_iter().map(|(column, sql)| format!("{sql} as {}", name(&column))));
         let query = format!(
@@ -110,6 +116,17 @@ impl RecapPlan {
         );
         table("measured_rows", &query)
     }
+}
+
+/// Levels in each period.
+fn slots(levels: &[Level<'_>]) -> usize {
+    levels.len() + 1
+}
+
+/// The column of period and level, where there are levels.
+pub(super) fn slot(levels: &[Level<'_>]) -> Option<String> {
+    let slot = format!("\"period.index\" * {} + \"#level\" as {}", slots(levels), name(SLOT));
+    (!levels.is_empty()).then_some(slot)
 }
 
 /// The rows of all levels: each row once for the whole period (`#level` 0) and once for each level, with what the

@@ -5,7 +5,7 @@
 use super::audience::Audience;
 use super::pruning;
 use super::recap::RecapPlan;
-use super::recap_levels::{Level, leveled};
+use super::recap_levels::{Level, leveled, slot};
 use super::recap_windows::{Bound, CALENDARS, FIRST, ZONES};
 use super::sql::{PROFILES, indented, name, table, with};
 use crate::warehouse::{LocalUnit, PERIOD_END};
@@ -216,6 +216,7 @@ impl RecapPlan {
             };
             columns.push(format!("case when \"#level\" = {} then {value} end as {}", index + 1, name(&level.column())));
         }
+        columns.extend(slot(levels));
         // Snippets may name their relation, as in `events.event`.
         let rows = leveled(&format!("event_rows as {}", self.rows.relation_name()), levels);
         format!("select {}\nfrom {rows}\nwhere \"period.index\" is not null", columns.join(",\n  "))

@@ -76,7 +76,8 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
     settings.sql_parser.map_string_types_to_utf8view = false;
     // Nanoseconds end in 2262, and older writers know no other times than these.
     settings.execution.parquet.coerce_int96 = Some("us".to_owned());
-    settings.execution.parquet.pushdown_filters = true;
+    // Scans of ours filter rows where that pays, and the step above them in any case.
+    settings.execution.parquet.pushdown_filters = false;
     settings.execution.parquet.reorder_filters = true;
     // A hash join keeps one side in memory and cannot spill; a sort-merge join can.
     settings.optimizer.prefer_hash_join = false;

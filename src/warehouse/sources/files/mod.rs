@@ -8,6 +8,7 @@ mod convert;
 mod csv;
 mod delta;
 mod drift;
+mod early_filter;
 mod failure;
 mod folders;
 mod kinds;

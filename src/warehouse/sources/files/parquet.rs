@@ -32,6 +32,7 @@ use futures::stream::{BoxStream, StreamExt};
 use super::bytes_guard::GuardedReaders;
 use super::convert::Conversion;
 use super::drift::Drift;
+use super::early_filter::{EarlyFilter, keeps_most};
 use super::failure::FileFailure;
 use crate::storage::FoundFile;
 use crate::warehouse::error::plain_message;
@@ -81,6 +82,8 @@ pub(in crate::warehouse) struct NamedSource {
     pub(super) source: Arc<dyn FileSource>,
     pub(super) readers: Readers,
     pub(super) conversion: Conversion,
+    /// `None` where all rows are filtered while they are read, and nobody does it again.
+    early_filter: Option<Arc<EarlyFilter>>,
 }
 
 /// What readers of files are made of.
@@ -101,7 +104,8 @@ impl NamedSource {
         let source = ParquetSource::new(columns)
             .with_table_parquet_options(state.default_table_options().parquet)
             .with_metadata_size_hint(FOOTER_BYTES);
-        Self { source: Arc::new(source), readers: Readers { store: Arc::clone(store), footers }, conversion }
+        let readers = Readers { store: Arc::clone(store), footers };
+        Self { source: Arc::new(source), readers, conversion, early_filter: Some(Arc::default()) }
     }
 
     fn around(&self, source: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
@@ -111,6 +115,16 @@ impl NamedSource {
     /// The table that is read, as far as it is known before a file is.
     pub(in crate::warehouse) fn reading(&self) -> &Reading {
         &self.conversion.reading
+    }
+
+    /// The engine's source for the next file.
+    fn next_file(&self) -> Arc<dyn FileSource> {
+        match (self.source.downcast_ref::<ParquetSource>(), &self.early_filter) {
+            (Some(parquet), Some(early)) => {
+                Arc::new(parquet.clone().with_pushdown_filters(early.next_file(parquet.metrics())))
+            }
+            _ => Arc::clone(&self.source),
+        }
     }
 
     /// The same with readers that know which columns this scan takes for text.
@@ -189,8 +203,16 @@ impl FileSource for NamedSource {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
-        let FilterPushdownPropagation { filters, updated_node } = self.source.try_pushdown_filters(filters, config)?;
-        Ok(FilterPushdownPropagation { filters, updated_node: updated_node.map(|source| self.around(source)) })
+        let columns = self.source.table_schema().table_schema();
+        let mut early_filter = self.early_filter.clone();
+        let mut config = config.clone();
+        if filters.iter().all(|filter| keeps_most(filter, columns)) {
+            early_filter = None;
+            config.execution.parquet.pushdown_filters = true;
+        }
+        let FilterPushdownPropagation { filters, updated_node } = self.source.try_pushdown_filters(filters, &config)?;
+        let around = |source| Arc::new(Self { source, early_filter, ..self.clone() }) as Arc<dyn FileSource>;
+        Ok(FilterPushdownPropagation { filters, updated_node: updated_node.map(around) })
     }
 
     fn try_pushdown_sort(
@@ -245,7 +267,7 @@ impl Morselizer for Files {
         let mut config = self.config.clone();
         config.expr_adapter_factory =
             Some(Arc::new(Drift { conversion: Arc::new(Conversion { reading, misfits, zone }) }));
-        let inner = self.source.source.create_morselizer(Arc::clone(&self.store), &config, self.partition)?;
+        let inner = self.source.next_file().create_morselizer(Arc::clone(&self.store), &config, self.partition)?;
         let planner = inner.plan_file(file).map_err(|error| in_file(&name, error))?;
         Ok(Box::new(Named { inner: planner, file: name }))
     }
