@@ -89,5 +89,5 @@ planned() {
 for _ in $(seq "$rounds"); do
   bare
   planned day 2026-06-15
-  planned year 2026
+  planned year 2025
 done
