@@ -27,8 +27,9 @@ impl Pair {
     }
 
     fn words(&self) -> (u64, u32) {
-        let [a, b, c, d, e, f, g, h, rest @ ..] = self.value;
-        (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u32::from_le_bytes(rest))
+        let (first, rest) = self.value.split_at(8);
+        let first = first.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        (first, rest.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)))
     }
 
     fn is_short(&self) -> bool {

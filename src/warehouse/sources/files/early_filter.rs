@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::physical_expr::expressions::{Column, IsNotNullExpr};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
@@ -26,7 +26,7 @@ const LOOKS: usize = 32;
 /// Whether a condition leaves out hardly any rows of what is read at all: it is about times alone, or about nulls.
 pub(super) fn keeps_most(condition: &Arc<dyn PhysicalExpr>, columns: &Schema) -> bool {
     let is_time = |column: Column| {
-        let kind = columns.field_with_name(column.name()).map(|field| field.data_type());
+        let kind = columns.field_with_name(column.name()).map(Field::data_type);
         kind.is_ok_and(|kind| matches!(kind, DataType::Timestamp(..)))
     };
     split_conjunction(condition).into_iter().all(|condition| {
@@ -63,7 +63,7 @@ impl EarlyFilter {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::datatypes::{Field, TimeUnit};
+    use datafusion::arrow::datatypes::TimeUnit;
     use datafusion::common::ScalarValue;
     use datafusion::logical_expr::Operator;
     use datafusion::physical_expr::expressions::{binary, col, is_not_null, lit};

@@ -69,11 +69,11 @@ impl FilesTable {
     async fn wanted(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<PartitionedFile>> {
         match &self.files {
             TableFiles::Listed(files) => {
-                let met = self.met(state, filters, files.iter().map(|file| file.partition_values.as_slice()))?;
+                let met = self.met(state, filters, &files.iter().map(|file| file.partition_values.as_slice()))?;
                 Ok(met.into_iter().map(|at| files[at].clone()).collect())
             }
             TableFiles::InFolders(folders) => {
-                let met = self.met(state, filters, folders.values())?;
+                let met = self.met(state, filters, &folders.values())?;
                 folders.files(&met).await.map_err(|error| DataFusionError::ObjectStore(Box::new(error)))
             }
         }
@@ -84,7 +84,7 @@ impl FilesTable {
         &self,
         state: &dyn Session,
         filters: &[Expr],
-        values: impl ExactSizeIterator<Item = &'a [ScalarValue]> + Clone,
+        values: &(impl ExactSizeIterator<Item = &'a [ScalarValue]> + Clone),
     ) -> Result<Vec<usize>> {
         let about_folders = filters.iter().filter(|filter| self.is_about_folders(filter)).cloned();
         let Some(condition) = conjunction(about_folders).filter(|_| values.len() > 0) else {
