@@ -98,6 +98,8 @@ fn open_local(location: &str, base: &str, glob: Option<&str>) -> Result<Opened, 
     let path = Path::new(base);
     let base =
         if path.is_dir() || base.ends_with('/') { Url::from_directory_path(path) } else { Url::from_file_path(path) };
+    // Parsed again without `..`, which no store has.
+    let base = base.and_then(|base| Url::parse(base.as_str()).map_err(|_| ()));
     let root = Url::parse("file:///").map_err(|_| unsupported())?;
     Ok(Opened {
         store: Arc::new(LocalFileSystem::new()),
@@ -181,6 +183,8 @@ mod tests {
         let file = open("/data/people.csv").expect("a path");
         assert!(file.is_single_file());
         assert_eq!(file.base.as_str(), "file:///data/people.csv");
+        let above = open("/data/project/../people.csv").expect("a path");
+        assert_eq!(above.base.as_str(), "file:///data/people.csv");
         let glob = open("/data/*.csv").expect("a glob");
         assert!(!glob.is_single_file());
         assert_eq!(glob.base.as_str(), "file:///data/");
