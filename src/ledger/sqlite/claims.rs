@@ -217,8 +217,9 @@ async fn update_outcomes(
                 provider_message_id = outcomes.provider_message_id, settled_at = outcomes.settled_at,
                 updated_at = outcomes.settled_at
             from outcomes
-            where substr(deliveries.delivery_id, 1, 8) = substr(outcomes.delivery_id, 1, 8)
+            where substr(deliveries.delivery_id, 1, 6) = substr(outcomes.delivery_id, 1, 6)
                 and deliveries.delivery_id = outcomes.delivery_id
+                and (deliveries.state = 'dispatched' or deliveries.state = 'unknown')
                 and deliveries.job in (select job from names)
                 and (deliveries.state, outcomes.state) in (values ",
         );

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{SqliteLedger, file, portions, stored};
+use super::{NUMBERS_OF_WANTED, SqliteLedger, file, portions, push_id, stored};
 use crate::ledger::corrections::{Correction, CorrectionRow, LedgerCorrections, refusal};
 use crate::ledger::{LedgerError, transition};
 
@@ -42,14 +42,12 @@ impl SqliteLedger {
         let mut jobs = std::collections::BTreeSet::new();
         let mut reader = self.reader.lock().await;
         for chunk in portions(delivery_ids) {
-            let mut query = QueryBuilder::<Sqlite>::new("with wanted (id) as (");
+            let mut query = QueryBuilder::<Sqlite>::new("with recursive wanted (id) as (");
             query.push_values(chunk, |mut row, id| {
                 row.push_bind(id);
             });
-            query.push(
-                ") select distinct job from wanted cross join deliveries
-                where substr(delivery_id, 1, 8) = substr(id, 1, 8) and delivery_id = id",
-            );
+            query.push("),").push(NUMBERS_OF_WANTED);
+            query.push(" select distinct job from numbers cross join deliveries using (number)");
             let found = query.build_query_scalar::<String>().fetch_all(&mut *reader).await;
             jobs.extend(found.map_err(|error| self.said(&error))?);
         }
@@ -67,13 +65,10 @@ async fn correct_all(
         let legal = transition::may_correct(correction.from, correction.to);
         let done = if legal { correct_one(connection, delivery_id, correction).await } else { Ok(false) };
         if !done.map_err(|error| ledger.said(&error))? {
-            let state: Option<String> = sqlx::query_scalar(
-                "select state from deliveries where substr(delivery_id, 1, 8) = substr(?1, 1, 8) and delivery_id = ?1",
-            )
-            .bind(delivery_id)
-            .fetch_optional(connection)
-            .await
-            .map_err(|error| ledger.said(&error))?;
+            let mut query = QueryBuilder::<Sqlite>::new("select state from deliveries where ");
+            push_id(&mut query, delivery_id);
+            let state = query.build_query_scalar::<String>().fetch_optional(connection).await;
+            let state = state.map_err(|error| ledger.said(&error))?;
             return Err(refusal(delivery_id, state.as_deref(), correction));
         }
     }
@@ -85,15 +80,15 @@ async fn correct_one(
     delivery_id: &str,
     correction: &Correction,
 ) -> Result<bool, sqlx::Error> {
-    let sql = "update deliveries set state = ?1, reason = 'corrected', settled_at = ?2, updated_at = ?2
-        where substr(delivery_id, 1, 8) = substr(?3, 1, 8) and delivery_id = ?3 and state = ?4";
-    let done = sqlx::query(sql)
-        .bind(correction.to.name())
-        .bind(stored(correction.at))
-        .bind(delivery_id)
-        .bind(correction.from.name())
-        .execute(&mut *connection)
-        .await?;
+    let mut query = QueryBuilder::<Sqlite>::new("update deliveries set state = ");
+    query
+        .push_bind(correction.to.name())
+        .push(", reason = 'corrected', settled_at = ")
+        .push_bind(stored(correction.at));
+    query.push(", updated_at = ").push_bind(stored(correction.at));
+    query.push(" where state = ").push_bind(correction.from.name()).push(" and ");
+    push_id(&mut query, delivery_id);
+    let done = query.build().execute(&mut *connection).await?;
     if done.rows_affected() == 0 {
         return Ok(false);
     }

@@ -95,7 +95,7 @@ async fn add_taken_addresses(
     query.push(
         ") select distinct wanted.place
         from wanted cross join deliveries
-        where substr(deliveries.address_hash, 1, 10) = substr(wanted.address_hash, 1, 10)
+        where substr(deliveries.address_hash, 1, 6) = substr(wanted.address_hash, 1, 6)
             and deliveries.address_hash = wanted.address_hash
             and deliveries.occasion = wanted.occasion
             and deliveries.profile_id <> wanted.profile_id

@@ -8,10 +8,11 @@ use super::failure;
 use crate::ledger::LedgerError;
 
 /// The format this version reads and writes.
-pub(super) const FORMAT_VERSION: u32 = 3;
+pub(super) const FORMAT_VERSION: u32 = 4;
 
 /// By format: the script that leads to the next one.
-const STEPS: [(u32, &str); 2] = [(1, include_str!("format_2.sql")), (2, include_str!("format_3.sql"))];
+const STEPS: [(u32, &str); 3] =
+    [(1, include_str!("format_2.sql")), (2, include_str!("format_3.sql")), (3, include_str!("format_4.sql"))];
 
 /// Brings a ledger to the present format; another process may be doing the same.
 pub(super) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), LedgerError> {

@@ -106,10 +106,22 @@ fn stored(instant: Timestamp) -> String {
     format!("{instant:.6}")
 }
 
-/// The condition that a delivery has an id, in the words of its index.
+/// The rows whose ids stand in the table `wanted (id)`, found in the words of their index: in each segment of it.
+const NUMBERS_OF_WANTED: &str = "
+    segments (segment) as (
+        select 0 union all select segment + 1 from segments
+        where segment < (select max(number) from deliveries) >> 13
+    ),
+    numbers (number) as (
+        select found.number from wanted cross join segments cross join deliveries as found
+        where found.number >> 13 = segment
+            and substr(found.delivery_id, 1, 6) = substr(id, 1, 6) and found.delivery_id = id
+    )";
+
+/// The condition that a delivery has an id, in whatever state it is.
 fn push_id(query: &mut QueryBuilder<Sqlite>, delivery_id: &str) {
-    query.push("substr(delivery_id, 1, 8) = substr(").push_bind(delivery_id.to_owned());
-    query.push(", 1, 8) and delivery_id = ").push_bind(delivery_id.to_owned());
+    query.push("deliveries.number in (with recursive wanted (id) as (select ").push_bind(delivery_id.to_owned());
+    query.push("),").push(NUMBERS_OF_WANTED).push(" select number from numbers)");
 }
 
 /// The job with its earlier names.

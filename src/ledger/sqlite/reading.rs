@@ -122,7 +122,8 @@ pub(super) async fn counts(ledger: &SqliteLedger, job: &str) -> Result<BTreeMap<
 pub(super) async fn unknown_since(ledger: &SqliteLedger, job: &str, instant: Timestamp) -> Result<u64, LedgerError> {
     let mut reader = ledger.reader.lock().await;
     let count: i64 = sqlx::query_scalar(
-        "select count(*) from deliveries where job = ? and state = 'unknown' and dispatched_at >= ?",
+        "select count(*) from deliveries indexed by deliveries_in_doubt
+        where job = ? and state = 'unknown' and dispatched_at >= ?",
     )
     .bind(job)
     .bind(stored(instant))

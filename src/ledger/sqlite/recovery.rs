@@ -29,7 +29,11 @@ async fn mark_and_read(
     now: Timestamp,
 ) -> Result<Vec<SqliteRow>, sqlx::Error> {
     let mut query = with_names(lease);
-    query.push(" update deliveries set state = 'unknown', reason = 'run_ended', settled_at = ").push_bind(stored(now));
+    // Named indexes: SQLite would rather look through all rows of the job.
+    query.push(
+        " update deliveries indexed by deliveries_in_doubt set state = 'unknown', reason = 'run_ended', settled_at = ",
+    );
+    query.push_bind(stored(now));
     query.push(", updated_at = ").push_bind(stored(now));
     query
         .push(" where job in (select job from names) and state = 'dispatched' and not (job = ")
@@ -46,7 +50,7 @@ async fn mark_and_read(
             batches.project_checksum, batches.dispatched_at, batches.size, deliveries.profile_id, deliveries.occasion,
             deliveries.delivery_id, deliveries.position, deliveries.body_hash, deliveries.attempt,
             deliveries.variant
-        from deliveries join batches using (batch_id)
+        from deliveries indexed by deliveries_in_doubt join batches using (batch_id)
         where deliveries.job in (select job from names) and deliveries.state = 'unknown'
         order by batches.dispatched_at, batches.batch_id, deliveries.position",
     );

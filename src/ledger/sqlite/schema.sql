@@ -1,4 +1,4 @@
--- The ledger of milepost in SQLite, format 3. Stable: analysts may query every table here (open it read-only).
+-- The ledger of milepost in SQLite, format 4. Stable: analysts may query every table here (open it read-only).
 --
 -- Instants are text in RFC 3339, always UTC with microseconds ("2026-11-21T20:50:03.000000Z"), so that text order is time
 -- order and SQLite's date functions read them. Identifiers that milepost makes are 32 hexadecimal digits.
@@ -87,6 +87,7 @@ create table batches (
 
 -- One row per (job, profile, occasion): at most one dispatch is ever in doubt or accepted for it.
 create table deliveries (
+    number integer primary key,             -- in the order of writing; means nothing else
     job text not null references jobs (job),
     profile_id text not null,               -- as in the warehouse; "hmac:..." where the id is an address or no short text
     occasion text not null,                 -- such as "campaigns:50" or "2026-W46/acct_7"
@@ -114,14 +115,15 @@ create table deliveries (
     variant text,                           -- which of the message's variants, chosen when it qualified
     unique (job, profile_id, occasion)
 ) strict;
--- Ids are random: their first digits find them, and a claim writes to a third of the pages. No two are the same, since an
--- id is made from the row's key.
-create index deliveries_by_id on deliveries (substr(delivery_id, 1, 8));
--- What recovery looks for; small, since nearly every delivery is settled. Written with "or": SQLite uses a partial index
--- for "state = 'unknown'" only where its condition has that very term.
-create index deliveries_in_doubt on deliveries (job, state) where state = 'dispatched' or state = 'unknown';
+-- Ids are random, and a wave that writes all over an index writes it whole. So ids are kept in segments of 8192 rows, and
+-- their first digits find them there: one look-up per segment. No two are the same, since an id is made from the row's key.
+create index deliveries_by_id on deliveries (number >> 13, substr(delivery_id, 1, 6));
+-- What outcomes and recovery look for, of all jobs; small, since nearly every delivery is settled. Written with "or":
+-- SQLite uses a partial index for "state = 'unknown'" only where its condition has that very term.
+create index deliveries_in_doubt on deliveries (substr(delivery_id, 1, 6))
+    where state = 'dispatched' or state = 'unknown';
 -- Which deliveries an address has: the first digits find them, at a third of the size.
-create index deliveries_by_address on deliveries (substr(address_hash, 1, 10)) where address_hash is not null;
+create index deliveries_by_address on deliveries (substr(address_hash, 1, 6)) where address_hash is not null;
 create index deliveries_deferred on deliveries (job) where state = 'deferred';
 
 -- Whom milepost must not mail, beside the project's own table. "unsubscribed" stands in the way of marketing, for one job

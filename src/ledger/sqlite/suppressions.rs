@@ -126,7 +126,7 @@ async fn forget(
         .bind(stored_id)
         .execute(&mut *connection)
         .await?;
-    // The delivery's id stays, and it is unique: a run that decided before this cannot claim the same key again.
+    // The delivery's id stays: an outcome that is still under way finds it.
     let buried = "update deliveries set profile_id = ?2, reason = 'erased', level = null, provider_message_id = null,
         address_hash = null, body_hash = null, variant = null, updated_at = ?3 where profile_id = ?1";
     let buried = sqlx::query(buried).bind(stored_id).bind(erased_id).bind(now).execute(connection).await?;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use milepost::clock::monotonic;
-use milepost::ledger::{CreatePolicy, LedgerError, LedgerStore, Owner, Settlement, connect, create};
+use milepost::ledger::{CreatePolicy, DeliveryFilter, LedgerError, LedgerStore, Owner, Settlement, connect, create};
 use milepost::model::{DeliveryKey, DeliveryState};
 use milepost::project::LedgerLocation;
 
@@ -71,9 +71,9 @@ async fn what_is_no_ledger_is_refused_and_left_alone() {
 
     let newer = folder.path().join("newer.db");
     create(&LedgerLocation::Sqlite(newer.clone()), &owner()).await.expect("makes it");
-    raw(&newer, "update meta set value = '4' where key = 'format_version'").await;
+    raw(&newer, "update meta set value = '99' where key = 'format_version'").await;
     let words = refusal(&newer).await;
-    assert!(words.contains("format 4") && words.contains("upgrade milepost"), "{words}");
+    assert!(words.contains("format 99") && words.contains("upgrade milepost"), "{words}");
 
     let keyless = folder.path().join("keyless.db");
     create(&LedgerLocation::Sqlite(keyless.clone()), &owner()).await.expect("makes it");
@@ -101,7 +101,8 @@ async fn a_ledger_of_format_1_opens_with_all_it_has() {
         assert!(lease.epoch > 7 && !lease.first_run);
         let keys = [key("u1", "o")];
         assert_eq!(states(&*ledger, &lease, &keys).await, [Some(DeliveryState::Accepted)]);
-        let rows = ledger.deliveries(&milepost::ledger::DeliveryFilter::default()).await.expect("lists");
+        let filter = DeliveryFilter { delivery_id: Some("d1".into()), ..DeliveryFilter::default() };
+        let rows = ledger.deliveries(&filter).await.expect("lists");
         let row = rows.iter().find(|row| row.profile_id == "u1").expect("the old row");
         assert_eq!(
             (row.level, row.address_hash.as_deref(), row.variant.as_deref()),
@@ -282,6 +283,15 @@ async fn a_hundred_thousand_claims_in_waves() {
     let begun = monotonic();
     assert!(ledger.recover(&lease, at(9)).await.expect("recovers").is_empty());
     assert!(begun.elapsed().as_secs() < 5, "recovery looks only at what is in doubt");
+
+    // Ids are found in segments of rows: in the first, the last, and on both sides of their borders.
+    for place in [0, 8_190, 8_191, 8_192, 65_535, 65_536, 99_999] {
+        let wanted = Some(ledger.identity().delivery_id(&lease.job, &keys[place]));
+        let filter = DeliveryFilter { delivery_id: wanted, ..DeliveryFilter::default() };
+        let found = ledger.deliveries(&filter).await.expect("lists");
+        let profiles: Vec<&str> = found.iter().map(|row| row.profile_id.as_str()).collect();
+        assert_eq!(profiles, [keys[place].profile_id.as_str()]);
+    }
 }
 
 #[tokio::test]
