@@ -93,11 +93,11 @@ async fn columns(place: &Place, table: &str) -> Vec<(String, bool, i64)> {
             let LedgerLocation::Sqlite(path) = place.location() else { unreachable!("a SQLite place") };
             let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
             let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("opens");
-            // The unique constraint of deliveries stands for a primary key.
+            // The unique constraint of deliveries stands for a primary key; the number of a row is SQLite's own.
             let sql = "select name, \"notnull\" = 0, case when ?1 = 'deliveries' then
                     coalesce((select seqno + 1 from pragma_index_info('sqlite_autoindex_deliveries_1') as i where i.name = c.name), 0)
                     else pk end
-                from pragma_table_info(?1) as c";
+                from pragma_table_info(?1) as c where name <> 'number'";
             sqlx::query_as(sql).bind(table).fetch_all(&mut connection).await.expect("answers")
         }
         Place::Postgres(schema) => {
