@@ -92,7 +92,8 @@ impl RecapPlan {
                 "\nleft join {CALENDARS} on \"#calendar.id\" = coalesce(entity_rows.\"calendar.id\", matrix_rows.\"calendar.id\")"
             );
         }
-        query += "\norder by entity_id, period_key";
+        // Without calendars of their own all entities have the same period.
+        query += if self.calendar.per_profile { "\norder by entity_id, period_key" } else { "\norder by entity_id" };
         if self.by.is_some() {
             query += ", by_value nulls first";
         }

@@ -13,6 +13,9 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
+use datafusion::physical_plan::joins::CrossJoinExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
@@ -64,8 +67,7 @@ fn grouped_once(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn Executio
         Arc::clone(first.input())
     } else if climbs || distinct {
         let keys = if identity.is_empty() { keys } else { identity };
-        let partitioning = Partitioning::Hash(keys, exchange.partitioning().partition_count());
-        Arc::new(RepartitionExec::try_new(Arc::clone(first.input()), partitioning)?)
+        exchanged(first.input(), &keys, exchange.partitioning().partition_count())?
     } else {
         return Ok(None);
     };
@@ -78,6 +80,51 @@ fn grouped_once(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn Executio
         first.input_schema(),
     )?;
     Ok(Some(Arc::new(once)))
+}
+
+/// Rows exchanged by keys: before they are repeated for levels, where the keys are known there already.
+fn exchanged(
+    rows: &Arc<dyn ExecutionPlan>,
+    keys: &[Arc<dyn PhysicalExpr>],
+    partitions: usize,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    if let Some(early) = exchanged_early(rows, keys, partitions)? {
+        return Ok(early);
+    }
+    let partitioning = Partitioning::Hash(keys.to_vec(), partitions);
+    Ok(Arc::new(RepartitionExec::try_new(Arc::clone(rows), partitioning)?))
+}
+
+fn exchanged_early(
+    rows: &Arc<dyn ExecutionPlan>,
+    keys: &[Arc<dyn PhysicalExpr>],
+    partitions: usize,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let children = if let Some(projection) = rows.downcast_ref::<ProjectionExec>() {
+        let origin = |column: &Column| projection.expr().get(column.index())?.expr.downcast_ref::<Column>().cloned();
+        let Some(keys) = traced(keys, origin) else { return Ok(None) };
+        let Some(input) = exchanged_early(projection.input(), &keys, partitions)? else { return Ok(None) };
+        vec![input]
+    } else if let Some(repeated) = rows.downcast_ref::<CrossJoinExec>() {
+        let levels = repeated.left().schema().fields().len();
+        let origin = |column: &Column| Some(Column::new(column.name(), column.index().checked_sub(levels)?));
+        let Some(keys) = traced(keys, origin) else { return Ok(None) };
+        vec![Arc::clone(repeated.left()), exchanged(repeated.right(), &keys, partitions)?]
+    } else {
+        return Ok(None);
+    };
+    replace_children_if_necessary(Arc::clone(rows), children).map(Some)
+}
+
+/// The columns that keys are the same as, in the input of a step.
+fn traced(
+    keys: &[Arc<dyn PhysicalExpr>],
+    origin: impl Fn(&Column) -> Option<Column>,
+) -> Option<Vec<Arc<dyn PhysicalExpr>>> {
+    let trace = |key: &Arc<dyn PhysicalExpr>| -> Option<Arc<dyn PhysicalExpr>> {
+        Some(Arc::new(origin(key.downcast_ref::<Column>()?)?))
+    };
+    keys.iter().map(trace).collect()
 }
 
 /// Whether all rows of an entity are in one partition, because they were exchanged by what identifies it and nothing else.

@@ -9,11 +9,13 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::WarehouseError;
 use super::memory::{self, QueryMemory};
-use super::{calendar, climbs, distinct, functions, null_sums, one_pass, ordered_lists, streaks};
+use super::{calendar, climbs, distinct, first_copies, functions, null_sums, one_pass, ordered_lists, streaks};
 
 /// The limit where neither the command line nor a control group names one: 2 GB.
 const DEFAULT_MEMORY_LIMIT_BYTES: u64 = 2_000_000_000;
@@ -82,11 +84,14 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
     // A hash join keeps one side in memory and cannot spill; a sort-merge join can.
     settings.optimizer.prefer_hash_join = false;
     settings.sql_parser.collect_spans = true;
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(first_copies::FirstCopies)];
+    rules.extend(PhysicalOptimizer::new().rules);
+    rules.push(Arc::new(one_pass::GroupOnce));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(Arc::clone(runtime))
         .with_default_features()
-        .with_physical_optimizer_rule(Arc::new(one_pass::GroupOnce))
+        .with_physical_optimizer_rules(rules)
         .build();
     for function in functions::all().into_iter().chain(calendar::functions()) {
         // Registering replaces a function of the same name and has no other way to fail.

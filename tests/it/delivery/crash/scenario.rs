@@ -202,7 +202,8 @@ impl Play {
             return;
         }
         signal(&first, "-STOP");
-        // It may have given its job back just before.
+        // It may have given its job back just before, in a transaction that the server is still ending.
+        std::thread::sleep(std::time::Duration::from_millis(500));
         let held = lease_is_held(&self.stage);
         let waits = self.stage.setting.store == Store::Postgres;
         let second = self.stage.run(|command| {
