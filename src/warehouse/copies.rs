@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::make_comparator;
-use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch};
-use datafusion::arrow::compute::SortOptions;
-use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch, UInt32Array};
+use datafusion::arrow::compute::{SortOptions, filter_record_batch, take_record_batch};
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::common::{Result, exec_datafusion_err};
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
@@ -15,6 +14,9 @@ use hashbrown::HashTable;
 
 /// Any seed that the engine's exchanges do not use: rows of one thread must differ in more than these bits.
 const SEED: RandomState = RandomState::with_seed(0x6669_7273_745f_6f66);
+
+/// Into how many parts rows are cut that do not fit in memory.
+pub(super) const PARTS: usize = 16;
 
 /// Which rows are copies of each other, and which of them is the first.
 #[derive(Clone, Debug)]
@@ -185,6 +187,23 @@ impl Rivals {
         let orders = comparison.order.iter().map(|compare| compare(old.row as usize, new.row as usize));
         Ok(orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal))
     }
+}
+
+/// Rows of which copies are in the same part, and ids in each part are few of all.
+pub(super) fn parts(rule: &CopyRule, rows: &RecordBatch) -> Result<Vec<(usize, RecordBatch)>> {
+    let mut hashes = vec![0; rows.num_rows()];
+    create_hashes(&[evaluated(&rule.id, rows)?], &SEED, &mut hashes)?;
+    let mut places = vec![Vec::new(); PARTS];
+    for (row, hash) in hashes.into_iter().enumerate() {
+        // Bits that neither tell where in a table of one part an id is, nor which ids are compared there.
+        let part = usize::try_from((hash >> 40) % PARTS as u64).unwrap_or_default();
+        places[part].push(number(row)?);
+    }
+    let of_part = |(part, rows_of_it): (usize, Vec<u32>)| {
+        let taken = take_record_batch(rows, &UInt32Array::from(rows_of_it))?;
+        Ok((part, taken))
+    };
+    places.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()).map(of_part).collect()
 }
 
 /// Keeps an error for later; the row is taken for another.
