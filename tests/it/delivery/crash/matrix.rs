@@ -288,7 +288,8 @@ fn a_spread_subset_holds_and_every_point_is_reached() {
     panic!("seed {seed}: never reached: {missed:?}");
 }
 
-/// The whole matrix: `just crash`. `MILEPOST_TEST_MATRIX=MINUTES` bounds the time of each part.
+/// The whole matrix: `just crash`. `MILEPOST_TEST_MATRIX=MINUTES` bounds the time of each part, and
+/// `MILEPOST_TEST_ONLY=Stop` plays the scenarios alone whose names hold these letters.
 #[test]
 fn the_whole_matrix_holds() {
     let Some(minutes) = number("MILEPOST_TEST_MATRIX") else { return };
@@ -301,7 +302,9 @@ fn the_whole_matrix_holds() {
         ("crash points x faults x ledgers x keys", whole(seed)),
     ];
     let mut broken = 0;
-    for (name, scenarios) in parts {
+    for (name, mut scenarios) in parts {
+        let only = variable("MILEPOST_TEST_ONLY").unwrap_or_default();
+        scenarios.retain(|scenario| format!("{scenario:?}").contains(&only));
         let (all, started) = (scenarios.len(), monotonic());
         let totals = play(scenarios, seed, Some(started + Duration::from_secs(minutes as u64 * 60)));
         let seconds = started.elapsed().as_secs();

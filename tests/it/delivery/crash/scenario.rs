@@ -201,6 +201,7 @@ impl Play {
             wait(first);
             return;
         }
+        let seen = self.stage.requests();
         signal(&first, "-STOP");
         // It may have given its job back just before, in a transaction that the server is still ending.
         std::thread::sleep(std::time::Duration::from_millis(500));
@@ -220,7 +221,12 @@ impl Play {
             Store::Postgres => second.code != Some(75) && first == Some(6),
         };
         if held && !expected {
-            let words = format!("9 stopped: the first ended with {first:?}, the second with {:?}", second.code);
+            let words = format!(
+                "9 stopped: the first ended with {first:?} after {seen} requests, the second with {:?} after {} more of {}",
+                second.code,
+                second.requests,
+                self.stage.requests(),
+            );
             self.outcome.violations.push(words);
         }
         self.history.crashes += usize::from(self.stage.setting.store == Store::Postgres);
