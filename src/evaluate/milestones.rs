@@ -368,7 +368,7 @@ pub(super) struct How {
 pub(super) fn scans_of(passes: &[Pass]) -> Vec<Vec<Pass>> {
     let mut scans: Vec<Vec<Pass>> = Vec::new();
     for pass in passes {
-        match scans.iter_mut().find(|scan| scan.first().is_some_and(|first| first.shares_scan(pass))) {
+        match scans.iter_mut().find(|scan| scan.iter().all(|other| other.shares_scan(pass))) {
             Some(scan) => scan.push(pass.clone()),
             None => scans.push(vec![pass.clone()]),
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use super::reaches::{ReachesPass, TypedMeasure};
 use super::reaches_sql::source_of;
-use super::sql::{name, table};
+use super::rows::Rows;
+use super::sql::{indented, name, table};
 use super::subject::{Join, Keep};
 use crate::project::Levels;
 
@@ -52,12 +53,11 @@ fn climbed_together(passes: &[&ReachesPass], join: &Join<'_>) -> Vec<String> {
         format!(",\n  {} as {}{}", of_pass(pass), column("counts", member), value.unwrap_or_default())
     });
     let rows = format!(
-        "select {} as subject_id, {} as happened_at{}\nfrom {}\nwhere {}",
+        "select {} as subject_id, {} as happened_at{}\nfrom {}",
         first.rows.profile_text(),
         name(&first.rows.time),
         told.collect::<String>(),
-        first.rows.relation_name(),
-        conditions.join("\n  and "),
+        rows_together(passes, &conditions),
     );
     let climbs = passes.iter().enumerate().map(|(member, pass)| {
         let climb = pass.climb("happened_at", &column("value", member));
@@ -65,6 +65,18 @@ fn climbed_together(passes: &[&ReachesPass], join: &Join<'_>) -> Vec<String> {
     });
     let climbed = format!("select subject_id{}\nfrom ladder_rows\ngroup by subject_id", climbs.collect::<String>());
     vec![table("ladder_rows", &rows), table("climb_rows", &climbed)]
+}
+
+/// The rows of all passes, each duplicate once for each event that it is one of.
+fn rows_together(passes: &[&ReachesPass], conditions: &[String]) -> String {
+    let Some(first) = passes.first() else { return String::new() };
+    let telling: BTreeSet<String> = passes.iter().flat_map(|pass| pass.telling_columns()).collect();
+    let telling: Vec<String> = first.rows.plain_columns().filter(|column| telling.contains(column)).collect();
+    let event: Vec<String> = first.rows.event.iter().map(|(column, _)| column.clone()).collect();
+    match first.rows.deduplicated_within(&event, conditions, &telling) {
+        Some(query) => format!("(\n  {}\n) as {}", indented(&query, 2), first.rows.relation_name()),
+        None => format!("{}\nwhere {}", first.rows.relation_name(), conditions.join("\n  and ")),
+    }
 }
 
 impl ReachesPass {
@@ -79,14 +91,18 @@ impl ReachesPass {
     }
 
     /// Whether two passes with climbs read the same rows but for their conditions. Which of several copies of a row counts
-    /// depends on the conditions, so rows with copies are read pass by pass.
+    /// depends on the conditions, so rows with copies are read together only where those are the same or exclude each other.
     pub(super) fn shares_scan(&self, other: &Self) -> bool {
         let is_plain = |pass: &Self| {
             let is_distinct = matches!(pass.measure, TypedMeasure::Distinct { .. });
-            pass.climbs() && !is_distinct && pass.rows.dedup.is_none()
+            pass.climbs() && !is_distinct
         };
-        let key = |pass: &Self| (pass.rows.relation.clone(), pass.rows.profile.clone(), pass.rows.time.clone());
-        is_plain(self) && is_plain(other) && key(self) == key(other) && self.entity == other.entity
+        let key = |pass: &Self| {
+            let Rows { relation, profile, time, dedup, .. } = &pass.rows;
+            (relation.clone(), profile.clone(), time.clone(), dedup.clone())
+        };
+        let is_same = is_plain(self) && is_plain(other) && key(self) == key(other) && self.entity == other.entity;
+        is_same && (self.rows.dedup.is_none() || self.rows.shares_copies(&other.rows))
     }
 
     /// The tables that end in `climb_rows` for this pass alone.

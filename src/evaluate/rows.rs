@@ -18,6 +18,8 @@ pub(super) struct Rows {
     pub(super) time: String,
     pub(super) dedup: Option<String>,
     pub(super) received: Option<String>,
+    /// The column of event names and the name that rows must have, which is the first of the conditions.
+    pub(super) event: Option<(String, String)>,
     /// Predicates of the job, each safe to stand in an `and`.
     pub(super) conditions: Vec<String>,
     /// Partitions that say which instants they hold.
@@ -49,6 +51,14 @@ impl Rows {
     /// The relation as SQL reads it.
     pub(super) fn relation_name(&self) -> String {
         name(&self.relation)
+    }
+
+    /// Whether copies of a row are rows of both or of neither, or no row is one of both.
+    pub(super) fn shares_copies(&self, other: &Self) -> bool {
+        let (Some((column, event)), Some((other_column, other_event))) = (&self.event, &other.event) else {
+            return self.conditions == other.conditions;
+        };
+        column == other_column && (event != other_event || self.conditions == other.conditions)
     }
 
     /// True for the same rows of the same subjects.
@@ -113,14 +123,27 @@ impl Rows {
 
     /// `with` for rows whose duplicates are removed: each `dedup` value once, the earliest received, else the earliest.
     pub(super) fn deduplicated(&self, conditions: &[String], carried: &[String]) -> Option<String> {
+        self.deduplicated_within(&[], conditions, carried)
+    }
+
+    /// The same among rows that are equal in these columns too.
+    pub(super) fn deduplicated_within(
+        &self,
+        columns: &[String],
+        conditions: &[String],
+        carried: &[String],
+    ) -> Option<String> {
         let dedup = name(self.dedup.as_ref()?);
+        let same: Vec<String> =
+            std::iter::once(dedup.clone()).chain(columns.iter().map(|column| name(column))).collect();
         let mut order: Vec<String> = self.received.iter().map(|column| name(column)).collect();
         order.push(name(&self.time));
         order.push(name(&self.profile));
         order.extend(carried.iter().map(|column| name(column)));
         Some(format!(
-            "select * from (\n  select *, row_number() over (partition by {dedup} order by {}) as \"copy.number\"\n  \
+            "select * from (\n  select *, row_number() over (partition by {} order by {}) as \"copy.number\"\n  \
              from {}\n  where {}\n)\nwhere \"copy.number\" = 1 or {dedup} is null",
+            same.join(", "),
             order.join(", "),
             self.relation_name(),
             conditions.join("\n    and "),
@@ -169,6 +192,7 @@ pub(super) async fn resolve(
             time,
             dedup,
             received: table.and_then(|table| Some(table.received.as_ref()?.value.clone())),
+            event: rows.event.as_ref().map(|event| (event_column(rows, event).value, event.value.clone())),
             conditions,
             partitions: table.map(pruned_partitions).unwrap_or_default(),
             lookback: table.map(|table| table.lookback).unwrap_or_default(),
@@ -209,11 +233,16 @@ fn profile_column(rows: &EventRows, schema: &SchemaRef, place: &Place) -> Result
     })
 }
 
+/// The column of event names.
+fn event_column(rows: &EventRows, event: &Located<String>) -> Located<String> {
+    rows.event_column.clone().unwrap_or_else(|| Located::new("event".to_owned(), event.place.clone()))
+}
+
 async fn conditions(rows: &EventRows, schema: &SchemaRef, session: &Session) -> Result<Vec<String>, Vec<Diagnostic>> {
     let mut conditions = Vec::new();
     let mut findings = Vec::new();
     if let Some(event) = &rows.event {
-        let column = rows.event_column.clone().unwrap_or_else(|| Located::new("event".to_owned(), event.place.clone()));
+        let column = event_column(rows, event);
         let missing = columns::missing(&column, &rows.from.value, schema);
         findings.extend(missing.map(|finding| match &rows.event_column {
             Some(_) => finding,

@@ -166,6 +166,7 @@ fn warehouse_hint(error: &WarehouseError) -> Option<String> {
         WarehouseError::Memory { .. } => {
             Some("name a limit well above that in `--memory-limit`; fewer `--threads` share it among fewer".to_owned())
         }
+        WarehouseError::LowLimit { least, threads: 1, .. } => Some(format!("`--memory-limit {least}` or more")),
         WarehouseError::LowLimit { least, .. } => {
             Some(format!("`--memory-limit {least}` or more, or fewer `--threads`"))
         }

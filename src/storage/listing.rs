@@ -30,6 +30,14 @@ const CHECKSUM: &str = ".crc";
 /// A file as a listing tells it.
 pub type FoundFile = ObjectMeta;
 
+/// The names of a listing: none where what is listed is not there.
+fn none_where_absent(listed: Result<Vec<FoundFile>, Error>) -> Result<Vec<FoundFile>, Error> {
+    match listed {
+        Err(error) if super::is_absent(&error) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
 /// What lies in one folder, without what lies in its folders; in the order of the paths.
 #[derive(Debug, Default)]
 pub struct Level {
@@ -71,10 +79,7 @@ impl Opened {
             .map(Pattern::new)
             .transpose()
             .map_err(|error| Error::Generic { store: "glob", source: error.to_string().into() })?;
-        let mut files = match self.everything().await {
-            Err(error) if super::is_absent(&error) => Vec::new(),
-            other => other?,
-        };
+        let mut files = none_where_absent(self.everything().await)?;
         files.retain(|file| pattern.as_ref().is_none_or(|pattern| matches(pattern, self.relative(&file.location))));
         Ok(self.data(files))
     }
@@ -85,12 +90,7 @@ impl Opened {
     /// When the store cannot be listed.
     pub async fn few_files(&self) -> Result<Option<Vec<FoundFile>>, Error> {
         let prefix = self.prefix();
-        let names: Result<Vec<FoundFile>, Error> =
-            self.store.list(Some(&prefix)).take(NAMES_AT_ONCE).try_collect().await;
-        let names = match names {
-            Err(error) if super::is_absent(&error) => Vec::new(),
-            other => other?,
-        };
+        let names = none_where_absent(self.store.list(Some(&prefix)).take(NAMES_AT_ONCE).try_collect().await)?;
         Ok((names.len() < NAMES_AT_ONCE).then(|| self.data(names)))
     }
 

@@ -22,11 +22,17 @@ pub(super) const PARTS: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct CopyRule {
     /// What copies have in common.
-    pub(super) id: Arc<dyn PhysicalExpr>,
+    pub(super) id: Vec<Arc<dyn PhysicalExpr>>,
     /// Their order.
     pub(super) order: Vec<PhysicalSortExpr>,
-    /// Whether rows without an id are copies of each other; else each of them stays.
-    pub(super) null_is_an_id: bool,
+    /// The part of the id without which a row has no copies and stays; else rows without it are copies of each other.
+    pub(super) needed: Option<usize>,
+}
+
+impl CopyRule {
+    fn ids(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        self.id.iter().map(|part| evaluated(part, rows)).collect()
+    }
 }
 
 /// A row that is held.
@@ -74,18 +80,18 @@ impl Copies {
 
     /// Adds rows; of copies that are held then, one stays.
     pub(super) fn add(&mut self, rows: RecordBatch) -> Result<()> {
-        let ids = evaluated(&self.rule.id, &rows)?;
+        let ids = self.rule.ids(&rows)?;
         let mut hashes = std::mem::take(&mut self.hashes);
         hashes.clear();
         hashes.resize(rows.num_rows(), 0);
-        create_hashes(std::slice::from_ref(&ids), &SEED, &mut hashes)?;
+        create_hashes(&ids, &SEED, &mut hashes)?;
         let batch = number(self.held.len())?;
         self.held_bytes += rows.get_array_memory_size();
         self.held.push(Held { rows, stays: None });
         let mut rivals = Rivals { batch, by_batch: HashMap::new() };
-        let has_nulls = ids.null_count() > 0;
+        let needed = self.rule.needed.map(|part| &ids[part]).filter(|part| part.null_count() > 0);
         for (row, hash) in hashes.iter().copied().enumerate() {
-            if has_nulls && !self.rule.null_is_an_id && ids.is_null(row) {
+            if needed.is_some_and(|part| part.is_null(row)) {
                 continue;
             }
             self.add_row(Place { hash, batch, row: number(row)? }, &mut rivals)?;
@@ -154,7 +160,7 @@ struct Rivals {
 
 /// Of ids, and of what orders copies.
 struct Comparison {
-    id: Comparator,
+    id: Vec<Comparator>,
     order: Vec<Comparator>,
 }
 
@@ -170,7 +176,7 @@ impl Rivals {
                 let compare = |value: &Arc<dyn PhysicalExpr>, options: SortOptions| -> Result<Comparator> {
                     Ok(make_comparator(&evaluated(value, old)?, &evaluated(value, new)?, options)?)
                 };
-                let id = compare(&rule.id, SortOptions::default())?;
+                let id = rule.id.iter().map(|part| compare(part, SortOptions::default())).collect::<Result<_>>()?;
                 let order = rule.order.iter().map(|by| compare(&by.expr, by.options)).collect::<Result<_>>()?;
                 Ok(place.insert(Comparison { id, order }))
             }
@@ -179,7 +185,7 @@ impl Rivals {
 
     fn are_copies(&mut self, rule: &CopyRule, held: &[Held], old: Place, new: Place) -> Result<bool> {
         let comparison = self.with(rule, held, old.batch)?;
-        Ok((comparison.id)(old.row as usize, new.row as usize).is_eq())
+        Ok(comparison.id.iter().all(|compare| compare(old.row as usize, new.row as usize).is_eq()))
     }
 
     fn order(&mut self, rule: &CopyRule, held: &[Held], old: Place, new: Place) -> Result<Ordering> {
@@ -192,7 +198,7 @@ impl Rivals {
 /// Rows of which copies are in the same part, and ids in each part are few of all.
 pub(super) fn parts(rule: &CopyRule, rows: &RecordBatch) -> Result<Vec<(usize, RecordBatch)>> {
     let mut hashes = vec![0; rows.num_rows()];
-    create_hashes(&[evaluated(&rule.id, rows)?], &SEED, &mut hashes)?;
+    create_hashes(&rule.ids(rows)?, &SEED, &mut hashes)?;
     let mut places = vec![Vec::new(); PARTS];
     for (row, hash) in hashes.into_iter().enumerate() {
         // Bits that neither tell where in a table of one part an id is, nor which ids are compared there.

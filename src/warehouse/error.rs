@@ -25,7 +25,7 @@ pub enum WarehouseError {
         reason: String,
     },
     /// The limit is one with which next to no query comes to its end.
-    #[error("queries may take {limit} of memory (`--memory-limit`), and {threads} threads need {least} at least")]
+    #[error("queries may take {limit} of memory (`--memory-limit`), and {} at least", needed(*threads, least))]
     LowLimit {
         /// The limit, such as `8MB`.
         limit: String,
@@ -59,6 +59,10 @@ pub enum WarehouseError {
     /// A place for results cannot be used or reached.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+fn needed(threads: usize, least: &str) -> String {
+    if threads == 1 { format!("1 thread needs {least}") } else { format!("{threads} threads need {least}") }
 }
 
 impl WarehouseError {

@@ -16,6 +16,7 @@ mod distinct_pairs;
 mod error;
 mod expression;
 mod first_copies;
+mod first_copies_step;
 mod function_docs;
 mod functions;
 mod given;

@@ -291,6 +291,25 @@ async fn thousands_of_small_files_are_one_table() {
     assert_eq!(cells, [Value::from(3_000), Value::from(4_498_500)]);
 }
 
+#[tokio::test]
+async fn a_first_row_of_megabytes_tells_the_types() {
+    let long = "x".repeat(3 << 20);
+    let csv = format!("id,note,n\n1,{long},2\n2,short,3\n");
+    let json = format!("{{\"id\": \"1\", \"note\": \"{long}\", \"n\": 2}}\n{{\"id\": \"2\", \"n\": 3}}\n");
+    let settings = "project: tables\ntables:\n  c: {csv: c.csv}\n  j: {ndjson: j.json}\n";
+    let folder = folder_of(&[("milepost.yml", settings), ("c.csv", &csv), ("j.json", &json)]);
+    let project = project::load(folder.path(), None).project.expect("a project");
+    let (warehouse, findings) = Warehouse::open(&project, &WarehouseOptions::default()).await.expect("a warehouse");
+    assert!(findings.is_empty(), "{findings:?}");
+    let session = warehouse.bind(&Parameters::default()).await.expect("a session");
+    for table in ["c", "j"] {
+        let query = format!("select sum(n), max(length(note)) from {table}");
+        let rows = session.rows("the query", &query).await.expect("rows");
+        let cells: Vec<Value> = rows[0].columns().iter().map(|column| value::json(column, 0)).collect();
+        assert_eq!(cells, [Value::from(5), Value::from(3 << 20)], "{table}");
+    }
+}
+
 #[test]
 fn the_root_project_with_its_events_in_a_delta_table() {
     let plain = root_project();

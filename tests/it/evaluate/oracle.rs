@@ -41,6 +41,8 @@ milestones:
   - {name: halves, event: e, measure: sum(y), reaches: [0.5, 4.5, 12]}
   - {name: told_apart, event: e, measure: count(distinct w), reaches: [1, 2, 3]}
   - {name: best, event: e, measure: max(y), reaches: [1, 3.5, 6]}
+  - {name: others, event: f, reaches: [1, 2, 3]}
+  - {name: gains, event: g, measure: sum(x), reaches: [2, 6]}
   - {name: days, event: e, measure: streak(day), reaches: [1, 2, 4]}
   - {name: weeks, event: e, measure: streak(week), reaches: [2, 3]}
   - {name: nudge, event: e, without: f, after: 5 days}
@@ -110,6 +112,10 @@ fn rows(seed: u64) -> Vec<Row> {
             copy.landed_at += SignedDuration::from_secs(1_000_000 + i64::try_from(rows.len()).expect("few"));
             copy.happened_at += SignedDuration::from_hours(i64::try_from(chance.below(3)).expect("few"));
             copy.message.get_or_insert_with(|| format!("c{:02}", rows.len()));
+            // Two rows of one id are copies only among the rows that a milestone reads.
+            if chance.below(3) == 0 {
+                copy.event = ["e", "f", "g"][chance.below(3) as usize];
+            }
             rows.push(copy);
         }
     }
@@ -182,14 +188,20 @@ impl Oracle {
             rows.iter().zip(1_u32..).map(|(row, count)| (row.happened_at, f64::from(count))).collect();
         self.climb("counted", &[1.0, 2.0, 5.0, 9.0], &counted, json!(0));
         self.climb("fourths", &every(4.0), &counted, json!(0));
-        let total = |field: fn(&Row) -> Option<i64>, unit: f64| {
+        let others = self.of(&["f"]);
+        let others: Vec<_> =
+            others.iter().zip(1_u32..).map(|(row, count)| (row.happened_at, f64::from(count))).collect();
+        self.climb("others", &[1.0, 2.0, 3.0], &others, json!(0));
+        let gains = self.of(&["g"]);
+        let total = |rows: &[Row], field: fn(&Row) -> Option<i64>, unit: f64| {
             let add = |total: &mut i64, row: &Row| {
                 *total += field(row).unwrap_or(0);
                 Some((row.happened_at, *total as f64 * unit))
             };
             rows.iter().scan(0, add).collect::<Vec<_>>()
         };
-        let (whole, halves) = (total(|row| row.x, 1.0), total(|row| row.y, 0.5));
+        let (whole, halves) = (total(&rows, |row| row.x, 1.0), total(&rows, |row| row.y, 0.5));
+        self.climb("gains", &[2.0, 6.0], &total(&gains, |row| row.x, 1.0), json!(0));
         self.climb("summed", &[3.0, 10.0, 25.0], &whole, json!(0));
         self.climb("sevens", &every(7.0), &whole, json!(0));
         self.climb("halves", &[0.5, 4.5, 12.0], &halves, json!(0));

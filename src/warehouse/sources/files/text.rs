@@ -32,8 +32,9 @@ use crate::warehouse::sources::misfits::Reading;
 /// What is read of a local file at once.
 const BLOCK_BYTES: usize = 256 * 1024;
 
-/// How much of a file is looked at for its columns, decompressed.
+/// How much of a file is looked at for its columns, decompressed; more where it holds no whole row, up to a bound.
 const LOOK_BYTES: usize = 1 << 20;
+const LOOK_BYTES_MAX: usize = 1 << 26;
 
 /// Rows that are not yet a batch.
 const BATCH_ROWS: usize = 8192;
@@ -74,11 +75,15 @@ pub(super) async fn columns(
     let mut head: Vec<u8> = Vec::new();
     while let Some(block) = bytes.try_next().await.map_err(|error| in_file(name, format, error))? {
         head.extend_from_slice(&block);
-        if head.len() >= LOOK_BYTES {
+        if head.len() >= LOOK_BYTES && (has_row(&head) || head.len() >= LOOK_BYTES_MAX) {
             break;
         }
     }
     let is_cut = head.len() >= LOOK_BYTES;
+    if is_cut && !has_row(&head) {
+        let reason = format!("its first {} MB hold no whole row", head.len() >> 20);
+        return Err(FileFailure::Damaged { file: name.to_owned(), format: kind_of(format), reason }.into());
+    }
     if is_cut {
         // What follows the last line's end may be half a line.
         let end = head.iter().rposition(|byte| *byte == b'\n').map_or(head.len(), |at| at + 1);
@@ -88,6 +93,11 @@ pub(super) async fn columns(
         FileFormat::Ndjson => ndjson::columns(name, &head, whole),
         _ => csv::columns(name, &head),
     }
+}
+
+/// Whether there is the end of a line after the end of a line, which may be that of the header.
+fn has_row(head: &[u8]) -> bool {
+    head.iter().filter(|byte| **byte == b'\n').nth(1).is_some()
 }
 
 /// The file's bytes, decompressed.
@@ -128,11 +138,15 @@ fn blocks(file: std::fs::File) -> BoxStream<'static, Result<Bytes>> {
 }
 
 /// The error with its file's name: what decompression says does not name it.
-fn in_file(file: &str, format: FileFormat, error: DataFusionError) -> DataFusionError {
-    let format = match format {
+fn kind_of(format: FileFormat) -> &'static str {
+    match format {
         FileFormat::Ndjson => "NDJSON file",
         _ => "CSV file",
-    };
+    }
+}
+
+fn in_file(file: &str, format: FileFormat, error: DataFusionError) -> DataFusionError {
+    let format = kind_of(format);
     let (file, reason) = (file.to_owned(), plain_message(&error));
     match error.find_root() {
         DataFusionError::IoError(_) => FileFailure::Damaged { file, format, reason }.into(),
