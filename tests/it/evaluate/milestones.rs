@@ -281,8 +281,8 @@ async fn flags_long_all_and_wide() {
         [
             "ann,edits,1,true,2026-01-01T10:00:00Z,3.0",
             "ann,edits,3,true,2026-01-03T10:00:00Z,3.0",
-            "bob,edits,1,true,2026-01-01T10:00:00Z,1.0",
             "ann,words,5,true,2026-01-03T10:00:00Z,6.0",
+            "bob,edits,1,true,2026-01-01T10:00:00Z,1.0",
             "bob,words,5,true,2026-01-01T10:00:00Z,9.0",
         ]
     );

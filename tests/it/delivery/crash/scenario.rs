@@ -203,8 +203,7 @@ impl Play {
         }
         let seen = self.stage.requests();
         signal(&first, "-STOP");
-        // It may have given its job back just before, in a transaction that the server is still ending.
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        // It may have given its job back just before.
         let held = lease_is_held(&self.stage);
         let waits = self.stage.setting.store == Store::Postgres;
         let second = self.stage.run(|command| {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -179,6 +180,8 @@ impl Stage {
             .env("TOKIO_WORKER_THREADS", "2")
             .env("MILEPOST_BACKOFF_MILLISECONDS", "4")
             .stdin(Stdio::null())
+            // A shell that ends wakes what is stopped in its process group.
+            .process_group(0)
             .stdout(said("out"))
             .stderr(said("err"));
         for name in ["ENV", "CRASHPOINT", "LEASE_SECONDS", "CLOCK_JUMP", "SEEDED_BUG"] {
