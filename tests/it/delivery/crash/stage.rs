@@ -1,8 +1,8 @@
 //! A project on disk with the generated data, its provider, and milepost as processes: started, stopped, killed.
 
 use std::fs;
-use std::path::PathBuf;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
