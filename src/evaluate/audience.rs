@@ -211,8 +211,7 @@ impl Audience {
 
     /// A query whose rows are ids with more than one audience row: `id`, and `ids` with their number; at most three.
     pub(super) fn duplicates_sql(&self, restricted: bool) -> String {
-        let keys: Vec<String> =
-            ["profile_id"].into_iter().chain(self.entity.as_deref()).map(|key| as_text(&name(key))).collect();
+        let keys = self.keys();
         format!(
             "select id, count(*) over () as ids\nfrom (\n  select {} as id\n  from {}\n  where {}\n  group by {}\n  \
              having count(*) > 1\n) as duplicates\norder by id\nlimit 3",
@@ -221,6 +220,22 @@ impl Audience {
             indented_conditions(&self.conditions(restricted, "")),
             keys.join(", "),
         )
+    }
+
+    /// A query that has a row where two ids are alike, and nearly never otherwise: it costs a fraction of the one that
+    /// tells which.
+    fn alike_sql(&self, restricted: bool) -> String {
+        let hash = format!("hash_of_texts({})", self.keys().join(", "));
+        format!(
+            "select {hash} as alike\nfrom {}\nwhere {}\ngroup by {hash}\nhaving count(*) > 1\nlimit 1",
+            name(&self.relation),
+            self.conditions(restricted, ""),
+        )
+    }
+
+    /// What tells rows apart, as texts.
+    fn keys(&self) -> Vec<String> {
+        ["profile_id"].into_iter().chain(self.entity.as_deref()).map(|key| as_text(&name(key))).collect()
     }
 
     /// A query for the number of rows without an id.
@@ -241,6 +256,10 @@ impl Audience {
 
     /// Refuses an audience with several rows for one id.
     pub(super) async fn check_unique(&self, session: &Session, restricted: bool) -> Result<(), EvaluateError> {
+        let alike = session.rows("counting the audience", &self.alike_sql(restricted)).await?;
+        if alike.iter().all(|batch| batch.num_rows() == 0) {
+            return Ok(());
+        }
         let batches = session.rows("counting the audience", &self.duplicates_sql(restricted)).await?;
         let rows = || batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
         let Some((first, row)) = rows().next() else {

@@ -2,6 +2,7 @@
 
 /// How many bytes are looked at together: few enough for registers, many enough for their instructions.
 const RUN: usize = 32;
+const WORD: usize = 8;
 
 /// Appends a text as a JSON string, in the bytes that `serde_json` writes.
 pub(super) fn push(bytes: &mut Vec<u8>, text: &str) {
@@ -25,8 +26,27 @@ fn first_special(bytes: &[u8]) -> Option<(usize, u8)> {
     // Without a branch per byte, so that a run is compared at once.
     let is_plain = |run: &&[u8]| !run.iter().fold(false, |found, byte| found | is_special(*byte));
     let plain = bytes.chunks_exact(RUN).take_while(is_plain).count() * RUN;
-    let found = bytes[plain..].iter().position(|byte| is_special(*byte))?;
-    bytes.get(plain + found).map(|byte| (plain + found, *byte))
+    let mut at = plain;
+    for word in bytes[plain..].chunks_exact(WORD) {
+        if let Some(found) = word.first_chunk().and_then(|word| special_in(u64::from_le_bytes(*word))) {
+            at += found;
+            return Some((at, bytes[at]));
+        }
+        at += WORD;
+    }
+    let found = bytes[at..].iter().position(|byte| is_special(*byte))?;
+    Some((at + found, bytes[at + found]))
+}
+
+/// The place of the first special byte of a word, whose bytes are looked at together.
+fn special_in(word: u64) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; WORD]);
+    const TOPS: u64 = u64::from_le_bytes([0x80; WORD]);
+    // The upper bit of the first byte that is below the limit, and of none before it.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let found = (below(word, 0x20) | equal(b'"') | equal(b'\\')) & TOPS;
+    (found != 0).then_some((found.trailing_zeros() / u8::BITS) as usize)
 }
 
 fn push_escaped(bytes: &mut Vec<u8>, special: u8) {

@@ -1,6 +1,7 @@
 //! The first half of a run: candidates are evaluated, looked up and decided; nothing is recorded yet.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -84,7 +85,7 @@ pub(super) struct Deciding<'a> {
     /// When, for which period and for whom.
     pub(super) request: &'a Request,
     /// What was decided before.
-    pub(super) ledger: &'a dyn LedgerStore,
+    pub(super) ledger: &'a Arc<dyn LedgerStore>,
     /// The job as the ledger knows it.
     pub(super) lease: &'a Lease,
     /// The rules of the run.
@@ -137,24 +138,22 @@ impl Deciding<'_> {
     /// When the evaluation fails, the ledger cannot be asked, or `take` refuses.
     pub(super) async fn each(&self, ahead: &mut Ahead, take: Take<'_>) -> Result<Tally, RunError> {
         let stream = self.prepared.compiled.candidates(self.warehouse, self.request).await?;
-        let (sender, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
-        // Ends with this function, however that ends.
-        let mut reading = JoinSet::new();
-        reading.spawn(read_ahead(stream, sender));
-        while let Some(chunk) = chunks.recv().await {
-            let mut chunk = chunk?;
-            if seeded!("template_hash_in_key") {
-                let hash = format!("{:?}", self.prepared.job).len();
-                for candidate in &mut chunk {
-                    candidate.key.occasion += &format!("#{hash}");
-                }
-            }
-            let facts = self.facts(&chunk).await?;
+        let (read, chunks) = mpsc::channel(CHUNKS_AHEAD);
+        let (asked, mut known) = mpsc::channel(CHUNKS_AHEAD);
+        // Both end with this function, however that ends.
+        let (mut reading, mut asking) = (JoinSet::new(), JoinSet::new());
+        reading.spawn(read_ahead(stream, read));
+        asking.spawn(self.asking().ask_ahead(chunks, asked));
+        while let Some(chunk) = known.recv().await {
+            let (mut chunk, facts) = chunk?;
             let decisions = decide::decide(self.rules, &chunk, &facts, ahead);
             for (candidate, decided) in chunk.iter_mut().zip(&decisions) {
                 candidate.variant.clone_from(&decided.variant);
             }
             take(chunk.into_iter().zip(decisions).collect())?;
+        }
+        if let Some(Err(failure)) = asking.join_next().await {
+            propagate(failure);
         }
         match reading.join_next().await {
             Some(Ok(tally)) => Ok(tally),
@@ -168,7 +167,54 @@ impl Deciding<'_> {
     /// # Errors
     /// When the ledger cannot be asked.
     pub(super) async fn facts(&self, chunk: &[Candidate]) -> Result<Vec<Facts>, RunError> {
-        let (ledger, lease, rules) = (self.ledger, self.lease, self.rules);
+        self.asking().facts(chunk).await
+    }
+
+    fn asking(&self) -> Asking {
+        let spoiled = seeded!("template_hash_in_key").then(|| format!("#{}", format!("{:?}", self.prepared.job).len()));
+        let (ledger, lease, rules) = (Arc::clone(self.ledger), self.lease.clone(), self.rules.clone());
+        Asking { ledger, lease, rules, spoiled }
+    }
+}
+
+/// Asks the ledger about candidates, on a thread apart from whoever decides them.
+struct Asking {
+    ledger: Arc<dyn LedgerStore>,
+    lease: Lease,
+    rules: Rules,
+    /// What a seeded defect adds to every occasion.
+    spoiled: Option<String>,
+}
+
+type Chunk = Result<Vec<Candidate>, EvaluateError>;
+type KnownChunk = Result<(Vec<Candidate>, Vec<Facts>), RunError>;
+
+impl Asking {
+    /// Asks about one chunk while the one before it is decided.
+    async fn ask_ahead(self, mut chunks: mpsc::Receiver<Chunk>, known: mpsc::Sender<KnownChunk>) {
+        while let Some(chunk) = chunks.recv().await {
+            let chunk = match chunk {
+                Ok(chunk) => self.with_facts(chunk).await,
+                Err(error) => Err(error.into()),
+            };
+            if known.send(chunk).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn with_facts(&self, mut chunk: Vec<Candidate>) -> KnownChunk {
+        if let Some(spoiled) = &self.spoiled {
+            for candidate in &mut chunk {
+                candidate.key.occasion += spoiled;
+            }
+        }
+        let facts = self.facts(&chunk).await?;
+        Ok((chunk, facts))
+    }
+
+    async fn facts(&self, chunk: &[Candidate]) -> Result<Vec<Facts>, RunError> {
+        let Self { ledger, lease, rules, .. } = self;
         let lookup = Lookup::new(rules, chunk);
         let answers = ledger.recorded(lease, &Inquiry::of_keys(lookup.keys())).await?;
         let recorded = lookup.merge(answers.recorded);
@@ -183,11 +229,11 @@ impl Deciding<'_> {
     }
 }
 
-/// How many chunks are read while one is decided.
+/// How many chunks wait before the ledger is asked, and after it.
 const CHUNKS_AHEAD: usize = 1;
 
-/// Candidates are read on one thread while the ledger is asked and the disk is written on another.
-async fn read_ahead(mut stream: CandidateStream, chunks: mpsc::Sender<Result<Vec<Candidate>, EvaluateError>>) -> Tally {
+/// Candidates are read on one thread while the ledger is asked on another and the disk is written on a third.
+async fn read_ahead(mut stream: CandidateStream, chunks: mpsc::Sender<Chunk>) -> Tally {
     while let Some(chunk) = stream.next().await {
         if chunks.send(chunk).await.is_err() {
             break;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -91,12 +92,10 @@ pub async fn diff(options: &WorkspaceOptions, request: &DiffRequest) -> Result<D
     let after = Workspace::open(options).await?;
     let base = Base::of(&after.project.root, &options.start, &request.base)?;
     let before = base.open(options, &after.project).await?;
-    let ledger = existing_or_empty(&after.project).await?;
+    let ledger: Arc<dyn LedgerStore> = existing_or_empty(&after.project).await?.into();
     let as_of = request.as_of.unwrap_or_else(|| Clock::System.now());
-    let sides = [
-        Side { workspace: &before, ledger: ledger.as_ref(), as_of },
-        Side { workspace: &after, ledger: ledger.as_ref(), as_of },
-    ];
+    let sides =
+        [Side { workspace: &before, ledger: &ledger, as_of }, Side { workspace: &after, ledger: &ledger, as_of }];
     let mut report = DiffReport { base: request.base.clone(), as_of, parts: Vec::new(), mails: Vec::new() };
     after.jobs(&request.jobs).or_else(|_| before.jobs(&request.jobs))?;
     for name in names(&before, &after, &request.jobs) {
@@ -123,7 +122,7 @@ type Mails = BTreeMap<DeliveryKey, Option<String>>;
 /// One side of the comparison.
 struct Side<'a> {
     workspace: &'a Workspace,
-    ledger: &'a dyn LedgerStore,
+    ledger: &'a Arc<dyn LedgerStore>,
     as_of: Timestamp,
 }
 

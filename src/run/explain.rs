@@ -1,5 +1,7 @@
 //! Why a profile was mailed or not: the answer support gives. Records nothing.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -85,7 +87,7 @@ pub struct ExplainedOccasion {
 /// When the project has errors, the job is unknown, the evaluation fails or the ledger cannot be asked.
 pub async fn explain(options: &WorkspaceOptions, request: &ExplainRequest) -> Result<ExplainReport, RunError> {
     let workspace = Workspace::open(options).await?;
-    let ledger = existing_or_empty(&workspace.project).await?;
+    let ledger: Arc<dyn LedgerStore> = existing_or_empty(&workspace.project).await?.into();
     let mut evaluation = evaluation(request.as_of, request.period.as_deref());
     evaluation.profiles = Some(vec![request.profile.clone()]);
     let mut jobs = Vec::new();
@@ -93,7 +95,7 @@ pub async fn explain(options: &WorkspaceOptions, request: &ExplainRequest) -> Re
     let wall = if request.replay { evaluation.as_of } else { Clock::System.now() };
     for job in workspace.jobs(request.job.as_slice())? {
         let prepared = workspace.prepare_valid(job).await?;
-        let explaining = Explaining { workspace: &workspace, ledger: ledger.as_ref(), evaluation: &evaluation, wall };
+        let explaining = Explaining { workspace: &workspace, ledger: &ledger, evaluation: &evaluation, wall };
         let (explained, so_far) = explaining.job(&prepared, &request.profile, ahead).await?;
         ahead = so_far;
         jobs.push(explained);
@@ -115,7 +117,7 @@ pub async fn explain(options: &WorkspaceOptions, request: &ExplainRequest) -> Re
 
 struct Explaining<'a> {
     workspace: &'a Workspace,
-    ledger: &'a dyn LedgerStore,
+    ledger: &'a Arc<dyn LedgerStore>,
     evaluation: &'a Request,
     wall: Timestamp,
 }

@@ -203,7 +203,7 @@ impl JobRun<'_> {
             prepared: self.prepared,
             warehouse: &self.context.workspace.warehouse,
             request: &request,
-            ledger: self.context.ledger.as_ref(),
+            ledger: &self.context.ledger,
             lease,
             rules,
         };

@@ -124,20 +124,6 @@ impl Values {
         }
     }
 
-    /// Calls with each value's place and bytes.
-    fn each(&self, values: &ArrayRef, mut take: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
-        match self {
-            Self::Texts => {
-                let texts = values.as_string::<i32>();
-                (0..texts.len()).try_for_each(|row| take(row, texts.value(row).as_bytes()))
-            }
-            Self::Rows(converter) => {
-                let rows = converter.convert_columns(std::slice::from_ref(values))?;
-                (0..rows.num_rows()).try_for_each(|row| take(row, rows.row(row).data()))
-            }
-        }
-    }
-
     /// The values of these bytes.
     fn array<'a>(&self, bytes: impl Iterator<Item = &'a [u8]>) -> Result<ArrayRef> {
         match self {
@@ -174,16 +160,25 @@ impl DistinctValues {
     }
 
     /// Adds a value to each of as many groups.
-    fn add(&mut self, values: &ArrayRef, mut groups: impl Iterator<Item = usize>) -> Result<()> {
+    fn add(&mut self, values: &ArrayRef, groups: impl Iterator<Item = usize>) -> Result<()> {
         self.hashes.clear();
         self.hashes.resize(values.len(), 0);
         create_hashes(std::slice::from_ref(values), &SEED, &mut self.hashes)?;
-        let (hashes, pairs, counts) = (&self.hashes, &mut self.pairs, &mut self.counts);
-        self.values.each(values, |row, bytes| {
-            let Some(group) = groups.next() else { return Ok(()) };
-            counts[group] += i64::from(pairs.insert(group, hashes[row], bytes)?);
-            Ok(())
-        })
+        let (pairs, counts) = (&mut self.pairs, &mut self.counts);
+        let count = |group: usize| counts[group] += 1;
+        let rows = groups.zip(&self.hashes);
+        match &self.values {
+            Values::Texts => {
+                let texts = values.as_string::<i32>();
+                let texts = (0..texts.len()).map(|row| texts.value(row).as_bytes());
+                pairs.insert(rows.zip(texts).map(|((group, hash), text)| (group, *hash, text)), count)
+            }
+            Values::Rows(converter) => {
+                let values = converter.convert_columns(std::slice::from_ref(values))?;
+                let values = values.iter().map(|value| value.data());
+                pairs.insert(rows.zip(values).map(|((group, hash), value)| (group, *hash, value)), count)
+            }
+        }
     }
 }
 
@@ -225,7 +220,7 @@ impl GroupsAccumulator for DistinctValues {
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         let counts = emit_to.take_needed(&mut self.counts);
-        self.pairs.take(emit_to);
+        self.pairs.forget(emit_to);
         Ok(Arc::new(Int64Array::from(counts)))
     }
 

@@ -29,6 +29,7 @@ mod one_pass;
 mod ordered_lists;
 mod output;
 mod parameters;
+mod parquet_writer;
 mod place;
 mod row_condition;
 mod runtime;

@@ -6,23 +6,18 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::arrow;
-use datafusion::parquet::arrow::ArrowWriter;
-use datafusion::parquet::basic::{Compression, ZstdLevel};
-use datafusion::parquet::file::properties::WriterProperties;
-use datafusion::parquet::schema::types::ColumnPath;
 use futures::TryStreamExt;
 use serde_json::{Map, Value};
 use tempfile::NamedTempFile;
 
 use super::error::WarehouseError;
+use super::parquet_writer::ParquetWriter;
 use super::session::RowStream;
 use super::value;
 use crate::storage::{self, SetWriter};
 
 /// A terminal shows at most this many rows; files hold all.
 const TEXT_ROWS_MAX: usize = 10_000;
-/// A writer keeps a row group in memory until it is whole.
-const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 
 /// Where rows go, and in which format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -261,22 +256,11 @@ pub(super) trait Sink {
 type MakeSink = fn(std::fs::File, &SchemaRef) -> Result<Box<dyn Sink + Send>, String>;
 
 pub(super) fn parquet_sink(file: std::fs::File, schema: &SchemaRef) -> Result<Box<dyn Sink + Send>, String> {
-    Ok(Box::new(ParquetSink(parquet_writer(file, schema)?)))
+    let writer = ParquetWriter::new(file, schema).map_err(|error| error.to_string())?;
+    Ok(Box::new(ParquetSink(writer)))
 }
 
-/// Every Parquet file that milepost writes: zstd, row groups of a bounded size.
-pub(super) fn parquet_writer(file: std::fs::File, schema: &SchemaRef) -> Result<ArrowWriter<std::fs::File>, String> {
-    let compression = Compression::ZSTD(ZstdLevel::try_new(3).map_err(|error| error.to_string())?);
-    let mut properties =
-        WriterProperties::builder().set_compression(compression).set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
-    // Sums and averages are nearly all different: a dictionary of them is built for nothing.
-    for field in schema.fields().iter().filter(|field| field.data_type().is_floating()) {
-        properties = properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
-    }
-    ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties.build())).map_err(|error| error.to_string())
-}
-
-struct ParquetSink(ArrowWriter<std::fs::File>);
+struct ParquetSink(ParquetWriter);
 
 impl Sink for ParquetSink {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), String> {
@@ -284,7 +268,7 @@ impl Sink for ParquetSink {
     }
 
     fn finish(self: Box<Self>) -> Result<(), String> {
-        self.0.close().map(|_| ()).map_err(|error| error.to_string())
+        self.0.finish().map(drop).map_err(|error| error.to_string())
     }
 }
 

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow;
-use datafusion::parquet::arrow::ArrowWriter;
 use futures::TryStreamExt;
 
 use super::error::WarehouseError;
-use super::output::{TableRows, parquet_writer};
+use super::output::TableRows;
+use super::parquet_writer::ParquetWriter;
 use super::value;
 use crate::storage::{SetWriter, partition_folder};
 
@@ -49,7 +49,7 @@ struct Parts<'a> {
 
 struct Part {
     path: PathBuf,
-    writer: ArrowWriter<File>,
+    writer: ParquetWriter,
     rows: u64,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Parts<'a> {
             let path = set.file(partition)?;
             let failed = |reason: String| WarehouseError::Output { path: path.display().to_string(), reason };
             let file = File::create(&path).map_err(|error| failed(error.to_string()))?;
-            let writer = parquet_writer(file, &self.schema).map_err(failed)?;
+            let writer = ParquetWriter::new(file, &self.schema).map_err(|error| failed(error.to_string()))?;
             self.open.insert(partition.to_owned(), Part { path, writer, rows: 0 });
         }
         Ok(self.open.get_mut(partition).expect("the partition was just opened"))
@@ -101,11 +101,11 @@ impl<'a> Parts<'a> {
 
     /// Writes the greatest row group when all of them hold too much.
     fn make_room(&mut self) -> Result<(), WarehouseError> {
-        let held: usize = self.open.values().map(|part| part.writer.in_progress_size()).sum();
+        let held: usize = self.open.values().map(|part| part.writer.in_progress_bytes()).sum();
         if held <= OPEN_BYTES_MAX {
             return Ok(());
         }
-        let greatest = self.open.values_mut().max_by_key(|part| part.writer.in_progress_size());
+        let greatest = self.open.values_mut().max_by_key(|part| part.writer.in_progress_bytes());
         match greatest {
             Some(part) => part.writer.flush().map_err(|error| part.failed(&error)),
             None => Ok(()),
@@ -117,7 +117,7 @@ impl<'a> Parts<'a> {
         for (partition, part) in self.open {
             let Part { path, writer, rows } = part;
             let failed = |reason: String| WarehouseError::Output { path: path.display().to_string(), reason };
-            let file = writer.into_inner().map_err(|error| failed(error.to_string()))?;
+            let file = writer.finish().map_err(|error| failed(error.to_string()))?;
             file.sync_all().map_err(|error| failed(error.to_string()))?;
             drop(file);
             set.add(&partition, rows).await?;

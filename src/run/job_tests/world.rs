@@ -1,14 +1,15 @@
 //! What happens in the world of a test: a ledger in memory with what earlier runs left, then one run's decisions and mails.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::decide::{Ahead, Decided, Rules};
 use crate::evaluate::{PeriodChoice, Request};
 use crate::ledger::{
-    Batch, DecisionRecord, Dispatch, Lease, Ledger, LedgerAdministration, MemoryLedger, RunEnd, RunRequest, Settlement,
-    SuppressionChange, SuppressionSubject,
+    Batch, DecisionRecord, Dispatch, Lease, Ledger, LedgerAdministration, LedgerStore, MemoryLedger, RunEnd,
+    RunRequest, Settlement, SuppressionChange, SuppressionSubject,
 };
 use crate::model::{Candidate, Decision, DeliveryKey, DeliveryState, Message, SuppressionReason};
 use crate::project::{Category, EarlierDelivery, GivenSuppression, JobTest, Project};
@@ -44,7 +45,7 @@ pub(super) async fn happened(
     test: &JobTest,
     warehouse: &Warehouse,
 ) -> Result<Happened, RunError> {
-    let ledger = MemoryLedger::new(owner(project));
+    let ledger = Arc::new(MemoryLedger::new(owner(project)));
     let request = |run_id: &str| RunRequest {
         run_id: run_id.to_owned(),
         job: job.job.name.clone(),
@@ -65,8 +66,9 @@ pub(super) async fn happened(
         profiles: None,
     };
     let mut happened = Happened::new();
+    let store: Arc<dyn LedgerStore> = ledger.clone();
     let deciding =
-        Deciding { prepared: job, warehouse, request: &evaluation, ledger: &ledger, lease: &lease, rules: &rules };
+        Deciding { prepared: job, warehouse, request: &evaluation, ledger: &store, lease: &lease, rules: &rules };
     deciding
         .each(&mut Ahead::new(&rules), &mut |chunk| {
             for (candidate, decided) in chunk {

@@ -18,7 +18,7 @@ use futures::TryStreamExt;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::warehouse::output::parquet_writer;
+use crate::warehouse::parquet_writer::ParquetWriter;
 
 /// Logs and, once somebody asked for rows, what they hold.
 pub(super) struct ParsedLogs {
@@ -41,14 +41,13 @@ impl ParsedLogs {
         let schema = self.logs.schema();
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("calls.parquet");
-        let failed = |reason: String| DataFusionError::IoError(std::io::Error::other(reason));
-        let mut writer = parquet_writer(File::create(&path)?, &schema).map_err(failed)?;
+        let mut writer = ParquetWriter::new(File::create(&path)?, &schema)?;
         let plan = self.logs.scan(state, None, &[], None).await?;
         let mut rows = execute_stream(plan, state.task_ctx())?;
         while let Some(batch) = rows.try_next().await? {
             writer.write(&batch)?;
         }
-        writer.close()?;
+        writer.finish()?;
         let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
         let url = ListingTableUrl::parse(path.to_string_lossy())?;
         let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(schema);
