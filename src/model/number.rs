@@ -22,7 +22,12 @@ fn written(value: f64) -> f64 {
 
 /// By way of a whole number of twelve digits: many times faster than the text, and the same where it answers. It does not
 /// near a tie, where the product's own rounding could decide, nor where a power of ten is no exact double.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked before")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "the range is checked before"
+)]
 fn scaled(value: f64) -> Option<f64> {
     /// Every power of ten that is an exact double.
     const POWERS: [f64; 23] = [
@@ -33,11 +38,18 @@ fn scaled(value: f64) -> Option<f64> {
     if !(1e-10..1e11).contains(&magnitude) {
         return None;
     }
-    let power = POWERS[(11.0 - magnitude.log10().floor()) as usize];
-    let digits = magnitude * power;
+    // The power of ten below, or the one below that: the binary exponent tells it without a logarithm.
+    let exponent = (magnitude.to_bits() >> 52) as i64 - 1_023;
+    let mut place = 11 - ((exponent * 1_233) >> 12);
+    let mut digits = magnitude * POWERS[place as usize];
+    if digits >= 1e12 {
+        place -= 1;
+        digits = magnitude * POWERS[place as usize];
+    }
     if !(1e11..1e12).contains(&digits) || (digits.fract() - 0.5).abs() < 1e-3 {
         return None;
     }
+    let power = POWERS[place as usize];
     Some((digits.round() / power).copysign(value))
 }
 
@@ -97,6 +109,13 @@ mod tests {
         assert_eq!(round_significant(123_456_789_012.0), 123_456_789_012.0);
         assert!(round_significant(f64::NAN).is_nan());
         assert_eq!(round_significant(-1.5e300), -1.5e300);
+        // The short way answers around every power of ten and of two.
+        for power in -9..11 {
+            for part in [1.1, 1.99, 2.01, 3.99, 4.01, 7.99, 8.01, 9.9] {
+                let value = part * 10_f64.powi(power);
+                assert!(scaled(value).is_some_and(|rounded| rounded == written(value)), "{value}");
+            }
+        }
     }
 
     proptest::proptest! {

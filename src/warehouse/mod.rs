@@ -31,6 +31,7 @@ mod output;
 mod parameters;
 mod parquet_writer;
 mod place;
+mod repeats;
 mod row_condition;
 mod runtime;
 mod saved_schemas;

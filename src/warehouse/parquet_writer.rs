@@ -23,10 +23,10 @@ use datafusion::parquet::schema::types::ColumnPath;
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 const ROW_GROUP_ROWS: usize = 1024 * 1024;
 /// Rows and bytes that wait until the columns are encoded: a pass costs some threads.
-const WAITING_ROWS: usize = 64 * 1024;
+const WAITING_ROWS: usize = 16 * 1024;
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
 /// Fewer values than this are encoded where they are.
-const VALUES_PER_THREAD: usize = 32 * 1024;
+const VALUES_PER_THREAD: usize = 16 * 1024;
 
 /// A Parquet file under way.
 pub(super) struct ParquetWriter {

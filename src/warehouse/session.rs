@@ -159,7 +159,7 @@ impl Session {
 }
 
 /// Batches that a query makes before they are asked for.
-const BATCHES_AHEAD: usize = 2;
+const BATCHES_AHEAD: usize = 4;
 
 /// Rows as the engine gives them.
 type EngineRows = BoxStream<'static, Result<RecordBatch, DataFusionError>>;
