@@ -78,6 +78,7 @@ mod tests {
         let mut values: Vec<u64> = (0..5_000).collect();
         assert!(!any_repeats(&mut parts(&values)));
         assert!(!any_repeats(&mut parts(&[])));
+        assert!(any_repeats(&mut parts(&[7, 7])));
         for place in [0, 1, 2_500, 4_999] {
             values.push(place);
             assert!(any_repeats(&mut parts(&values)), "{place}");
