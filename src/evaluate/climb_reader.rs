@@ -6,11 +6,9 @@ use super::ladder::{Climb, Standing, Step, nothing};
 use super::reaches::{Ladder, ReachesPass};
 use super::reaches_climb::climb_column;
 use super::subject::{Subject, SubjectReader};
-use crate::warehouse::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, ListArray, RecordBatch, StringArray, StructArray,
-};
-use crate::warehouse::arrow::datatypes::{Float64Type, SchemaRef};
-use crate::warehouse::value;
+use crate::warehouse::ClimbCell;
+use crate::warehouse::arrow::array::{Array, AsArray, LargeBinaryArray, RecordBatch, StringArray};
+use crate::warehouse::arrow::datatypes::SchemaRef;
 
 /// Reads what a row tells of one pass.
 pub(super) struct ClimbReader {
@@ -24,11 +22,7 @@ pub(super) struct ClimbReader {
 
 /// The climbs of one pass in one batch.
 pub(super) struct ClimbColumns {
-    climbs: ArrayRef,
-    values: ArrayRef,
-    peaks: ArrayRef,
-    settled: BooleanArray,
-    steps: ListArray,
+    cells: LargeBinaryArray,
 }
 
 impl ClimbReader {
@@ -46,15 +40,7 @@ impl ClimbReader {
 
     /// The columns of a batch.
     pub(super) fn columns(&self, batch: &RecordBatch) -> ClimbColumns {
-        let climbs = batch.column(self.climb);
-        let [values, peaks, settled, steps] = [0, 1, 2, 3].map(|index| climbs.as_struct().column(index));
-        ClimbColumns {
-            climbs: ArrayRef::clone(climbs),
-            values: ArrayRef::clone(values),
-            peaks: ArrayRef::clone(peaks),
-            settled: settled.as_boolean().clone(),
-            steps: steps.as_list::<i32>().clone(),
-        }
+        ClimbColumns { cells: batch.column(self.climb).as_binary::<i64>().clone() }
     }
 
     /// Whom a row is about.
@@ -101,27 +87,28 @@ impl ClimbReader {
 }
 
 impl ClimbColumns {
+    /// What is known of a row; `None` where none of its events counts.
+    fn cell(&self, row: usize) -> Option<ClimbCell<'_>> {
+        self.cells.is_valid(row).then(|| ClimbCell::read(self.cells.value(row)))?
+    }
+
     /// Whether the climb of a row depends on no order of rows with the same time.
     pub(super) fn is_settled(&self, row: usize) -> bool {
-        self.climbs.is_null(row) || self.settled.value(row)
+        self.cell(row).is_none_or(|cell| cell.is_settled())
     }
 
     /// Whether a row has met a level.
     pub(super) fn has_steps(&self, row: usize) -> bool {
-        self.climbs.is_valid(row) && self.steps.value_length(row) > 0
+        self.cell(row).is_some_and(|cell| cell.has_steps())
     }
 
     fn value(&self, row: usize) -> Option<serde_json::Value> {
-        let has_value = self.climbs.is_valid(row) && self.values.is_valid(row);
-        has_value.then(|| value::json(&self.values, row))
+        self.cell(row).map(|cell| cell.json())
     }
 
     fn standing(&self, row: usize) -> Standing {
-        if self.climbs.is_null(row) {
-            return Standing { value: 0.0, peak: 0.0 };
-        }
-        let value = value::number(&self.values, row).unwrap_or_default();
-        Standing { value, peak: self.peaks.as_primitive::<Float64Type>().value(row) }
+        let of = |cell: ClimbCell<'_>| Standing { value: cell.value(), peak: cell.peak() };
+        self.cell(row).map_or(Standing { value: 0.0, peak: 0.0 }, of)
     }
 
     fn steps(&self, row: usize) -> Vec<Step> {
@@ -133,13 +120,6 @@ impl ClimbColumns {
     }
 
     fn rises(&self, row: usize) -> impl Iterator<Item = Rise> + Clone {
-        let offsets = self.steps.value_offsets();
-        let range = if self.climbs.is_valid(row) { offsets[row]..offsets[row + 1] } else { 0..0 };
-        range.filter_map(|entry| rise(self.steps.values().as_struct(), usize::try_from(entry).ok()?))
+        self.cell(row).into_iter().flat_map(|cell| cell.rises())
     }
-}
-
-fn rise(steps: &StructArray, entry: usize) -> Option<Rise> {
-    let number = |column: usize| steps.column(column).as_primitive::<Float64Type>().value(entry);
-    Some((value::instant(steps.column(0), entry)?, number(1), number(2)))
 }

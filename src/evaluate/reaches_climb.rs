@@ -22,10 +22,7 @@ pub(super) fn climbs_sql(passes: &[&ReachesPass], join: &Join<'_>) -> String {
         passes => climbed_together(passes, join),
     };
     if join.keep == Keep::Flags {
-        let shown = passes.iter().enumerate().map(|(member, pass)| {
-            let climb = name(&climb_column(member));
-            format!("{climb}['peak'] >= {} or not {climb}['is_settled']", pass.lowest())
-        });
+        let shown = (0..passes.len()).map(|member| format!("climb_tells({})", name(&climb_column(member))));
         let shown = shown.collect::<Vec<_>>().join("\n  or ");
         tables.push(table("flag_rows", &format!("select *\nfrom climb_rows\nwhere {shown}")));
     } else {

@@ -5,11 +5,7 @@
 
 mod aggregate;
 mod calendar;
-mod climb_count;
-mod climb_log;
-mod climb_measure;
-mod climb_steps;
-mod climbs;
+mod climb;
 mod copies;
 mod distinct;
 mod distinct_pairs;
@@ -55,6 +51,7 @@ use datafusion::execution::SessionState;
 use jiff::Timestamp;
 
 pub use aggregate::Aggregate;
+pub use climb::ClimbCell;
 pub use datafusion::arrow;
 pub use error::WarehouseError;
 pub use expression::{Expression, ExpressionRole, Scope};

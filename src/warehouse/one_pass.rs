@@ -19,7 +19,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
-use super::climbs;
+use super::climb;
 
 /// The columns of recaps that tell whose rows they are, and of whose calendar. Rows are exchanged by both: what joins the
 /// groups by both expects to find them where both lead.
@@ -61,7 +61,7 @@ fn grouped_once(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn Executio
     let identity: Vec<Arc<dyn PhysicalExpr>> = identity.map(|(key, _)| Arc::clone(key)).collect();
     let is_together = is_together(first.input(), &identity);
     let aggregates = first.aggr_expr();
-    let climbs = aggregates.iter().any(|aggregate| climbs::is_climb(aggregate.fun().name()));
+    let climbs = aggregates.iter().any(|aggregate| climb::is_climb(aggregate.fun().name()));
     let distinct = !identity.is_empty() && aggregates.iter().any(|aggregate| aggregate.is_distinct());
     let rows = if is_together {
         Arc::clone(first.input())

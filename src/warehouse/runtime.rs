@@ -15,7 +15,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::WarehouseError;
 use super::memory::{self, QueryMemory};
-use super::{calendar, climbs, distinct, first_copies, functions, null_sums, one_pass, ordered_lists, streaks};
+use super::{calendar, climb, distinct, first_copies, functions, null_sums, one_pass, ordered_lists, streaks};
 
 /// The limit where neither the command line nor a control group names one: 2 GB.
 const DEFAULT_MEMORY_LIMIT_BYTES: u64 = 2_000_000_000;
@@ -93,12 +93,12 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
         .with_default_features()
         .with_physical_optimizer_rules(rules)
         .build();
-    for function in functions::all().into_iter().chain(calendar::functions()) {
+    for function in functions::all().into_iter().chain(calendar::functions()).chain([climb::tells()]) {
         // Registering replaces a function of the same name and has no other way to fail.
         let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
     }
     let ours = [distinct::count(), ordered_lists::array_agg()];
-    for aggregate in streaks::functions().chain(climbs::functions()).chain(null_sums::functions()).chain(ours) {
+    for aggregate in streaks::functions().chain(climb::functions()).chain(null_sums::functions()).chain(ours) {
         let _ = datafusion::execution::FunctionRegistry::register_udaf(&mut state, aggregate);
     }
     state

@@ -23,7 +23,9 @@ pub fn json(array: &dyn Array, row: usize) -> Value {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             text(array, row).map_or(Value::Null, Value::String)
         }
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => number_json(number(array, row)),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+            number(array, row).map_or(Value::Null, double_json)
+        }
         DataType::Int64 => Value::from(array.as_primitive::<Int64Type>().value(row)),
         kind if kind.is_integer() || kind.is_decimal() => exact_number(&displayed(array, row)),
         DataType::Timestamp(..) => {
@@ -141,8 +143,9 @@ fn displayed(array: &dyn Array, row: usize) -> String {
     array_value_to_string(array, row).unwrap_or_default()
 }
 
-fn number_json(value: Option<f64>) -> Value {
-    rounded(value.unwrap_or(f64::NAN)).map_or(Value::Null, Value::Number)
+/// A double for templates.
+pub(super) fn double_json(value: f64) -> Value {
+    rounded(value).map_or(Value::Null, Value::Number)
 }
 
 /// A double as a JSON number: rounded, whole numbers without a fraction; `None` for what JSON cannot hold.
@@ -156,7 +159,8 @@ pub fn rounded(value: f64) -> Option<Number> {
     Number::from_f64(value)
 }
 
-fn exact_number(text: &str) -> Value {
+/// A number as a decimal is written.
+pub(super) fn exact_number(text: &str) -> Value {
     let whole = text.parse::<i64>().map(Number::from).or_else(|_| text.parse::<u64>().map(Number::from));
     match whole {
         Ok(number) => Value::Number(number),

@@ -12,16 +12,29 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema}
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, EmitTo, GroupsAccumulator, Signature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, EmitTo, GroupsAccumulator, ScalarUDF, Signature,
+    Volatility,
 };
 
-use super::climb_count::CountClimb;
-use super::climb_measure::MeasureClimb;
-use super::climb_steps::{Levels, climb_type};
+mod cell;
+mod count;
+mod levels;
+mod log;
+mod measure;
 
-/// The functions for the warehouse.
+pub use cell::ClimbCell;
+use count::CountClimb;
+use levels::Levels;
+use measure::MeasureClimb;
+
+/// The aggregates for the warehouse.
 pub(super) fn functions() -> impl Iterator<Item = Arc<AggregateUDF>> {
     [Kind::Count, Kind::Sum, Kind::Max].into_iter().map(|kind| Arc::new(AggregateUDF::from(Climb::new(kind))))
+}
+
+/// The function that tells whether a climb met a level.
+pub(super) fn tells() -> Arc<ScalarUDF> {
+    cell::ClimbTells::function()
 }
 
 /// Whether an aggregate is one of them.
@@ -31,7 +44,7 @@ pub(super) fn is_climb(name: &str) -> bool {
 
 /// What runs along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+enum Kind {
     Count,
     Sum,
     Max,
@@ -39,10 +52,10 @@ pub(super) enum Kind {
 
 /// What an accumulator is made for.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub(super) kind: Kind,
-    pub(super) levels: Levels,
-    pub(super) time: DataType,
+struct Asked {
+    kind: Kind,
+    levels: Levels,
+    time: DataType,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -126,8 +139,8 @@ impl AggregateUDFImpl for Climb {
         }
     }
 
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        Ok(climb_type(&self.measured(arguments), &arguments[0]))
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(cell::CELL)
     }
 
     fn state_fields(&self, arguments: StateFieldsArgs) -> Result<Vec<FieldRef>> {
@@ -156,7 +169,7 @@ impl AggregateUDFImpl for Climb {
 }
 
 /// Hands over each row that counts and has a time: its position, group and time.
-pub(super) fn each_row(
+fn each_row(
     times: &ArrayRef,
     groups: &[usize],
     filter: Option<&BooleanArray>,
@@ -182,23 +195,23 @@ pub(super) fn each_row(
 }
 
 /// A group's number as logs keep it.
-pub(super) fn short(group: usize) -> u32 {
+fn short(group: usize) -> u32 {
     u32::try_from(group).unwrap_or(u32::MAX)
 }
 
 /// One list for each of as many lengths.
-pub(super) fn lists(values: ArrayRef, lengths: impl IntoIterator<Item = usize>) -> Result<ArrayRef> {
+fn lists(values: ArrayRef, lengths: impl IntoIterator<Item = usize>) -> Result<ArrayRef> {
     let field = Arc::new(Field::new_list_field(values.data_type().clone(), true));
     Ok(Arc::new(ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), values, None)?))
 }
 
 /// Times as a column of states.
-pub(super) fn time_lists(times: Vec<i64>, lengths: impl IntoIterator<Item = usize>) -> Result<ArrayRef> {
+fn time_lists(times: Vec<i64>, lengths: impl IntoIterator<Item = usize>) -> Result<ArrayRef> {
     lists(Arc::new(Int64Array::from(times)), lengths)
 }
 
 /// The elements of each list: their range in the values.
-pub(super) fn each_list(lists: &ListArray, mut take: impl FnMut(usize, std::ops::Range<usize>)) {
+fn each_list(lists: &ListArray, mut take: impl FnMut(usize, std::ops::Range<usize>)) {
     let at = |offset: i32| usize::try_from(offset).unwrap_or_default();
     for (row, ends) in lists.value_offsets().windows(2).enumerate() {
         take(row, at(ends[0])..at(ends[1]));
@@ -206,7 +219,7 @@ pub(super) fn each_list(lists: &ListArray, mut take: impl FnMut(usize, std::ops:
 }
 
 /// How many groups an emission takes.
-pub(super) fn emitted(emit_to: EmitTo, groups: usize) -> usize {
+fn emitted(emit_to: EmitTo, groups: usize) -> usize {
     match emit_to {
         EmitTo::All => groups,
         EmitTo::First(count) => count.min(groups),
@@ -217,7 +230,7 @@ pub(super) fn emitted(emit_to: EmitTo, groups: usize) -> usize {
 mod tests {
     use datafusion::arrow::array::{Decimal128Array, Float64Array, TimestampMicrosecondArray};
     use datafusion::arrow::compute::concat;
-    use datafusion::arrow::datatypes::{Float64Type, TimeUnit};
+    use datafusion::arrow::datatypes::TimeUnit;
     use proptest::prelude::*;
 
     use super::*;
@@ -275,21 +288,14 @@ mod tests {
     }
 
     fn read(climbs: &ArrayRef) -> Vec<Told> {
-        let climbs = climbs.as_struct();
-        let values = cast(climbs.column(0), &DataType::Float64).expect("doubles");
-        let lists = climbs.column(3).as_list::<i32>();
-        (0..climbs.len())
-            .map(|row| {
-                let steps = lists.value(row);
-                let times = cast(steps.as_struct().column(0), &DataType::Int64).expect("numbers");
-                let number =
-                    |column: usize, step| steps.as_struct().column(column).as_primitive::<Float64Type>().value(step);
-                let step = |step| (times.as_primitive::<Int64Type>().value(step), number(1, step), number(2, step));
-                let value = values.as_primitive::<Float64Type>();
-                let value = value.is_valid(row).then(|| value.value(row));
-                ((0..steps.len()).map(step).collect(), value, climbs.column(2).as_boolean().value(row))
-            })
-            .collect()
+        let read = |cell: Option<&[u8]>| {
+            let Some(cell) = cell.map(|bytes| ClimbCell::read(bytes).expect("a cell")) else {
+                return (Vec::new(), None, true);
+            };
+            let steps = cell.rises().map(|(time, from, to)| (time.as_microsecond(), from, to));
+            (steps.collect(), Some(cell.value()), cell.is_settled())
+        };
+        climbs.as_binary::<i64>().iter().map(read).collect()
     }
 
     /// One row after the other, those of the same time by value, smallest or greatest first.
@@ -299,7 +305,7 @@ mod tests {
         own.retain(|(_, value)| kind == Kind::Count || value.is_some());
         own.sort_by_key(|(time, value)| (*time, if smallest_first { *value } else { value.map(|value| -value) }));
         let levels = Levels::read(LEVELS);
-        let (mut steps, mut value, mut peak) = (Vec::new(), (kind == Kind::Count).then_some(0.0), 0.0_f64);
+        let (mut steps, mut value, mut peak) = (Vec::new(), None, 0.0_f64);
         for (time, own) in own {
             let own = own.unwrap_or_default() as f64 / 2.0;
             let now = match (kind, value) {
@@ -373,8 +379,8 @@ mod tests {
         }
         assert!(count.size() < 60_000_000, "{} bytes for ten rows of five million", count.size());
         let told = count.evaluate(EmitTo::All).expect("climbs");
-        let steps = told.as_struct().column(3).as_list::<i32>().value(0);
-        let days = cast(steps.as_struct().column(0), &DataType::Int64).expect("numbers");
-        assert_eq!(days.as_primitive::<Int64Type>().values().to_vec(), [-8191, -8182]);
+        let cell = ClimbCell::read(told.as_binary::<i64>().value(0)).expect("a cell");
+        let days: Vec<i64> = cell.rises().map(|(time, ..)| time.as_second().div_euclid(86_400)).collect();
+        assert_eq!(days, [-8191, -8182]);
     }
 }

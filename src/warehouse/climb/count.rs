@@ -7,12 +7,12 @@ use datafusion::arrow::datatypes::Int64Type;
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
-use super::climb_log::Log;
-use super::climb_steps::Climbs;
-use super::climbs::{Asked, each_list, each_row, emitted, short, time_lists};
+use super::cell::{Cells, Measured};
+use super::log::Log;
+use super::{Asked, each_list, each_row, emitted, short, time_lists};
 
-/// The log is looked through for rows that are not needed once it has grown by so many and has doubled.
-const ROWS_BEFORE_PRUNING: usize = 1 << 20;
+/// The log is rid of rows that are not needed once there are so many of them and they are half of it.
+const SPARE_ROWS_BEFORE_PRUNING: usize = 1 << 19;
 
 /// Counts of many groups.
 pub(super) struct CountClimb {
@@ -20,60 +20,55 @@ pub(super) struct CountClimb {
     /// How many of a group's first rows are kept; `None`: all.
     needed: Option<usize>,
     log: Log<()>,
+    /// How many rows each group has had.
     rows: Vec<i64>,
-    pruned_to: usize,
+    /// How many rows of the log are beyond those that are kept.
+    spare: i64,
 }
 
 impl CountClimb {
     pub(super) fn new(asked: Asked) -> Self {
         let needed = asked.levels.rows_needed();
-        Self { asked, needed, log: Log::default(), rows: Vec::new(), pruned_to: 0 }
+        Self { asked, needed, log: Log::default(), rows: Vec::new(), spare: 0 }
     }
 
-    /// The earliest rows of a group, in order.
-    fn first(rows: &mut [(i64, ())], needed: Option<usize>) -> &mut [(i64, ())] {
+    /// How many rows of a group are kept at most.
+    fn kept(&self) -> i64 {
+        self.needed.and_then(|needed| i64::try_from(needed).ok()).unwrap_or(i64::MAX)
+    }
+
+    /// The earliest rows of a group, in any order.
+    fn earliest(rows: &mut [(i64, ())], needed: Option<usize>) -> &mut [(i64, ())] {
         let kept = needed.unwrap_or(rows.len()).min(rows.len());
         if kept > 0 && kept < rows.len() {
             rows.select_nth_unstable(kept - 1);
         }
-        let first = &mut rows[..kept];
-        first.sort_unstable();
-        first
+        &mut rows[..kept]
     }
 
     /// Forgets rows that come after those a group needs.
     fn prune(&mut self) {
-        if self.needed.is_none() || self.log.rows() < self.pruned_to * 2 + ROWS_BEFORE_PRUNING {
-            return;
+        let spare = usize::try_from(self.spare).unwrap_or_default();
+        if spare >= SPARE_ROWS_BEFORE_PRUNING && spare >= self.log.rows() / 2 {
+            self.take(0, |_, _| {});
         }
-        let mut gathered = self.log.gather(self.rows.len());
-        for (group, rows) in gathered.groups().enumerate() {
-            let kept = self.needed.unwrap_or(rows.len()).min(rows.len());
-            if kept > 0 && kept < rows.len() {
-                rows.select_nth_unstable(kept - 1);
-            }
-            for (time, ()) in &rows[..kept] {
-                self.log.push(short(group), *time, ());
-            }
-        }
-        self.pruned_to = self.log.rows();
     }
 
-    /// The first rows of each emitted group; the other groups move down.
-    fn take(&mut self, emit_to: EmitTo, mut give: impl FnMut(&[(i64, ())])) -> Vec<i64> {
+    /// The first rows of so many groups, in order, beside the number of all their rows; the other groups move down.
+    fn take(&mut self, groups: usize, mut give: impl FnMut(&[(i64, ())], i64)) {
         let mut gathered = self.log.gather(self.rows.len());
-        let count = emitted(emit_to, self.rows.len());
         for (group, rows) in gathered.groups().enumerate() {
-            if group < count {
-                give(Self::first(rows, self.needed));
+            let first = Self::earliest(rows, self.needed);
+            if group < groups {
+                first.sort_unstable();
+                give(first, self.rows[group]);
             } else {
-                for (time, ()) in rows {
-                    self.log.push(short(group - count), *time, ());
+                for (time, ()) in first {
+                    self.log.push(short(group - groups), *time, ());
                 }
             }
         }
-        self.pruned_to = 0;
-        emit_to.take_needed(&mut self.rows)
+        self.spare = 0;
     }
 }
 
@@ -86,8 +81,11 @@ impl GroupsAccumulator for CountClimb {
         total_num_groups: usize,
     ) -> Result<()> {
         self.rows.resize(total_num_groups, 0);
+        let kept = self.kept();
         each_row(&values[0], group_indices, opt_filter, |_, group, time| {
-            self.rows[group] += 1;
+            let rows = &mut self.rows[group];
+            *rows += 1;
+            self.spare += i64::from(*rows > kept);
             self.log.push(short(group), time, ());
         })?;
         self.prune();
@@ -98,35 +96,45 @@ impl GroupsAccumulator for CountClimb {
         self.rows.resize(total_num_groups, 0);
         let (lists, counts) = (values[0].as_list::<i32>(), values[1].as_primitive::<Int64Type>());
         let times = lists.values().as_primitive::<Int64Type>().values();
+        let kept = self.kept();
         each_list(lists, |row, range| {
             let group = group_indices[row];
+            let before = self.rows[group].min(kept);
             self.rows[group] += counts.value(row);
-            times[range].iter().for_each(|time| self.log.push(short(group), *time, ()));
+            self.spare -= self.rows[group].min(kept) - before;
+            for time in &times[range] {
+                self.spare += 1;
+                self.log.push(short(group), *time, ());
+            }
         });
         self.prune();
         Ok(())
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let mut climbs = Climbs::default();
+        let groups = emitted(emit_to, self.rows.len());
+        let mut cells = Cells::new(&self.asked.time, groups);
         let levels = self.asked.levels.clone();
-        let rows = self.take(emit_to, |rows| {
-            levels.counts_met(rows.len(), |position| {
-                climbs.step(rows[position - 1].0, (position - 1) as f64, position as f64);
+        self.take(groups, |first, rows| {
+            if rows == 0 {
+                return cells.end_without_rows();
+            }
+            levels.counts_met(first.len(), |position| {
+                cells.step(first[position - 1].0, (position - 1) as f64, position as f64);
             });
-            climbs.end();
+            cells.end(Measured::Whole(rows), rows as f64, true);
         });
-        let peaks = rows.iter().map(|rows| *rows as f64).collect();
-        let settled = vec![true; rows.len()];
-        climbs.finish((Arc::new(Int64Array::from(rows)), peaks, settled), &self.asked.time)
+        emit_to.take_needed(&mut self.rows);
+        cells.finish()
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
         let (mut times, mut lengths) = (Vec::new(), Vec::new());
-        let rows = self.take(emit_to, |rows| {
-            times.extend(rows.iter().map(|(time, ())| *time));
-            lengths.push(rows.len());
+        self.take(emitted(emit_to, self.rows.len()), |first, _| {
+            times.extend(first.iter().map(|(time, ())| *time));
+            lengths.push(first.len());
         });
+        let rows = emit_to.take_needed(&mut self.rows);
         Ok(vec![time_lists(times, lengths)?, Arc::new(Int64Array::from(rows))])
     }
 

@@ -8,9 +8,10 @@ use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64T
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
-use super::climb_log::Log;
-use super::climb_steps::{Climbs, Levels};
-use super::climbs::{Asked, Kind, each_list, each_row, emitted, lists, short, time_lists};
+use super::cell::{Cells, Measured};
+use super::levels::Levels;
+use super::log::Log;
+use super::{Asked, Kind, each_list, each_row, emitted, lists, short, time_lists};
 use crate::model::number::round_significant;
 
 /// Sums or greatest values of many groups.
@@ -24,13 +25,15 @@ pub(super) struct MeasureClimb<V> {
 /// What is measured: doubles, or the digits of decimals that share their scale.
 pub(super) trait Quantity: Copy + Default + Send + Sync + 'static {
     fn read(column: &ArrayRef) -> &[Self];
-    fn write(values: Vec<Option<Self>>, kind: &DataType) -> Result<ArrayRef>;
+    fn write(values: Vec<Self>, kind: &DataType) -> Result<ArrayRef>;
     fn plus(self, other: Self) -> Self;
     fn order(&self, other: &Self) -> Ordering;
     /// As it is compared and shown.
     fn shown(self) -> Self;
     /// As it meets levels.
     fn double(self, kind: &DataType) -> f64;
+    /// As a cell has it.
+    fn measured(self, kind: &DataType) -> Measured;
 }
 
 impl Quantity for f64 {
@@ -38,7 +41,7 @@ impl Quantity for f64 {
         column.as_primitive::<Float64Type>().values()
     }
 
-    fn write(values: Vec<Option<Self>>, _kind: &DataType) -> Result<ArrayRef> {
+    fn write(values: Vec<Self>, _kind: &DataType) -> Result<ArrayRef> {
         Ok(Arc::new(Float64Array::from(values)))
     }
 
@@ -57,6 +60,10 @@ impl Quantity for f64 {
     fn double(self, _kind: &DataType) -> f64 {
         self
     }
+
+    fn measured(self, _kind: &DataType) -> Measured {
+        Measured::Double(self)
+    }
 }
 
 impl Quantity for i128 {
@@ -64,7 +71,7 @@ impl Quantity for i128 {
         column.as_primitive::<Decimal128Type>().values()
     }
 
-    fn write(values: Vec<Option<Self>>, kind: &DataType) -> Result<ArrayRef> {
+    fn write(values: Vec<Self>, kind: &DataType) -> Result<ArrayRef> {
         Ok(Arc::new(Decimal128Array::from(values).with_data_type(kind.clone())))
     }
 
@@ -84,6 +91,13 @@ impl Quantity for i128 {
         match kind {
             DataType::Decimal128(_, scale) => self as f64 / 10_f64.powi(i32::from(*scale)),
             _ => self as f64,
+        }
+    }
+
+    fn measured(self, kind: &DataType) -> Measured {
+        match kind {
+            DataType::Decimal128(_, scale) => Measured::Decimal(self, *scale),
+            _ => Measured::Decimal(self, 0),
         }
     }
 }
@@ -121,8 +135,8 @@ struct Way<'a, V> {
 }
 
 impl<V: Quantity> Way<'_, V> {
-    /// Takes the rows of one group, in any order.
-    fn walk(&mut self, rows: &mut [(i64, V)], climbs: &mut Climbs) {
+    /// Takes the rows of one group, in any order, and ends its cell.
+    fn walk(&mut self, rows: &mut [(i64, V)], cells: &mut Cells) {
         rows.sort_unstable_by(|left, right| left.0.cmp(&right.0).then_with(|| left.1.order(&right.1)));
         for at_once in rows.chunk_by(|left, right| left.0 == right.0) {
             // The smallest comes first, so with a negative value here the best order is another one.
@@ -135,13 +149,16 @@ impl<V: Quantity> Way<'_, V> {
                 let height = now.shown().double(self.kind);
                 if height > self.peak {
                     if self.levels.is_met(self.peak, height) {
-                        climbs.step(*time, self.peak, height);
+                        cells.step(*time, self.peak, height);
                     }
                     self.peak = height;
                 }
             }
         }
-        climbs.end();
+        match self.value {
+            Some(value) => cells.end(value.shown().measured(self.kind), self.peak, self.is_settled),
+            None => cells.end_without_rows(),
+        }
     }
 
     fn after(&self, value: V) -> V {
@@ -198,17 +215,14 @@ impl<V: Quantity> GroupsAccumulator for MeasureClimb<V> {
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let (mut climbs, mut values, mut peaks, mut settled) = (Climbs::default(), Vec::new(), Vec::new(), Vec::new());
+        let mut cells = Cells::new(&self.asked.time, emitted(emit_to, self.groups));
         let (levels, kind, is_sum) = (self.asked.levels.clone(), self.kind.clone(), self.asked.kind == Kind::Sum);
         self.take(emit_to, |rows| {
             let (value, peak) = (None, 0.0);
             let mut way = Way { kind: &kind, levels: &levels, is_sum, value, peak, is_settled: true };
-            way.walk(rows, &mut climbs);
-            values.push(way.value.map(V::shown));
-            peaks.push(way.peak);
-            settled.push(way.is_settled);
+            way.walk(rows, &mut cells);
         });
-        climbs.finish((V::write(values, &kind)?, peaks, settled), &self.asked.time)
+        cells.finish()
     }
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
@@ -216,7 +230,7 @@ impl<V: Quantity> GroupsAccumulator for MeasureClimb<V> {
         let kind = self.kind.clone();
         self.take(emit_to, |rows| {
             times.extend(rows.iter().map(|(time, _)| *time));
-            values.extend(rows.iter().map(|(_, value)| Some(*value)));
+            values.extend(rows.iter().map(|(_, value)| *value));
             lengths.push(rows.len());
         });
         Ok(vec![time_lists(times, lengths.iter().copied())?, lists(V::write(values, &kind)?, lengths)?])
@@ -230,7 +244,7 @@ impl<V: Quantity> GroupsAccumulator for MeasureClimb<V> {
         each_row(&values[0], &vec![0; count], opt_filter, |row, _, time| {
             if values[1].is_valid(row) {
                 times.push(time);
-                taken.push(Some(quantities[row]));
+                taken.push(quantities[row]);
                 lengths[row] = 1;
             }
         })?;
