@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::body_hash::body_hash;
+use super::ended::ended;
 use crate::ledger::{Identity, Lease, Ledger};
 use crate::model::{Candidate, EmailAddress, Message};
 
@@ -67,10 +68,7 @@ impl Composing {
         }
         let mut composed = Vec::new();
         for handle in shares {
-            match handle.await {
-                Ok(done) => composed.extend(done),
-                Err(failure) => propagate(failure),
-            }
+            composed.extend(ended(handle.await).unwrap_or_default());
         }
         composed
     }
@@ -85,12 +83,5 @@ impl Composing {
                 Ok(Composed { address_hash, body_hash: body_hash(&message), candidate, message })
             }
         }
-    }
-}
-
-/// A thread that panicked is a defect here, not a recipient's: it goes on where it can be seen.
-fn propagate(failure: tokio::task::JoinError) {
-    if let Ok(panic) = failure.try_into_panic() {
-        std::panic::resume_unwind(panic);
     }
 }

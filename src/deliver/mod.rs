@@ -11,6 +11,7 @@ mod body_hash;
 mod brake;
 mod breaker;
 mod compose;
+mod ended;
 mod heartbeat;
 mod pace;
 mod places;
@@ -28,6 +29,7 @@ pub use account::Account;
 pub use body_hash::body_hash;
 pub use brake::{Shutdown, Stopped};
 pub use compose::{Compose, ComposeFailure};
+pub use ended::ended;
 pub use session::{Session, SessionParts};
 pub use summary::DeliverySummary;
 

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::account::Account;
 use super::backoff::Backoff;
 use super::brake::{Brake, Stopped};
+use super::ended::ended;
 use super::heartbeat::Heartbeat;
 use super::places::Answered;
 use super::recorder::Outcomes;
@@ -174,7 +175,7 @@ impl Lane {
                     None => request.release(&self).await,
                 }
                 while let Some(done) = requests.try_join_next() {
-                    propagate(done);
+                    ended(done);
                 }
             }
         }
@@ -190,20 +191,12 @@ impl Lane {
         loop {
             tokio::select! {
                 done = requests.join_next() => match done {
-                    Some(done) => propagate(done),
+                    Some(done) => _ = ended(done),
                     None => return,
                 },
                 // What is still unanswered stays dispatched: the next run finds it as unknown.
                 () = &mut drained => return requests.abort_all(),
             }
         }
-    }
-}
-
-fn propagate(done: Result<(), tokio::task::JoinError>) {
-    if let Err(failure) = done
-        && let Ok(panic) = failure.try_into_panic()
-    {
-        std::panic::resume_unwind(panic);
     }
 }

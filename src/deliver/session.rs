@@ -13,6 +13,7 @@ use super::account::Account;
 use super::backoff::Backoff;
 use super::brake::{Brake, Shutdown, Stopped};
 use super::compose::{Compose, ComposeFailure, Composed, Composing};
+use super::ended::ended;
 use super::heartbeat::Heartbeat;
 use super::recorder::{Outcomes, Recorder};
 use super::request::{Known, Request, batch_id};
@@ -296,11 +297,7 @@ pub(super) struct Workers(pub(super) JoinSet<()>);
 impl Workers {
     pub(super) async fn join(mut self) {
         while let Some(done) = self.0.join_next().await {
-            if let Err(failure) = done
-                && let Ok(panic) = failure.try_into_panic()
-            {
-                std::panic::resume_unwind(panic);
-            }
+            ended(done);
         }
     }
 }

@@ -67,7 +67,7 @@ pub struct DeliveryRow {
     pub variant: Option<String>,
     /// HMAC of the normalised address.
     pub address_hash: Option<String>,
-    /// The first 128 bits of the SHA-256 of every byte that left, in hexadecimal.
+    /// The 128 bits of the XXH3 of every byte that left, in hexadecimal.
     pub body_hash: Option<String>,
     /// The run that last dispatched or decided it.
     pub run_id: String,

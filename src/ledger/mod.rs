@@ -238,7 +238,7 @@ pub struct Dispatch {
     pub address_hash: String,
     /// The variant of the message.
     pub variant: Option<String>,
-    /// The first 128 bits of the SHA-256 of every byte that leaves, in hexadecimal.
+    /// The 128 bits of the XXH3 of every byte that leaves, in hexadecimal.
     pub body_hash: String,
 }
 
@@ -281,7 +281,7 @@ pub struct PendingDelivery {
     pub delivery_id: String,
     /// Its place in the batch.
     pub position: u32,
-    /// SHA-256 of the bytes that left.
+    /// XXH3 of the bytes that left.
     pub body_hash: String,
     /// How often it was dispatched.
     pub attempt: u32,

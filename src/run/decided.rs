@@ -7,9 +7,10 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::decide::{self, Ahead, Decided, Facts, Lookup, Recipients, Rules};
+use crate::deliver::ended;
 use crate::evaluate::{CandidateStream, EvaluateError, Request, Tally};
 use crate::ledger::{Answers, DecisionRecord, Inquiry, Lease, LedgerStore};
 use crate::model::{Candidate, Decision, DeliveryKey, TemplateContext};
@@ -152,14 +153,8 @@ impl Deciding<'_> {
             }
             take(chunk.into_iter().zip(decisions).collect())?;
         }
-        if let Some(Err(failure)) = asking.join_next().await {
-            propagate(failure);
-        }
-        match reading.join_next().await {
-            Some(Ok(tally)) => Ok(tally),
-            Some(Err(failure)) => propagate(failure),
-            None => Ok(Tally::default()),
-        }
+        asking.join_next().await.and_then(ended);
+        Ok(reading.join_next().await.and_then(ended).unwrap_or_default())
     }
 
     /// What the ledger knows of each candidate of a chunk.
@@ -240,11 +235,6 @@ async fn read_ahead(mut stream: CandidateStream, chunks: mpsc::Sender<Chunk>) ->
         }
     }
     stream.tally()
-}
-
-/// A thread that panicked is a defect: it goes on where it can be seen.
-fn propagate(failure: JoinError) -> ! {
-    std::panic::resume_unwind(failure.into_panic())
 }
 
 impl DecidedJob {

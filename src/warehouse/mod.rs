@@ -37,6 +37,7 @@ mod set_output;
 mod sources;
 mod statement;
 mod streaks;
+mod threads;
 mod type_words;
 pub mod value;
 mod views;

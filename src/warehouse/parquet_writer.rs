@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
@@ -18,6 +17,8 @@ use datafusion::parquet::errors::Result;
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::parquet::file::writer::SerializedFileWriter;
 use datafusion::parquet::schema::types::ColumnPath;
+
+use super::threads::{cores, on_threads};
 
 /// A writer keeps a row group in memory until it is whole.
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
@@ -173,15 +174,7 @@ impl ParquetWriter {
                 }
             }
         };
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let threads = (values / VALUES_PER_THREAD).clamp(1, cores);
-        thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(encode)).collect();
-            let own = encode();
-            let others =
-                others.into_iter().map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            others.fold(own, Result::and)
-        })?;
+        on_threads((values / VALUES_PER_THREAD).clamp(1, cores()), encode).into_iter().collect::<Result<()>>()?;
         self.rows += self.waiting_rows;
         (self.waiting_rows, self.waiting_bytes) = (0, 0);
         Ok(())

@@ -1,8 +1,6 @@
 //! Whether any of a query's values comes twice: hashes in memory, sorted, at eight bytes each.
 
-use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
-use std::thread::{self, ScopedJoinHandle};
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::UInt64Type;
@@ -11,6 +9,7 @@ use futures::TryStreamExt;
 
 use super::error::WarehouseError;
 use super::session::Session;
+use super::threads::{cores, on_threads};
 
 /// Hashes whose first bits are equal are sorted together, in a processor's cache.
 const PART_BITS: u32 = 8;
@@ -52,13 +51,7 @@ fn any_repeats(parts: &mut [Vec<u64>]) -> bool {
             }
         }
     };
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        let others: Vec<_> = (1..cores).map(|_| scope.spawn(look)).collect();
-        let own = look();
-        let found = |other: ScopedJoinHandle<'_, bool>| other.join().unwrap_or_else(|panic| resume_unwind(panic));
-        others.into_iter().map(found).fold(own, |any, found| any | found)
-    })
+    on_threads(cores(), look).contains(&true)
 }
 
 #[cfg(test)]
