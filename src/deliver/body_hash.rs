@@ -7,7 +7,7 @@ use crate::model::{Mailbox, Message};
 
 /// The 128 bits of an XXH3, in hexadecimal, over an encoding of every field in which no two messages are alike. What it has
 /// to notice is a template or a row that has changed, and nobody gains by hiding that: a keyed provider answers a replay
-/// with what it accepted before. A cryptographic hash would take a tenth of the work that a message is.
+/// with what it accepted before. A cryptographic hash would be a tenth of the work of a message.
 #[must_use]
 pub fn body_hash(message: &Message) -> String {
     let Message { delivery_id, from, to, reply_to, subject, html, text, headers, date } = message;
