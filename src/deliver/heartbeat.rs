@@ -44,7 +44,7 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Starts beating; a fenced run pulls the brake.
+    /// Starts beating; a run that was fenced, or whose job was halted, pulls the brake.
     pub(super) fn start(ledger: Arc<dyn Ledger>, lease: Lease, brake: Arc<Brake>) -> Self {
         let (sender, deadline) = watch::channel(Deadline::after(lease.renewed, Clock::System.now()));
         let task = tokio::spawn(async move {
@@ -52,12 +52,16 @@ impl Heartbeat {
                 tokio::time::sleep(lease_lifetime() / BEATS_PER_LIFETIME).await;
                 let (before, wall) = (monotonic(), Clock::System.now());
                 crashpoint!("before_renewal");
-                match ledger.heartbeat(&lease, wall).await {
-                    Ok(()) => {
-                        crashpoint!("after_renewal");
-                        let _ = sender.send(Deadline::after(before, wall));
-                    }
+                let beat = ledger.heartbeat(&lease, wall).await;
+                if matches!(beat, Ok(()) | Err(LedgerError::Halted { .. })) {
+                    crashpoint!("after_renewal");
+                    let _ = sender.send(Deadline::after(before, wall));
+                }
+                match beat {
+                    Ok(()) => {}
                     Err(error @ LedgerError::Fenced { .. }) => return brake.fail(error),
+                    // The lease stays: what is under way is answered and recorded.
+                    Err(error @ LedgerError::Halted { .. }) => brake.fail(error),
                     // The next beat may succeed; until then the deadline stays where it is and requests stop by it.
                     Err(error) => tracing::warn!(code = "heartbeat-failed", %error, "the lease was not renewed"),
                 }

@@ -120,8 +120,7 @@ impl Session {
 
 /// The batch's deliveries and messages, when every message is what it was.
 fn same_bytes(pending: &PendingBatch, composed: Vec<Composed>) -> Option<(Vec<Dispatch>, Vec<crate::model::Message>)> {
-    // Ledgers of earlier versions hold more digits of the same hash.
-    let same = pending.deliveries.iter().zip(&composed).all(|(was, is)| was.body_hash.starts_with(&is.body_hash));
+    let same = pending.deliveries.iter().zip(&composed).all(|(was, is)| was.body_hash == is.body_hash);
     if !same {
         return None;
     }

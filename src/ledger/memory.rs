@@ -165,6 +165,11 @@ impl Store {
         self.halts.get(&None).or_else(|| self.halts.get(&Some(job.to_owned())))
     }
 
+    fn refuse_halted(&self, job: &str) -> Result<(), LedgerError> {
+        let refused = |halt: &Halt| LedgerError::Halted { job: job.to_owned(), reason: halt.reason.clone() };
+        self.halt_of(job).map_or(Ok(()), |halt| Err(refused(halt)))
+    }
+
     fn pending(&self, lease: &Lease) -> Vec<PendingBatch> {
         let mut pending: HashMap<&str, PendingBatch> = HashMap::new();
         let ours = |job: &String| *job == lease.job || lease.aliases.contains(job);
@@ -243,7 +248,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn heartbeat(&self, lease: &Lease, _now: Timestamp) -> Result<(), LedgerError> {
-        self.write(lease).map(|_| ())
+        self.write(lease)?.refuse_halted(&lease.job)
     }
 
     async fn recover(&self, lease: &Lease, now: Timestamp) -> Result<Vec<PendingBatch>, LedgerError> {
@@ -306,9 +311,7 @@ impl Ledger for MemoryLedger {
 
     async fn dispatch(&self, lease: &Lease, batches: &[Batch], deliveries: &[Dispatch]) -> Result<(), LedgerError> {
         let mut store = self.write(lease)?;
-        if let Some(halt) = store.halt_of(&lease.job) {
-            return Err(LedgerError::Halted { job: lease.job.clone(), reason: halt.reason.clone() });
-        }
+        store.refuse_halted(&lease.job)?;
         let mut seen = HashSet::new();
         let mut sizes: HashMap<&str, u32> = HashMap::new();
         for delivery in deliveries {

@@ -332,7 +332,8 @@ pub trait Ledger: LedgerAllowances + Send + Sync {
     /// Checks project and environment, takes the job's lease and raises its epoch.
     async fn open(&self, request: &RunRequest) -> Result<Lease, LedgerError>;
 
-    /// Shows that the run is alive; refused when it was fenced.
+    /// Shows that the run is alive; refused when it was fenced. [`LedgerError::Halted`] where that was shown and a halt
+    /// stands against the job.
     async fn heartbeat(&self, lease: &Lease, now: Timestamp) -> Result<(), LedgerError>;
 
     /// Turns `dispatched` rows of older epochs into `unknown` and returns every batch that is in doubt, oldest first.

@@ -9,7 +9,7 @@ use super::link::Loan;
 use super::people::read_halts;
 use super::values::{Moment, perhaps, text};
 use super::{PostgresLedger, failure, names};
-use crate::ledger::{Lease, LedgerError, Owner, RunEnd, RunRequest, VOLUMES_KEPT, lease_seconds};
+use crate::ledger::{Halt, Lease, LedgerError, Owner, RunEnd, RunRequest, VOLUMES_KEPT, lease_seconds};
 use crate::settings::seeded;
 
 pub(super) async fn open(ledger: &PostgresLedger, request: &RunRequest) -> Result<Lease, LedgerError> {
@@ -155,11 +155,17 @@ impl PostgresLedger {
     /// The same for claims: refused while a halt stands against the job.
     pub(super) async fn begin_unhalted(&self, lease: &Lease) -> Result<Loan<'_>, LedgerError> {
         let mut loan = self.begin_held(lease).await?;
-        let halts = read_halts(&mut loan, Some(&lease.job)).await.map_err(|error| self.said(&error))?;
-        let Some(halt) = halts.into_iter().next() else { return Ok(loan) };
+        let Some(halted) = self.halted(&mut loan, lease).await? else { return Ok(loan) };
         self.run(&mut loan, "rollback").await?;
         loan.give_back();
-        Err(LedgerError::Halted { job: lease.job.clone(), reason: halt.reason })
+        Err(halted)
+    }
+
+    /// The halt that stands against the job, as an error.
+    async fn halted(&self, connection: &mut PgConnection, lease: &Lease) -> Result<Option<LedgerError>, LedgerError> {
+        let halts = read_halts(connection, Some(&lease.job)).await.map_err(|error| self.said(&error))?;
+        let halted = |halt: Halt| LedgerError::Halted { job: lease.job.clone(), reason: halt.reason };
+        Ok(halts.into_iter().next().map(halted))
     }
 }
 
@@ -186,7 +192,9 @@ pub(super) async fn heartbeat(ledger: &PostgresLedger, lease: &Lease) -> Result<
         .execute(&mut *loan)
         .await
         .map_err(|error| ledger.said(&error))?;
-    ledger.commit(loan).await
+    let halted = ledger.halted(&mut loan, lease).await?;
+    ledger.commit(loan).await?;
+    halted.map_or(Ok(()), Err)
 }
 
 pub(super) async fn close(ledger: &PostgresLedger, lease: &Lease, end: &RunEnd) -> Result<u64, LedgerError> {

@@ -23,7 +23,7 @@ create table deliveries_4 (
     provider text,
     provider_message_id text,
     address_hash text,                      -- HMAC of the normalised address, to see that two were equal
-    body_hash text,                         -- 128 bits of the SHA-256 of every byte that left
+    body_hash text,                         -- 128 bits of a hash of every byte that left
     run_id text not null,                   -- the run that last dispatched or decided it
     epoch integer not null,                 -- and the epoch of its lease
     not_before text,                        -- a deferred one: the earliest instant at which it may be mailed

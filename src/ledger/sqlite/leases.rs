@@ -167,7 +167,8 @@ pub(super) async fn heartbeat(ledger: &SqliteLedger, lease: &Lease, now: Timesta
         .bind(&lease.job)
         .execute(&mut writer.connection)
         .await;
-    ledger.end(&mut writer, done.map(|_| ()).map_err(|error| ledger.said(&error))).await
+    ledger.end(&mut writer, done.map(|_| ()).map_err(|error| ledger.said(&error))).await?;
+    ledger.refuse_halted(&mut writer, lease).await
 }
 
 pub(super) async fn close(ledger: &SqliteLedger, lease: &Lease, end: &RunEnd) -> Result<u64, LedgerError> {

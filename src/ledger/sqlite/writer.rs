@@ -58,15 +58,18 @@ impl SqliteLedger {
     /// Begins a transaction of claims: refused too while a halt stands against the job.
     pub(super) async fn begin_unhalted(&self, writer: &mut Writer, lease: &Lease) -> Result<(), LedgerError> {
         self.begin_held(writer, lease).await?;
-        let refused = match read_halts(&mut writer.connection, Some(&lease.job)).await {
-            Ok(halts) => match halts.into_iter().next() {
-                None => return Ok(()),
-                Some((_, reason, _)) => LedgerError::Halted { job: lease.job.clone(), reason },
-            },
-            Err(error) => self.said(&error),
-        };
-        writer.roll_back().await;
-        Err(refused)
+        let going_on = self.refuse_halted(writer, lease).await;
+        if going_on.is_err() {
+            writer.roll_back().await;
+        }
+        going_on
+    }
+
+    /// An error while a halt stands against the job.
+    pub(super) async fn refuse_halted(&self, writer: &mut Writer, lease: &Lease) -> Result<(), LedgerError> {
+        let halts = read_halts(&mut writer.connection, Some(&lease.job)).await.map_err(|error| self.said(&error))?;
+        let refused = |(_, reason, _)| LedgerError::Halted { job: lease.job.clone(), reason };
+        halts.into_iter().next().map_or(Ok(()), |halt| Err(refused(halt)))
     }
 
     /// Keeps what was done since the beginning when all of it went well, else nothing.

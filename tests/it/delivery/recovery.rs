@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use milepost::clock::Clock;
-use milepost::deliver::{Account, Shutdown};
-use milepost::ledger::RunEnd;
+use milepost::deliver::{Account, DeliverError, Shutdown};
+use milepost::ledger::{Halt, LedgerError, RunEnd};
 use milepost::model::DeliveryState;
 
 use super::house::{House, account, assert_promises, candidates, count, wording};
@@ -123,6 +123,37 @@ async fn candidates_that_are_gone_stay_unknown_and_harm_nobody() {
     let summary = run.session.replay(pending, known).await.expect("replayed");
     assert_eq!((summary.accepted, summary.unknown), (all as u64 - 1, 1));
     assert_eq!(summary.requests, all as u64 - 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halt_reaches_a_run_that_claims_nothing() {
+    futures::future::join_all([House::memory(), House::sqlite(), House::postgres()].map(halted_replay)).await;
+}
+
+async fn halted_replay(house: House) {
+    let fake = Fake::start(&["--delay-ms", "30"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let quick = fake.resend(folder.path(), &[("batch", 1.into()), ("in_flight", 64.into())]);
+    let in_doubt = killed(&house, &account(&quick, folder.path()), &fake).await;
+    let slow =
+        fake.resend(folder.path(), &[("batch", 1.into()), ("in_flight", 1.into()), ("rate", "5 per second".into())]);
+    let run = house.run(&account(&slow, folder.path()), wording("Well done")).await;
+    let (pending, before) = (run.recover().await, fake.requests());
+    assert!(pending.len() > 50, "{} take ten seconds at least", pending.len());
+    let halt = Halt { job: None, reason: Some("wrong figures".into()), halted_at: Clock::System.now() };
+    run.ledger.halt(&halt).await.expect("halts");
+    let error = run.session.replay(pending, candidates(RECIPIENTS)).await.expect_err("halted");
+    assert!(matches!(error, DeliverError::Ledger(LedgerError::Halted { .. })), "{error:?}");
+    let replayed = usize::try_from(fake.requests() - before).expect("few");
+    assert!(replayed < 40, "{replayed} requests in the five seconds until the next beat");
+    let states = house.states().await;
+    assert_eq!(count(&states, DeliveryState::Unknown), in_doubt - replayed, "what was answered is recorded");
+    assert!(run.ledger.resume(None).await.expect("lifts"));
+    run.ledger.close(&run.lease, &end()).await.expect("gives the job back");
+    drop(run);
+    house.run(&account(&quick, folder.path()), wording("Well done")).await.whole(candidates(RECIPIENTS)).await;
+    assert_promises(&house, &fake, RECIPIENTS as usize, "halted").await;
+    assert_eq!(count(&house.states().await, DeliveryState::Accepted), RECIPIENTS as usize);
 }
 
 #[tokio::test(flavor = "multi_thread")]

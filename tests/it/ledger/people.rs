@@ -204,11 +204,14 @@ async fn a_halt_stands_against_claims_until_it_is_lifted() {
                 "{refused:?}"
             );
             assert_eq!(states(&*ledger, &lease, &keys).await, [None, None]);
+            let told = ledger.heartbeat(&lease, at(3)).await;
+            assert!(matches!(&told, Err(LedgerError::Halted { .. })), "{told:?}");
             assert_eq!(ledger.look(&run).await.expect("looks").halt, Some(halt));
             let other = RunRequest { job: "other".into(), ..request("other") };
             assert_eq!(ledger.look(&other).await.expect("looks").halt.is_some(), job.is_none());
             assert!(ledger.resume(job.as_deref()).await.expect("lifts"));
             assert!(!ledger.resume(job.as_deref()).await.expect("nothing stands"));
+            ledger.heartbeat(&lease, at(4)).await.expect("goes on");
             dispatch(&*ledger, &lease, &format!("{job:?}"), &keys).await.expect("claims");
         }
     }
