@@ -131,11 +131,15 @@ fn binary() -> &'static Path {
         let path = profile.join("examples").join(format!("fake_provider{}", std::env::consts::EXE_SUFFIX));
         if !path.exists() {
             let release = profile.ends_with("release").then_some("--release");
-            let built = Command::new(env!("CARGO"))
-                .args(["build", "--quiet", "--example", "fake_provider"])
-                .args(release)
-                .current_dir(env!("CARGO_MANIFEST_DIR"))
-                .status();
+            let mut build = Command::new(env!("CARGO"));
+            build.args(["build", "--locked", "--quiet", "--example", "fake_provider"]).args(release);
+            // What cargo says of this package to its tests would make dependencies of dependencies look changed.
+            for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")) {
+                if !["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_TERM_COLOR"].contains(&name.as_str()) {
+                    build.env_remove(name);
+                }
+            }
+            let built = build.current_dir(env!("CARGO_MANIFEST_DIR")).status();
             assert!(built.is_ok_and(|status| status.success()), "the fake provider does not build");
         }
         path
