@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::command;
 use super::output::Format;
@@ -42,6 +44,9 @@ pub(super) struct Common {
     /// Memory that queries may use before they spill to disk, such as 512MB or 2GB.
     #[arg(long, global = true, value_name = "SIZE", value_parser = parse_size)]
     pub memory_limit: Option<u64>,
+    /// How long one query may take before the command gives up, such as 10m; as long as it likes by default.
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration, env = "MILEPOST_QUERY_TIMEOUT")]
+    pub query_timeout: Option<std::time::Duration>,
     /// Nothing but results and errors.
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -121,18 +126,56 @@ fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(|| "the size is out of range".to_owned())
 }
 
-/// Reads an instant such as `2026-11-01T06:00:00Z`.
-pub(super) fn parse_instant(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|_| format!("`{text}` is no instant; write it as 2026-11-01T06:00:00Z"))
+/// Years that data and periods may lie in: within them every calculation with instants has a result.
+const YEARS: std::ops::Range<i16> = 1900..2200;
+
+/// An instant, or a day whose midnight in the project's zone is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Moment {
+    /// An instant.
+    Instant(Timestamp),
+    /// A day.
+    Day(Date),
+}
+
+impl Moment {
+    /// The instant that is meant.
+    #[must_use]
+    pub(super) fn in_zone(self, zone: impl FnOnce() -> TimeZone) -> Timestamp {
+        match self {
+            Self::Instant(instant) => instant,
+            // A day begins at midnight, or, where the clocks jump over that, with its first instant.
+            Self::Day(day) => day.to_zoned(zone()).map_or(Timestamp::UNIX_EPOCH, |midnight| midnight.timestamp()),
+        }
+    }
+}
+
+/// Reads an instant such as `2026-11-01T06:00:00Z`, or a day such as `2026-11-01`.
+pub(super) fn parse_moment(text: &str) -> Result<Moment, String> {
+    let wrong =
+        || format!("`{text}` is no instant; write it as 2026-11-01T06:00:00Z, or as 2026-11-01 for its midnight");
+    let (moment, year) = match text.parse::<Timestamp>() {
+        Ok(instant) => (Moment::Instant(instant), instant.to_zoned(TimeZone::UTC).year()),
+        Err(_) if text.len() == "2026-11-01".len() => {
+            let day: Date = text.parse().map_err(|_| wrong())?;
+            (Moment::Day(day), day.year())
+        }
+        Err(_) => return Err(wrong()),
+    };
+    if YEARS.contains(&year) {
+        Ok(moment)
+    } else {
+        Err(format!("`{text}` is out of range: years from {} to {} are", YEARS.start, YEARS.end - 1))
+    }
 }
 
 /// `[start, end)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval {
     /// The first instant.
-    pub start: Timestamp,
+    pub start: Moment,
     /// The first instant after it.
-    pub end: Timestamp,
+    pub end: Moment,
 }
 
 /// Reads an interval such as `2026-11-01T06:00:00Z..2026-11-02T06:00:00Z`.
@@ -140,18 +183,25 @@ pub(super) fn parse_interval(text: &str) -> Result<Interval, String> {
     let (start, end) = text
         .split_once("..")
         .ok_or_else(|| format!("`{text}` is no interval; write it as 2026-11-01T06:00:00Z..2026-11-02T06:00:00Z"))?;
-    let interval = Interval { start: parse_instant(start)?, end: parse_instant(end)? };
-    if interval.end < interval.start {
+    let interval = Interval { start: parse_moment(start)?, end: parse_moment(end)? };
+    let utc = |moment: Moment| moment.in_zone(|| TimeZone::UTC);
+    // A day may begin as much as this before or after it does in UTC.
+    let leeway = if matches!((interval.start, interval.end), (Moment::Instant(_), Moment::Day(_))) { 24 } else { 0 };
+    if utc(interval.end) + jiff::SignedDuration::from_hours(leeway) < utc(interval.start) {
         return Err(format!("the interval `{text}` ends before it starts"));
     }
     Ok(interval)
 }
+
+/// No wait is longer than a year.
+const LONGEST: std::time::Duration = std::time::Duration::from_hours(24 * 366);
 
 /// Reads a duration such as `10m`, `30s` or `2h`.
 pub(super) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     text.parse::<jiff::SignedDuration>()
         .ok()
         .and_then(|duration| duration.try_into().ok())
+        .filter(|duration: &std::time::Duration| *duration < LONGEST)
         .ok_or_else(|| format!("`{text}` is no duration; write it as 30s, 10m or 2h"))
 }
 
@@ -175,7 +225,19 @@ mod tests {
         }
         assert_eq!(parse_duration("10m"), Ok(std::time::Duration::from_mins(10)));
         assert!(parse_duration("-1s").is_err() && parse_duration("soon").is_err());
-        assert!(parse_instant("2026-11-01").is_err());
+        let zone = || TimeZone::get("America/New_York").expect("a zone");
+        for (text, instant) in [
+            ("2026-11-30T06:00:00Z", "2026-11-30T06:00:00Z"),
+            ("2026-11-30T06:00:00+02:00", "2026-11-30T04:00:00Z"),
+            ("2026-11-30", "2026-11-30T05:00:00Z"),
+            ("2026-07-01", "2026-07-01T04:00:00Z"),
+        ] {
+            assert_eq!(parse_moment(text).map(|moment| moment.in_zone(zone).to_string()), Ok(instant.to_owned()));
+        }
+        for bad in ["2026-11", "2026-11-31", "20261130", "0000-01-01", "9999-12-31T23:59:59Z", "2026-11-30T06:00", ""] {
+            assert!(parse_moment(bad).is_err(), "{bad:?}");
+        }
+        assert!(parse_interval("2026-11-01..2026-11-02").is_ok() && parse_interval("2026-11-02..2026-11-01").is_err());
         let (start, end) = ("2026-11-01T06:00:00Z", "2026-11-02T06:00:00Z");
         assert!(parse_interval(&format!("{start}..{end}")).is_ok_and(|interval| interval.start < interval.end));
         assert!(parse_interval(&format!("{start}..{start}")).is_ok(), "an interval without width is the latest due");

@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 
+use super::output::shown;
 use crate::model::Decision;
 use crate::run::{ExplainReport, ExplainedJob, ExplainedOccasion, ListedDelivery};
 
 /// The whole explanation.
 #[must_use]
 pub(super) fn explained(report: &ExplainReport) -> String {
-    let mut text = format!("{} as of {}\n", report.profile_id, report.as_of);
+    let mut text = format!("{} as of {}\n", shown(&report.profile_id), report.as_of);
     for suppression in &report.suppressions {
-        let _ = writeln!(text, "  in the ledger: {suppression}");
+        let _ = writeln!(text, "  in the ledger: {}", shown(suppression));
     }
     for job in &report.jobs {
         text.push('\n');
@@ -22,12 +23,12 @@ pub(super) fn explained(report: &ExplainReport) -> String {
 fn job_block(job: &ExplainedJob) -> String {
     let mut text = format!("{}\n", job.job);
     if let Some(halt) = &job.halt {
-        let reason = halt.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let reason = halt.reason.as_ref().map(|reason| format!(" ({})", shown(reason))).unwrap_or_default();
         let _ = writeln!(text, "  halted since {}{reason}: nothing leaves until `milepost resume`", halt.halted_at);
     }
     match (&job.remark, job.audience_rows) {
         (Some(remark), _) => {
-            let _ = writeln!(text, "  {remark}");
+            let _ = writeln!(text, "  {}", shown(remark));
         }
         (None, 0) => {
             let _ = writeln!(text, "  not in the audience `{}`: this job does not mail the profile", job.audience);
@@ -40,7 +41,7 @@ fn job_block(job: &ExplainedJob) -> String {
         }
     }
     for standing in &job.standings {
-        let _ = writeln!(text, "  {standing}");
+        let _ = writeln!(text, "  {}", shown(standing));
     }
     if job.audience_rows > 0 && job.occasions.is_empty() {
         text.push_str("  no occasion: nothing to be mailed about was reached\n");
@@ -57,7 +58,8 @@ fn job_block(job: &ExplainedJob) -> String {
 
 fn occasion_block(occasion: &ExplainedOccasion) -> String {
     let decision = occasion.decided.decision.name();
-    let mut text = format!("  {} \u{b7} reached {} \u{b7} {decision}", occasion.occasion, occasion.reached_at);
+    let named = shown(&occasion.occasion);
+    let mut text = format!("  {named} \u{b7} reached {} \u{b7} {decision}", occasion.reached_at);
     if let Some(not_before) = occasion.decided.not_before {
         let _ = write!(text, ", not before {not_before}");
     }
@@ -69,14 +71,14 @@ fn occasion_block(occasion: &ExplainedOccasion) -> String {
             (_, true) => " yes:",
             (_, false) => " no:",
         };
-        let found = if step.found.is_empty() { String::new() } else { format!(" {}", step.found) };
+        let found = if step.found.is_empty() { String::new() } else { format!(" {}", shown(&step.found)) };
         let _ = writeln!(text, "  {mark} {:<16} {}{answer}{found}", step.decision.name(), step.asked);
     }
     text
 }
 
 fn history_line(row: &ListedDelivery) -> String {
-    let mut text = format!("    {} \u{b7} {}", row.occasion, row.state);
+    let mut text = format!("    {} \u{b7} {}", shown(&row.occasion), row.state);
     let facts = [
         row.reason.clone(),
         row.variant.as_ref().map(|variant| format!("variant {variant}")),
@@ -88,7 +90,7 @@ fn history_line(row: &ListedDelivery) -> String {
         (row.dispatched_at.is_none()).then(|| format!("changed {}", row.updated_at)),
     ];
     for fact in facts.into_iter().flatten() {
-        let _ = write!(text, " \u{b7} {fact}");
+        let _ = write!(text, " \u{b7} {}", shown(&fact));
     }
     text.push('\n');
     text

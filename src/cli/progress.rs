@@ -29,6 +29,7 @@ impl Bar {
                 self.0.set_position(*settled);
                 self.0.set_message(job.clone());
             }
+            Progress::Started { .. } | Progress::JobStarted { .. } | Progress::JobEnded { .. } => {}
         }
     }
 

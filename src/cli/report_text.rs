@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::failure::indented;
+use super::output::shown;
 use crate::model::Decision;
 use crate::run::{JobReport, JobStatus, ListedDelivery, RunReport, ShownDelivery, StatusReport};
 
@@ -18,7 +20,7 @@ pub(super) fn run(report: &RunReport) -> String {
     let before: u64 = report.jobs.iter().map(JobReport::accepted_before).sum();
     let _ = writeln!(text, "{} accepted now, {} accepted before", grouped(accepted), grouped(before));
     for misfit in &report.tables.misfits {
-        let _ = writeln!(text, "read as null: {misfit}");
+        let _ = writeln!(text, "read as null: {}", shown(&misfit.to_string()));
     }
     for page in &report.open {
         let _ = writeln!(text, "open {page}");
@@ -36,6 +38,7 @@ fn job_block(job: &JobReport) -> String {
         JobStatus::DryRun => " \u{b7} dry run",
         JobStatus::Refused => " \u{b7} refused",
         JobStatus::Interrupted => " \u{b7} interrupted",
+        JobStatus::Skipped => " \u{b7} skipped",
         JobStatus::Failed => " \u{b7} failed",
     };
     let _ = writeln!(text, " \u{b7} {}{state}", job.provider);
@@ -66,10 +69,10 @@ fn job_block(job: &JobReport) -> String {
         let _ = writeln!(text, "  {:>9} rows published to {}", grouped(published.rows), published.to);
     }
     if let Some(message) = &job.message {
-        let _ = writeln!(text, "  {message}");
+        let _ = writeln!(text, "  {}", indented(message));
     }
     if let Some(hint) = &job.hint {
-        let _ = writeln!(text, "  next: {hint}");
+        let _ = writeln!(text, "  next: {}", indented(hint));
     }
     text
 }
@@ -132,12 +135,13 @@ pub(super) fn deliveries(rows: &[ListedDelivery]) -> String {
 
 /// One delivery, a line per field, then what people decided about it.
 #[must_use]
-pub(super) fn delivery(shown: &ShownDelivery) -> String {
+pub(super) fn delivery(found: &ShownDelivery) -> String {
     let written = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let lines: Vec<_> = shown.fields.iter().map(|(name, value)| [name.clone(), written(value)]).collect();
+    let lines: Vec<_> = found.fields.iter().map(|(name, value)| [name.clone(), written(value)]).collect();
     let mut text = columns(&lines);
-    for one in &shown.corrections {
-        let _ = writeln!(text, "{}  {} -> {} by {}: {}", one.at, one.from, one.to, one.by, one.reason);
+    for one in &found.corrections {
+        let (by, reason) = (shown(&one.by), shown(&one.reason));
+        let _ = writeln!(text, "{}  {} -> {} by {by}: {reason}", one.at, one.from, one.to);
     }
     text
 }
@@ -174,10 +178,11 @@ pub(super) fn status(report: &StatusReport) -> String {
 }
 
 fn columns<const N: usize>(lines: &[[String; N]]) -> String {
+    let lines: Vec<[String; N]> = lines.iter().map(|line| std::array::from_fn(|at| shown(&line[at]))).collect();
     let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
     let widths: Vec<_> = (0..N).map(width).collect();
     let mut text = String::new();
-    for line in lines {
+    for line in &lines {
         let cells: Vec<_> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
@@ -199,7 +204,7 @@ mod tests {
 
     #[test]
     fn aligns_columns() {
-        let lines = [["A", "B"], ["long", "x"]].map(|line| line.map(str::to_owned));
-        assert_eq!(columns(&lines), "A     B\nlong  x\n");
+        let lines = [["A", "B"], ["long", "x"], ["a\nb", "\u{1b}[2J"]].map(|line| line.map(str::to_owned));
+        assert_eq!(columns(&lines), "A     B\nlong  x\na\\nb  \\u{1b}[2J\n");
     }
 }

@@ -60,7 +60,18 @@ pub enum Stopped {
     Ledger,
 }
 
-/// Pulled once; the first reason stays, except that an abort outdoes it.
+impl Stopped {
+    /// What concerns the account alone is outdone by what concerns the run, and that by an abort.
+    fn gravity(&self) -> u8 {
+        match self {
+            Self::Aborted => 2,
+            Self::Interrupted | Self::Fenced | Self::Ledger => 1,
+            _ => 0,
+        }
+    }
+}
+
+/// Pulled once; the first reason stays, except that a graver one outdoes it.
 pub(super) struct Brake {
     reason: watch::Sender<Option<Stopped>>,
     failure: Mutex<Option<LedgerError>>,
@@ -75,8 +86,7 @@ impl Brake {
     /// Stops everything that has not begun.
     pub(super) fn pull(&self, reason: Stopped) {
         self.reason.send_if_modified(|current| {
-            let outdone = reason == Stopped::Aborted && *current != Some(Stopped::Aborted);
-            let changes = current.is_none() || outdone;
+            let changes = current.as_ref().is_none_or(|current| reason.gravity() > current.gravity());
             if changes {
                 tracing::warn!(code = "stopped", reason = ?reason, "no further request starts");
                 *current = Some(reason);
@@ -110,6 +120,17 @@ impl Brake {
     /// Returns once the brake is pulled.
     pub(super) async fn wait(&self) {
         let _ = self.reason.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Returns once the run may not go on with the job: it was fenced, the job was halted, or the ledger failed.
+    pub(super) async fn lost(&self) -> LedgerError {
+        let is_lost = |reason: &Option<Stopped>| matches!(reason, Some(Stopped::Fenced | Stopped::Ledger));
+        if self.reason.subscribe().wait_for(is_lost).await.is_ok()
+            && let Some(error) = self.failure()
+        {
+            return error;
+        }
+        std::future::pending().await
     }
 
     /// Returns once nobody should wait for answers either.

@@ -52,3 +52,12 @@ pub enum DeliverError {
     #[error("the candidates could not be read to their end")]
     Source(#[source] SourceError),
 }
+
+impl From<LedgerError> for DeliverError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Fenced { job } => Self::Fenced { job },
+            error => Self::Ledger(error),
+        }
+    }
+}

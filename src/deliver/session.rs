@@ -140,6 +140,12 @@ impl Session {
         self.brake.pulled()
     }
 
+    /// Returns once the run may not go on with the job: it was fenced, the job was halted, or the ledger failed. Everything that
+    /// takes long beside mailing races it.
+    pub async fn lost(&self) -> DeliverError {
+        self.brake.lost().await.into()
+    }
+
     /// Mails every candidate of the source, wave by wave, and returns once every outcome is recorded.
     ///
     /// # Errors
@@ -170,8 +176,7 @@ impl Session {
 
     pub(super) fn end(&self, source: Result<(), SourceError>) -> Result<DeliverySummary, DeliverError> {
         match self.brake.failure() {
-            Some(LedgerError::Fenced { job }) => Err(DeliverError::Fenced { job }),
-            Some(error) => Err(DeliverError::Ledger(error)),
+            Some(error) => Err(error.into()),
             None => source.map_err(DeliverError::Source).map(|()| self.summary()),
         }
     }
@@ -259,7 +264,11 @@ impl Session {
             }
             let rest = waiting.split_off(size.min(waiting.len()));
             let wave = std::mem::replace(&mut waiting, rest);
-            let composed = self.compose(wave).await;
+            let composed = tokio::select! {
+                biased;
+                () = self.brake.wait() => return Ok(()),
+                composed = self.compose(wave) => composed,
+            };
             crashpoint!("after_render");
             room.send(composed);
         }

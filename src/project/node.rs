@@ -3,6 +3,8 @@
 //! Guarantees: duplicate keys are reported at both places and the first one stays; whatever the parser refuses becomes
 //! one finding at its line and column; hostile input (alias bombs, deep nesting, huge files) ends in a finding too.
 
+mod tags;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -75,6 +77,7 @@ impl Node {
         };
         match serde_saphyr::from_str_with_options::<Spanned<Raw>>(&file.text, options) {
             Ok(raw) => {
+                findings.extend(tags::findings(&raw, file));
                 let mut node = locate(raw, file, findings);
                 if matches!(node.content, Content::Null) {
                     node.content = Content::Map(Vec::new());

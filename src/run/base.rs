@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::project::{self, Project};
+use crate::storage::TemporaryFolder;
 
 use super::diff::moved;
 use super::{RunError, Workspace, WorkspaceOptions};
@@ -12,7 +13,7 @@ use super::{RunError, Workspace, WorkspaceOptions};
 pub(super) struct Base {
     root: PathBuf,
     /// Removed when the comparison is over.
-    _folder: Option<tempfile::TempDir>,
+    _folder: Option<TemporaryFolder>,
 }
 
 impl Base {
@@ -60,7 +61,7 @@ impl Base {
             return Err(refused(format!("`{revision}` has no milepost.yml in this folder")));
         }
         let root = folder.path().canonicalize().map_err(failed)?;
-        Ok(Self { root, _folder: Some(folder) })
+        Ok(Self { root, _folder: Some(TemporaryFolder::of(folder)) })
     }
 
     /// Opens it on the tables that `now` reads: files that the base does not hold are the present ones.

@@ -8,7 +8,7 @@ use crate::providers::ProviderError;
 use crate::storage::StorageError;
 use crate::warehouse::WarehouseError;
 
-use super::Exit;
+use super::{Exit, StopCause};
 
 /// Why a use case could not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +70,12 @@ pub enum RunError {
     /// Delivering ended without an orderly end.
     #[error(transparent)]
     Deliver(#[from] DeliverError),
-    /// A signal came while the run waited for its turn.
-    #[error("interrupted before anything was dispatched")]
-    Interrupted,
+    /// A signal or a deadline ended the run.
+    #[error("{cause}")]
+    Stopped {
+        /// Which.
+        cause: StopCause,
+    },
     /// The evaluation failed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
@@ -119,6 +122,31 @@ impl RunError {
         words
     }
 
+    /// What a log says in place of the words, where they may tell ids or values of the data.
+    #[must_use]
+    pub fn logged(&self) -> Option<&'static str> {
+        match self {
+            Self::NoProject { .. }
+            | Self::Invalid { .. }
+            | Self::UnknownJob { .. }
+            | Self::Usage { .. }
+            | Self::Stopped { .. }
+            | Self::Storage(_)
+            | Self::Provider(_)
+            | Self::File { .. } => None,
+            Self::Ledger(error) | Self::Deliver(DeliverError::Ledger(error)) => match error {
+                LedgerError::IllegalTransition { .. } => Some("the ledger refused a change of state"),
+                _ => None,
+            },
+            Self::Evaluate(EvaluateError::Warehouse(error)) => match error {
+                WarehouseError::Query { .. } => Some("a query failed: see its words in run_results.json"),
+                _ => None,
+            },
+            Self::Refused { .. } | Self::Guard { .. } => Some("refused: see why in run_results.json"),
+            _ => Some("failed: see why in run_results.json"),
+        }
+    }
+
     /// The exit this error asks for.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -128,7 +156,7 @@ impl RunError {
             }
             Self::Refused { .. } | Self::Guard { .. } => Exit::Refused,
             Self::Planning { exit, .. } => *exit,
-            Self::Interrupted => Exit::Interrupted,
+            Self::Stopped { cause } => cause.exit(),
             Self::Deliver(DeliverError::Fenced { .. }) => Exit::Fenced,
             Self::Deliver(DeliverError::Source(_)) | Self::File { .. } => Exit::Failed,
             Self::Evaluate(error) => evaluate_exit(error),
@@ -148,6 +176,7 @@ impl RunError {
             ),
             Self::UnknownJob { hint, .. } | Self::Usage { hint, .. } | Self::Refused { hint, .. } => Some(hint.clone()),
             Self::Planning { hint, .. } => hint.clone(),
+            Self::Stopped { cause } => Some(cause.hint()),
             Self::Storage(StorageError::Occupied { .. })
             | Self::Evaluate(EvaluateError::Warehouse(WarehouseError::Storage(StorageError::Occupied { .. }))) => {
                 Some("name a folder that is empty or not there yet".to_owned())
@@ -169,6 +198,9 @@ fn warehouse_hint(error: &WarehouseError) -> Option<String> {
         WarehouseError::LowLimit { least, threads: 1, .. } => Some(format!("`--memory-limit {least}` or more")),
         WarehouseError::LowLimit { least, .. } => {
             Some(format!("`--memory-limit {least}` or more, or fewer `--threads`"))
+        }
+        WarehouseError::TooLong { .. } => {
+            Some("look at it with `milepost compile JOB`, or give queries more time with `--query-timeout`".to_owned())
         }
         WarehouseError::Spill { .. } => {
             Some("make room, name another folder in TMPDIR, or raise `--memory-limit`".to_owned())

@@ -65,6 +65,25 @@ impl Exit {
         }
     }
 
+    /// A stable word for it, for logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Invalid => "invalid",
+            Self::Retryable => "retryable",
+            Self::Unknown => "unknown",
+            Self::Refused => "refused",
+            Self::Fenced => "fenced",
+            Self::Unavailable => "unavailable",
+            Self::Held => "held",
+            Self::Empty => "empty",
+            Self::Interrupted => "interrupted",
+            Self::Terminated => "terminated",
+        }
+    }
+
     /// The one exit of several jobs.
     pub fn of_all(exits: impl IntoIterator<Item = Self>) -> Self {
         let exits: Vec<Self> = exits.into_iter().collect();

@@ -6,22 +6,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 use crate::clock;
 use crate::decide::{self, Ahead, Rules, Volume};
-use crate::deliver::{Account, Shutdown};
+use crate::deliver::Account;
 use crate::evaluate::{PeriodChoice, Request};
-use crate::ledger::{Lease, LedgerError, LedgerStore, RunEnd, RunRequest};
-use crate::model::Candidate;
+use crate::ledger::{Inquiry, Lease, LedgerError, LedgerStore, RunEnd, RunRequest};
+use crate::model::{Candidate, DeliveryKey, DeliveryState};
 use crate::project::{Category, Job};
 use crate::settings::crashpoint;
 
 use super::decided::{DecidedJob, Deciding, StoredDecision, spool_failed};
 use super::mailing::Mailing;
-use super::plan::PlannedSample;
+use super::plan::{PlannedMail, PlannedSample};
 use super::publish::Publishing;
-use super::runs::{Progress, Report};
+use super::runs::{CLOSING_GRACE, Progress, Report};
+use super::stop::Stop;
 use super::{Exit, JobReport, JobStatus, PreparedJob, RunError, RunOptions, Workspace};
 
 /// Decisions written in one transaction.
@@ -41,8 +41,8 @@ pub(super) struct RunContext<'a> {
     pub(super) clock: clock::Clock,
     /// The ledger.
     pub(super) ledger: Arc<dyn LedgerStore>,
-    /// What signals asked for.
-    pub(super) shutdown: watch::Receiver<Shutdown>,
+    /// What signals and deadlines ask for.
+    pub(super) stop: &'a Stop,
     /// Where the run is.
     pub(super) progress: Report,
     /// What a run that records nothing decided in earlier jobs: the ledger cannot tell their caps.
@@ -103,9 +103,11 @@ impl JobRun<'_> {
 
     async fn carry_out(&self, report: &mut JobReport) -> Result<(), RunError> {
         if self.context.options.dry_run {
-            let lease = self.context.ledger.look(&self.introduction()).await?;
+            let stop = self.context.stop;
+            let lease = stop.race(async { Ok(self.context.ledger.look(&self.introduction()).await?) }).await?;
             let rules = self.rules(&lease);
-            let decided = self.decide(&lease, &rules, report).await?;
+            let decided = stop.race(self.decide(&lease, &rules, report)).await?;
+            stop.race(self.find_carried_out(&lease, report)).await?;
             report.status = JobStatus::DryRun;
             return self.guard(&lease, &decided);
         }
@@ -121,7 +123,8 @@ impl JobRun<'_> {
             Err(error) => (Err(error), BTreeMap::new()),
         };
         crashpoint!("before_close");
-        let closed = self.close(&lease, report, volumes).await;
+        let closing = self.close(&lease, report, volumes);
+        let closed = self.context.stop.race_after(CLOSING_GRACE, closing).await;
         crashpoint!("after_close");
         ended.and(closed)
     }
@@ -144,14 +147,17 @@ impl JobRun<'_> {
     async fn acquire(&self) -> Result<Lease, RunError> {
         const PAUSE: Duration = Duration::from_millis(250);
         let deadline = clock::monotonic() + self.context.options.lock_timeout;
-        let mut shutdown = self.context.shutdown.clone();
+        let stop = self.context.stop;
         loop {
-            match self.context.ledger.open(&self.introduction()).await {
+            // A lease that was just given is better given back than left to expire.
+            let opening = async { Ok(self.context.ledger.open(&self.introduction()).await) };
+            match stop.race_after(CLOSING_GRACE, opening).await? {
                 Err(LedgerError::Held { .. }) if clock::monotonic() < deadline => {
-                    tokio::select! {
-                        () = tokio::time::sleep(PAUSE) => {}
-                        _ = shutdown.wait_for(|asked| *asked != Shutdown::No) => return Err(RunError::Interrupted),
-                    }
+                    let pause = async {
+                        tokio::time::sleep(PAUSE).await;
+                        Ok(())
+                    };
+                    stop.race(pause).await?;
                 }
                 answer => return Ok(answer?),
             }
@@ -162,28 +168,33 @@ impl JobRun<'_> {
     async fn under_lease(&self, lease: &Lease, report: &mut JobReport) -> Result<BTreeMap<String, u64>, RunError> {
         refuse_halted(lease)?;
         self.refuse_change_of_provider(lease)?;
-        let publishing = Publishing::begin(self).await?;
         let total = Arc::new(AtomicU64::new(0));
         let mailing = Mailing::start(self, lease, total.clone());
+        let publishing = mailing.unless_stopped(Publishing::begin(self)).await?;
         crashpoint!("before_recover");
         mailing.recover(report).await?;
         crashpoint!("before_decide");
         let rules = self.rules(lease);
-        let mut decided = self.decide(lease, &rules, report).await?;
+        let mut decided = mailing.unless_stopped(self.decide(lease, &rules, report)).await?;
         crashpoint!("after_decide");
         if let Some(plan) = &self.context.options.plan {
-            plan.check_job(&self.job().name, &report.mails)?;
+            mailing.unless_stopped(self.find_carried_out(lease, report)).await?;
+            plan.check_job(&self.job().name, &report.mails, &report.carried_out)?;
         }
         self.guard(lease, &decided)?;
         crashpoint!("after_guard");
         total.store(decided.mail_count(), Ordering::Relaxed);
         let started = clock::monotonic();
-        self.record(lease, std::mem::take(&mut decided.stored)).await?;
+        mailing.unless_stopped(self.record(lease, std::mem::take(&mut decided.stored))).await?;
         crashpoint!("after_record");
         mailing.mail(decided.mails, report).await?;
         report.timing_seconds.insert("deliver", seconds_since(started));
+        if report.mails.is_empty() && !report.carried_out.is_empty() {
+            report.message.get_or_insert("the plan is already carried out".to_owned());
+        }
         if let Some(publishing) = publishing {
-            publishing.finish(self, &self.request(), report).await?;
+            let request = self.request();
+            mailing.unless_stopped(publishing.finish(self, &request, report)).await?;
         }
         Ok(decided.volumes)
     }
@@ -225,6 +236,22 @@ impl JobRun<'_> {
         report.dropped.clone_from(&decided.dropped);
         report.timing_seconds.insert("evaluate", seconds_since(started));
         Ok(decided)
+    }
+
+    /// Finds the mails of the plan that an earlier run dispatched: a plan that was carried out in part goes on.
+    async fn find_carried_out(&self, lease: &Lease, report: &mut JobReport) -> Result<(), RunError> {
+        use DeliveryState::{Accepted, Dispatched, Rejected, Unknown};
+        let Some(plan) = &self.context.options.plan else { return Ok(()) };
+        for gone in plan.gone(&self.job().name, &report.mails).chunks(RECORDS_AT_ONCE) {
+            let keys: Vec<DeliveryKey> = gone.iter().map(|mail| mail.key()).collect();
+            let answers = self.context.ledger.recorded(lease, &Inquiry::of_keys(&keys)).await?;
+            let dispatched = gone.iter().zip(answers.recorded).filter(|(_, found)| {
+                let state = found.as_ref().map(|found| found.state);
+                state.is_some_and(|state| matches!(state, Accepted | Dispatched | Rejected | Unknown))
+            });
+            report.carried_out.extend(dispatched.map(|(mail, _)| PlannedMail::clone(mail)));
+        }
+        Ok(())
     }
 
     /// A mail of a plan: its subject, or why there is none.

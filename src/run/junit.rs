@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{RunError, TestReport};
 use crate::model::Severity;
+use crate::storage::TemporaryFile;
 
 /// Writes the results as a JUnit file, whole or not at all.
 ///
@@ -14,10 +15,9 @@ pub fn write_junit(path: &Path, report: &TestReport) -> Result<(), RunError> {
     let failed = |source| RunError::File { path: path.display().to_string(), action: "written", source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut file = TemporaryFile::within(folder).map_err(failed)?;
     std::io::Write::write_all(&mut file, document(report).as_bytes()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    file.persist(path).map_err(failed)
 }
 
 fn document(report: &TestReport) -> String {

@@ -10,6 +10,7 @@ use crate::evaluate::EvaluateError;
 use crate::ledger::{LedgerError, LedgerUpkeep, connect_for_upkeep};
 use crate::model::{Cell, LEDGER_TABLES, LedgerTable};
 use crate::project::Project;
+use crate::storage::TemporaryFolder;
 use crate::storage::{SetWriter, partition_folder};
 use crate::warehouse::{LedgerRows, Warehouse, WarehouseError};
 
@@ -49,12 +50,12 @@ pub(super) async fn read(
     project: &Project,
     warehouse: &mut Warehouse,
     tables: &[&'static LedgerTable],
-) -> Result<Option<tempfile::TempDir>, RunError> {
+) -> Result<Option<TemporaryFolder>, RunError> {
     let ledger = match connect_for_upkeep(&project.ledger, &owner(project)).await {
         Err(LedgerError::Missing { .. }) => return Ok(None),
         connected => connected?,
     };
-    let folder = tempfile::tempdir().map_err(file_failed(Path::new("the system's temporary folder"), "written"))?;
+    let folder = TemporaryFolder::new().map_err(file_failed(Path::new("the system's temporary folder"), "written"))?;
     for table in tables {
         let path = folder.path().join(table.name);
         let mut file = LedgerRows::create(table, &path).map_err(failed)?;

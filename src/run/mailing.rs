@@ -18,7 +18,7 @@ use crate::settings::crashpoint;
 
 use super::job_run::JobRun;
 use super::spool::Spool;
-use super::{Exit, JobReport, JobStatus, Progress, RunError};
+use super::{Exit, JobReport, JobStatus, Progress, RunError, StopCause};
 
 /// Candidates read from the spool at once.
 const CHUNK: usize = 256;
@@ -50,7 +50,7 @@ impl<'a> Mailing<'a> {
             period: run.period_key(),
             project_checksum: run.context.workspace.project.checksum.clone(),
             clock: run.context.clock,
-            shutdown: run.context.shutdown.clone(),
+            shutdown: run.context.stop.shutdown(),
             progress: Arc::new(move |summary: &DeliverySummary| {
                 let total = total.load(std::sync::atomic::Ordering::Relaxed);
                 progress(Progress::Mailing { job: job.clone(), settled: settled(summary), total });
@@ -61,25 +61,40 @@ impl<'a> Mailing<'a> {
 
     /// Clears up what earlier runs left in doubt, as far as that can be done without mailing anybody twice.
     pub(super) async fn recover(&self, report: &mut JobReport) -> Result<(), RunError> {
-        let pending = self.run.context.ledger.recover(self.lease, Clock::System.now()).await?;
+        let recovering = async { Ok(self.run.context.ledger.recover(self.lease, Clock::System.now()).await?) };
+        let pending = self.unless_stopped(recovering).await?;
         crashpoint!("after_recover");
         let found: u64 = pending.iter().map(|batch| batch.deliveries.len() as u64).sum();
         if found == 0 {
             return Ok(());
         }
         let candidates = if self.run.account.capabilities().idempotency.is_some() {
-            self.candidates_in_doubt(&pending).await?
+            self.unless_stopped(self.candidates_in_doubt(&pending)).await?
         } else {
             Vec::new()
         };
+        let under_way = self.run.context.stop.mailing();
         let replayed = self.session.replay(pending, candidates).await;
+        drop(under_way);
         let summary = self.session.summary();
         report.recovered = outcome_counts(&summary);
         report.recovered.insert("found", found);
         report.requests = summary.requests;
         replayed?;
         crashpoint!("after_replay");
-        self.apply_policy(report).await
+        self.unless_stopped(self.apply_policy(report)).await
+    }
+
+    /// Work that mails nobody, dropped where it stands once the run is to stop, was fenced or its job was halted.
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, RunError>>,
+    ) -> Result<T, RunError> {
+        tokio::select! {
+            biased;
+            lost = self.session.lost() => Err(lost.into()),
+            worked = self.run.context.stop.race(work) => worked,
+        }
     }
 
     /// What the job says of outcomes that no evidence can clear: held, mailed again at one's own risk, or taken as
@@ -156,7 +171,9 @@ impl<'a> Mailing<'a> {
         let before = self.session.summary();
         let limit = self.run.context.options.limit.unwrap_or(u64::MAX);
         let beyond_limit = mails.len().saturating_sub(limit);
+        let under_way = self.run.context.stop.mailing();
         let ended = self.session.mail(source(&mut mails, limit)?).await;
+        drop(under_way);
         let after = self.session.summary();
         report.outcomes = difference(&outcome_counts(&after), &outcome_counts(&before));
         if beyond_limit > 0 {
@@ -166,7 +183,8 @@ impl<'a> Mailing<'a> {
         report.reasons.clone_from(&after.reasons);
         ended?;
         if let Some((reason, until)) = after.stopped.as_ref().and_then(|stopped| self.another_day(stopped)) {
-            let deferred = self.defer_rest(source(&mut mails, limit)?, reason, until).await?;
+            let deferring = self.defer_rest(source(&mut mails, limit)?, reason, until);
+            let deferred = self.run.context.stop.race(deferring).await?;
             report.outcomes.insert("deferred", deferred);
         }
         self.conclude(&after, report).await
@@ -228,7 +246,7 @@ impl<'a> Mailing<'a> {
         let unknown = self.run.context.ledger.unknown_since(&self.lease.job, alert_since).await?;
         let mut exits = Vec::new();
         if let Some(stopped) = &summary.stopped {
-            exits.push(stop(stopped, report));
+            exits.push(stop(stopped, self.run.context.stop.cause(), report));
         }
         if unknown > 0 {
             exits.push(Exit::Unknown);
@@ -258,11 +276,11 @@ impl<'a> Mailing<'a> {
 }
 
 /// Says why nothing further left, and how that counts.
-fn stop(stopped: &Stopped, report: &mut JobReport) -> Exit {
+fn stop(stopped: &Stopped, cause: Option<StopCause>, report: &mut JobReport) -> Exit {
+    let cause = cause.unwrap_or(StopCause::Terminated);
+    let goes_on = cause.hint();
     let (exit, message, hint) = match stopped {
-        Stopped::Interrupted | Stopped::Aborted => {
-            (Exit::Interrupted, "interrupted; the next run goes on where this one stopped".to_owned(), None)
-        }
+        Stopped::Interrupted | Stopped::Aborted => (cause.exit(), cause.to_string(), Some(goes_on.as_str())),
         Stopped::Configuration { code, detail } if is_quota(code) => (
             Exit::Retryable,
             format!("the provider's quota is spent ({code}): {detail}"),

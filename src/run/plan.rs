@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::deliver::Shutdown;
+use crate::model::DeliveryKey;
 use crate::project::Project;
+use crate::storage::TemporaryFile;
 
 use super::report::JobReport;
-use super::runs::{self, RunOptions};
+use super::runs::{self, CarriedOut, RunOptions};
+use super::stop::Stop;
 use super::{RunError, WorkspaceOptions};
 
 /// The document's kind and the version of its shape.
@@ -81,6 +82,13 @@ pub struct PlannedMail {
     pub variant: Option<String>,
 }
 
+impl PlannedMail {
+    /// Whom it is to, and about what.
+    pub(super) fn key(&self) -> DeliveryKey {
+        DeliveryKey { profile_id: self.profile_id.clone(), occasion: self.occasion.clone() }
+    }
+}
+
 /// What a mail will look like.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedSample {
@@ -103,8 +111,7 @@ pub async fn plan(
     progress: runs::Report,
 ) -> Result<Plan, RunError> {
     let request = RunOptions { dry_run: true, keep_mails: true, ..request.clone() };
-    let (_signals, shutdown) = watch::channel(Shutdown::No);
-    let carried_out = runs::carry_out(options, &request, shutdown, progress).await?;
+    let carried_out = runs::carry_out(options, &request, &Stop::never(), progress).await?;
     let report = carried_out.report;
     if let Some(broken) = report.jobs.iter().find(|job| job.status == super::JobStatus::Failed) {
         let message = format!("the job `{}`: {}", broken.job, broken.message.clone().unwrap_or_default());
@@ -130,6 +137,7 @@ pub async fn plan(
 }
 
 /// What a plan keeps of the project it was made for.
+#[derive(Clone)]
 pub(super) struct Planned {
     pub(super) name: String,
     pub(super) environment: Option<String>,
@@ -165,13 +173,13 @@ impl PlannedJob {
 fn write(plan: &Plan, path: &Path) -> Result<(), RunError> {
     let failed = |source| RunError::File { path: path.display().to_string(), action: "written", source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut file = TemporaryFile::within(folder).map_err(failed)?;
     {
         let mut writer = std::io::BufWriter::new(&mut file);
         serde_json::to_writer_pretty(&mut writer, plan).map_err(|error| failed(error.into()))?;
         writer.flush().map_err(failed)?;
     }
-    file.persist(path).map_err(|error| failed(error.error)).map(|_| ())
+    file.persist(path).map_err(failed)
 }
 
 impl Plan {
@@ -226,16 +234,33 @@ impl Plan {
         Err(refused(&changed))
     }
 
-    /// Refuses decisions that are not those of the plan.
+    /// The mails of a job that the plan has and that were not decided.
+    pub(super) fn gone(&self, job: &str, mails: &[PlannedMail]) -> Vec<&PlannedMail> {
+        let found: BTreeSet<&PlannedMail> = mails.iter().collect();
+        self.planned(job).into_iter().filter(|mail| !found.contains(mail)).collect()
+    }
+
+    fn planned(&self, job: &str) -> BTreeSet<&PlannedMail> {
+        let planned = self.jobs.iter().find(|planned| planned.job == job);
+        planned.map(|planned| planned.mails.iter().collect()).unwrap_or_default()
+    }
+
+    /// Refuses decisions that are not those of the plan. What the ledger has as `carried_out`, by an earlier run of the plan
+    /// that was stopped or is over, is as planned.
     ///
     /// # Errors
     /// [`RunError::Refused`] that names what changed.
-    pub(super) fn check_job(&self, job: &str, mails: &[PlannedMail]) -> Result<(), RunError> {
-        let planned = self.jobs.iter().find(|planned| planned.job == job);
-        let planned: BTreeSet<&PlannedMail> = planned.map(|planned| planned.mails.iter().collect()).unwrap_or_default();
-        let found: BTreeSet<&PlannedMail> = mails.iter().collect();
+    pub(super) fn check_job(
+        &self,
+        job: &str,
+        mails: &[PlannedMail],
+        carried_out: &[PlannedMail],
+    ) -> Result<(), RunError> {
+        let (planned, found): (_, BTreeSet<&PlannedMail>) = (self.planned(job), mails.iter().collect());
         let added: Vec<&PlannedMail> = found.difference(&planned).copied().collect();
-        let gone: Vec<&PlannedMail> = planned.difference(&found).copied().collect();
+        let carried_out: BTreeSet<&PlannedMail> = carried_out.iter().collect();
+        let gone = planned.difference(&found).copied().filter(|mail| !carried_out.contains(mail));
+        let gone: Vec<&PlannedMail> = gone.collect();
         if added.is_empty() && gone.is_empty() {
             return Ok(());
         }
@@ -263,17 +288,26 @@ fn refused(changed: &str) -> RunError {
     }
 }
 
-/// Decides everything once more before anything leaves, and refuses what is not as planned.
-pub(super) async fn rehearse(options: &WorkspaceOptions, request: &RunOptions, plan: &Plan) -> Result<(), RunError> {
-    let rehearsal = RunOptions { dry_run: true, plan: None, ..request.clone() };
-    let (_signals, shutdown) = watch::channel(Shutdown::No);
-    let carried_out = Box::pin(runs::carry_out(options, &rehearsal, shutdown, Arc::new(|_| {}))).await?;
+/// Decides everything once more before anything leaves, and refuses what is not as planned; a run that was stopped meanwhile
+/// is over.
+pub(super) async fn rehearse(
+    options: &WorkspaceOptions,
+    request: &RunOptions,
+    plan: &Plan,
+    stop: &Stop,
+) -> Result<Option<CarriedOut>, RunError> {
+    let rehearsal = RunOptions { dry_run: true, ..request.clone() };
+    let mut carried_out = Box::pin(runs::carry_out(options, &rehearsal, stop, Arc::new(|_| {}))).await?;
     plan.check_project(&carried_out.project)?;
+    if let Some(cause) = carried_out.report.stopped {
+        carried_out.report.jobs.iter_mut().for_each(|job| job.skip(cause));
+        return Ok(Some(carried_out));
+    }
     for job in &carried_out.report.jobs {
         // What cannot be decided, or a guard refuses, the run itself says.
         if matches!(job.status, super::JobStatus::DryRun) {
-            plan.check_job(&job.job, &job.mails)?;
+            plan.check_job(&job.job, &job.mails, &job.carried_out)?;
         }
     }
-    Ok(())
+    Ok(None)
 }

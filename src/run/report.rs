@@ -10,7 +10,7 @@ use crate::warehouse::{Misfit, Warehouse};
 
 use super::plan::{PlannedMail, PlannedSample};
 use super::publish::Published;
-use super::{Exit, RunError};
+use super::{Exit, RunError, StopCause};
 
 /// How a job of a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,8 +22,10 @@ pub enum JobStatus {
     DryRun,
     /// A guard refused before anything was dispatched.
     Refused,
-    /// A signal ended it; nothing is lost.
+    /// A signal or a deadline ended it; nothing is lost.
     Interrupted,
+    /// It was not begun, since a signal or a deadline ended the run before.
+    Skipped,
     /// It could not be carried out.
     Failed,
 }
@@ -37,6 +39,7 @@ impl JobStatus {
             Self::DryRun => "dry_run",
             Self::Refused => "refused",
             Self::Interrupted => "interrupted",
+            Self::Skipped => "skipped",
             Self::Failed => "failed",
         }
     }
@@ -77,9 +80,15 @@ pub struct JobReport {
     pub message: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// What a log says in place of the message, where that may tell ids or values.
+    #[serde(skip)]
+    pub logged: Option<&'static str>,
     /// Which mails were decided, where the run keeps them; never part of an artifact.
     #[serde(skip)]
     pub mails: Vec<PlannedMail>,
+    /// Mails of a plan that an earlier run carried out.
+    #[serde(skip)]
+    pub carried_out: Vec<PlannedMail>,
     /// The first of them with their subjects.
     #[serde(skip)]
     pub samples: Vec<PlannedSample>,
@@ -113,7 +122,9 @@ impl JobReport {
             published: None,
             message: None,
             hint: None,
+            logged: None,
             mails: Vec::new(),
+            carried_out: Vec::new(),
             samples: Vec::new(),
             exit: Exit::Done,
         }
@@ -122,13 +133,20 @@ impl JobReport {
     /// Ends with an error: its words, advice and exit.
     pub(super) fn fail(&mut self, error: &RunError) {
         self.exit = error.exit();
-        self.status = match self.exit {
-            Exit::Refused => JobStatus::Refused,
-            Exit::Interrupted | Exit::Terminated => JobStatus::Interrupted,
+        self.status = match (error, self.exit) {
+            (RunError::Stopped { .. }, _) => JobStatus::Interrupted,
+            (_, Exit::Refused) => JobStatus::Refused,
             _ => JobStatus::Failed,
         };
         self.message = Some(error.in_words());
         self.hint = error.hint();
+        self.logged = error.logged();
+    }
+
+    /// What a log may say of the end: no ids, no values.
+    #[must_use]
+    pub fn logged(&self) -> Option<&str> {
+        self.logged.or(self.message.as_deref())
     }
 
     /// Messages that a provider accepted in this run, fresh or recovered.
@@ -196,6 +214,8 @@ pub struct RunReport {
     pub open: Vec<String>,
     /// Which artifacts of the run are missing, and why; the run itself is as it says.
     pub unwritten: Vec<Unwritten>,
+    /// What ended the run before its end.
+    pub stopped: Option<StopCause>,
     /// Whether a run that had nothing to do ends with [`Exit::Empty`].
     #[serde(skip)]
     pub tells_empty: bool,
@@ -218,18 +238,17 @@ impl From<&RunError> for Unwritten {
 }
 
 impl RunReport {
-    /// Names the signal that ended the run: jobs know only that they were interrupted.
-    pub fn ended_by(&mut self, signal: Exit) {
-        for job in self.jobs.iter_mut().filter(|job| job.status == JobStatus::Interrupted) {
-            job.exit = signal;
-        }
+    /// Whether a job was not begun or not carried out to its end.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.jobs.iter().any(|job| matches!(job.status, JobStatus::Interrupted | JobStatus::Skipped))
     }
 
     /// The exit of the run.
     #[must_use]
     pub fn exit(&self) -> Exit {
         let artifacts = self.unwritten.iter().map(|artifact| artifact.exit);
-        match Exit::of_all(self.jobs.iter().map(|job| job.exit).chain(artifacts)) {
+        let stopped = self.stopped.map(StopCause::exit);
+        match Exit::of_all(self.jobs.iter().map(|job| job.exit).chain(artifacts).chain(stopped)) {
             Exit::Done if self.tells_empty && self.jobs.iter().all(JobReport::had_nothing_to_do) => Exit::Empty,
             exit => exit,
         }
@@ -264,7 +283,9 @@ mod tests {
             published: None,
             message: None,
             hint: None,
+            logged: None,
             mails: Vec::new(),
+            carried_out: Vec::new(),
             samples: Vec::new(),
             exit: Exit::Done,
         };

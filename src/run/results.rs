@@ -2,15 +2,19 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::foreseen::Foreseen;
 use super::tables::absolute;
-use super::{Exit, RunError, RunReport};
+use super::{Exit, JobReport, RunError, RunOptions, RunReport, Stop, StopCause, WorkspaceOptions};
 use crate::settings::crashpoint;
-use crate::storage;
+use crate::storage::{self, TemporaryFile};
 
+/// How long a copy may still take once the run is to stop.
+const COPYING_GRACE: Duration = Duration::from_millis(400);
 /// The version of the document's shape.
 const SCHEMA_VERSION: u32 = 1;
 
@@ -20,9 +24,9 @@ struct Document<'a> {
     args: &'a serde_json::Value,
     elapsed_seconds: f64,
     exit_code: u8,
-    /// Why no job ran.
+    /// Why no job ran, or none after some.
     message: Option<String>,
-    results: &'a [super::JobReport],
+    results: &'a [JobReport],
     /// What was read of tables of files.
     tables: Option<&'a super::report::TablesRead>,
 }
@@ -66,26 +70,53 @@ pub(super) fn write(origin: Origin<'_>, report: &RunReport) -> Result<PathBuf, R
         args: origin.arguments,
         elapsed_seconds: report.finished_at.duration_since(report.started_at).as_secs_f64(),
         exit_code: report.exit().code(),
-        message: None,
+        message: report.stopped.map(|cause| cause.to_string()),
         results: &report.jobs,
         tables: Some(&report.tables),
     };
     write_document(origin.root, &document)
 }
 
+/// Writes the results of a run that has to be cut off, where nobody else can any more.
+pub(super) fn last_words(
+    options: &WorkspaceOptions,
+    request: &RunOptions,
+    foreseen: Foreseen,
+) -> Option<Box<dyn FnOnce(StopCause) + Send>> {
+    let root = options.root().ok()?;
+    let (environment, arguments) = (options.environment.clone(), request.arguments.clone());
+    Some(Box::new(move |cause| {
+        let cut_off = foreseen.cut_off(cause);
+        let project = Some(cut_off.project.name.as_str());
+        let origin = Origin { root: &root, project, environment: environment.as_deref(), arguments: &arguments };
+        if let Err(error) = write(origin, &cut_off.report) {
+            tracing::error!(code = "results_unwritten", "{}", error.in_words());
+        }
+    }))
+}
+
 /// Writes that a run ended before any of its jobs began.
 ///
 /// # Errors
 /// When the folder or file cannot be written.
-pub(super) fn write_failure(origin: Origin<'_>, error: &RunError, now: Timestamp) -> Result<PathBuf, RunError> {
+pub(super) fn write_failure(
+    origin: Origin<'_>,
+    (error, jobs): (&RunError, &[String]),
+    now: Timestamp,
+) -> Result<PathBuf, RunError> {
     let exit: Exit = error.exit();
+    let mut results = Vec::new();
+    if let RunError::Stopped { cause } = error {
+        results.extend(jobs.iter().map(|job| JobReport::named(job, "")));
+        results.iter_mut().for_each(|job: &mut JobReport| job.skip(*cause));
+    }
     let document = Document {
         metadata: Metadata::of(origin, now),
         args: origin.arguments,
         elapsed_seconds: 0.0,
         exit_code: exit.code(),
         message: Some(error.in_words()),
-        results: &[],
+        results: &results,
         tables: None,
     };
     write_document(origin.root, &document)
@@ -122,11 +153,25 @@ impl Copy {
         Ok(Self { folder })
     }
 
+    /// The same for as long as a run that is to stop may take.
+    ///
+    /// # Errors
+    /// When the place cannot be written, or not in time.
+    pub(super) async fn write_in_time(&self, document: &Path, stop: &Stop) -> Result<(), RunError> {
+        match stop.race_after(COPYING_GRACE, self.write(document)).await {
+            Err(RunError::Stopped { cause }) => {
+                let source = std::io::Error::other(cause.to_string());
+                Err(RunError::File { path: self.folder.clone(), action: "written", source })
+            }
+            written => written,
+        }
+    }
+
     /// Copies the document; who reads there sees this one or the one before.
     ///
     /// # Errors
     /// When the place cannot be written.
-    pub(super) async fn write(&self, document: &Path) -> Result<(), RunError> {
+    async fn write(&self, document: &Path) -> Result<(), RunError> {
         let name = document.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let target = format!("{}/{name}", self.folder.trim_end_matches('/'));
         Ok(storage::write_file(document, &target).await?)
@@ -138,11 +183,11 @@ fn write_document(root: &Path, document: &Document<'_>) -> Result<PathBuf, RunEr
     let path = folder.join("run_results.json");
     let failed = |source| RunError::File { path: path.display().to_string(), action: "written", source };
     std::fs::create_dir_all(&folder).map_err(failed)?;
-    let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
+    let mut file = TemporaryFile::within(&folder).map_err(failed)?;
     serde_json::to_writer_pretty(&mut file, document).map_err(|error| failed(error.into()))?;
     file.flush().map_err(failed)?;
     crashpoint!("within_results");
-    file.persist(&path).map_err(|error| failed(error.error))?;
+    file.persist(&path).map_err(failed)?;
     crashpoint!("after_results");
     Ok(path)
 }

@@ -7,21 +7,26 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 use crate::clock::{self, Clock};
-use crate::deliver::{Account, Shutdown};
+use crate::deliver::Account;
 use crate::ledger::{self, CreatePolicy, LedgerError, LedgerStore, MemoryLedger, RunEnd, RunRequest};
 use crate::project::{Category, Job, Project};
 use crate::providers;
 use crate::settings::{crashpoint, seeded};
 
-use super::job_run::{JobRun, RunContext};
+use super::foreseen::{Foreseen, READING_GRACE, provider_label};
+use super::job_run::{JobRun, RunContext, seconds_since};
 use super::plan::{self, Plan, Planned};
+use super::stop::Stop;
+use super::workspace::Loaded;
 use super::{
     JobReport, JobStatus, RunError, RunReport, TablesRead, Unwritten, Workspace, WorkspaceOptions, ledger_access,
     results,
 };
+
+/// How long the end of a run that is to stop may still take: overviews of providers, leases, copies of results.
+pub(super) const CLOSING_GRACE: Duration = Duration::from_millis(800);
 
 /// What a run is asked to do.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +67,25 @@ pub struct RunOptions {
 /// Where a run is.
 #[derive(Clone, Debug)]
 pub enum Progress {
+    /// The project is open, and its jobs begin.
+    Started {
+        /// The run's id.
+        run_id: String,
+        /// Its logical now.
+        as_of: Timestamp,
+        /// How many jobs are selected.
+        jobs: usize,
+    },
+    /// A job begins.
+    JobStarted {
+        /// The job.
+        job: String,
+    },
+    /// A job ended.
+    JobEnded {
+        /// What it did.
+        report: Box<JobReport>,
+    },
     /// Candidates are being decided.
     Evaluating {
         /// The job.
@@ -91,22 +115,35 @@ pub type Report = Arc<dyn Fn(Progress) + Send + Sync>;
 pub async fn run(
     options: &WorkspaceOptions,
     request: &RunOptions,
-    shutdown: watch::Receiver<Shutdown>,
+    stop: Stop,
     progress: Report,
 ) -> Result<RunReport, RunError> {
     let root = options.root()?;
     let result_to = request.result_to.as_deref().map(|to| results::Copy::to(&options.start, to)).transpose()?;
-    let ended = as_planned(options, request, shutdown, progress).await;
+    let mut ended = as_planned(options, request, &stop, progress).await;
     crashpoint!("before_results");
     let environment = options.environment.as_deref();
-    let origin = |project| results::Origin { root: &root, project, environment, arguments: &request.arguments };
-    let written = match &ended {
-        Ok(done) => results::write(origin(Some(done.project.name.as_str())), &done.report),
-        Err(error) => results::write_failure(origin(None), error, Clock::System.now()),
-    };
-    let written = match (written, &result_to) {
-        (Ok(written), Some(copy)) => copy.write(&written).await,
-        (written, _) => written.map(drop),
+    let written = loop {
+        let cause = stop.cause();
+        if let Ok(done) = &mut ended {
+            // A deadline that found nothing left to do ended nothing.
+            done.report.stopped = cause.filter(|cause| cause.is_signal() || done.report.is_cut_short());
+        }
+        let project = ended.as_ref().ok().map(|done| done.project.name.as_str());
+        let origin = results::Origin { root: &root, project, environment, arguments: &request.arguments };
+        let written = match &ended {
+            Ok(done) => results::write(origin, &done.report),
+            Err(error) => results::write_failure(origin, (error, request.jobs.as_slice()), Clock::System.now()),
+        };
+        stop.keep_last_words(None);
+        let written = match (written, &result_to) {
+            (Ok(written), Some(copy)) => copy.write_in_time(&written, &stop).await,
+            (written, _) => written.map(drop),
+        };
+        // What came while they were written is written too.
+        if stop.cause() == cause {
+            break written;
+        }
     };
     let unwritten = written.as_ref().err().map(Unwritten::from);
     if let (Err(_), Some(artifact)) = (&ended, &unwritten) {
@@ -122,13 +159,15 @@ pub async fn run(
 async fn as_planned(
     options: &WorkspaceOptions,
     request: &RunOptions,
-    shutdown: watch::Receiver<Shutdown>,
+    stop: &Stop,
     progress: Report,
 ) -> Result<CarriedOut, RunError> {
-    let Some(plan) = &request.plan else { return carry_out(options, request, shutdown, progress).await };
+    let Some(plan) = &request.plan else { return carry_out(options, request, stop, progress).await };
     let request = plan.run(request);
-    plan::rehearse(options, &request, plan).await?;
-    carry_out(options, &request, shutdown, progress).await
+    match plan::rehearse(options, &request, plan, stop).await? {
+        Some(stopped) => Ok(stopped),
+        None => carry_out(options, &request, stop, progress).await,
+    }
 }
 
 /// A run that ended by itself.
@@ -143,30 +182,33 @@ pub(super) struct CarriedOut {
 pub(super) async fn carry_out(
     options: &WorkspaceOptions,
     request: &RunOptions,
-    shutdown: watch::Receiver<Shutdown>,
+    stop: &Stop,
     progress: Report,
 ) -> Result<CarriedOut, RunError> {
-    let workspace = Workspace::open(options).await?;
-    let jobs = workspace.jobs(&request.jobs)?;
-    refuse_contradictions(request, &jobs)?;
     let started_at = Clock::System.now();
     let as_of = request.as_of.unwrap_or(started_at);
-    let providers = connect_providers(&workspace, &jobs)?;
-    let leaves_machine = providers.values().any(|(_, account)| account.capabilities().leaves_machine);
-    refuse_replay_without_confirmation(request, leaves_machine)?;
-    let ledger = reach_ledger(&workspace, request.dry_run, leaves_machine).await?;
+    let run_id = run_id()?;
+    let loaded = stop.race_after(READING_GRACE, Loaded::read(options)).await?;
+    let foreseen = Foreseen::of(&loaded, request, &run_id, (as_of, started_at));
+    stop.keep_last_words(foreseen.clone().and_then(|foreseen| results::last_words(options, request, foreseen)));
+    let (workspace, providers, ledger) = match (stop.race(open(options, request, loaded)).await, foreseen) {
+        (Err(RunError::Stopped { cause }), Some(foreseen)) => return Ok(foreseen.stopped(cause)),
+        (opened, _) => opened?,
+    };
+    let jobs = workspace.jobs(&request.jobs)?;
     let context = RunContext {
         workspace: &workspace,
         options: request,
-        run_id: run_id()?,
+        run_id,
         as_of,
         clock: if request.replay { Clock::Fixed(as_of) } else { Clock::System },
         ledger,
-        shutdown,
+        stop,
         progress,
         ahead: tokio::sync::Mutex::default(),
         redirected: std::sync::atomic::AtomicU64::new(0),
     };
+    (context.progress)(Progress::Started { run_id: context.run_id.clone(), as_of, jobs: jobs.len() });
     let mut reports = run_jobs(&context, &jobs, &providers).await;
     reports.extend(withdraw_removed(&context).await);
     let mut report = RunReport {
@@ -178,10 +220,27 @@ pub(super) async fn carry_out(
         tables: TablesRead::of(&workspace.warehouse),
         open: Vec::new(),
         unwritten: Vec::new(),
+        stopped: stop.cause(),
         tells_empty: request.tells_empty,
     };
-    report.open = finish_providers(&providers, &mut report.jobs).await;
+    report.open = finish_providers(&providers, &mut report.jobs, stop).await;
     Ok(CarriedOut { project: Planned::of(&workspace.project), report })
+}
+
+/// Everything that a run's jobs need: tables, providers and the ledger.
+async fn open(
+    options: &WorkspaceOptions,
+    request: &RunOptions,
+    loaded: Loaded,
+) -> Result<(Workspace, Providers, Arc<dyn LedgerStore>), RunError> {
+    let workspace = Workspace::open_loaded(loaded, options).await?;
+    let jobs = workspace.jobs(&request.jobs)?;
+    refuse_contradictions(request, &jobs)?;
+    let providers = connect_providers(&workspace, &jobs)?;
+    let leaves_machine = providers.values().any(|(_, account)| account.capabilities().leaves_machine);
+    refuse_replay_without_confirmation(request, leaves_machine)?;
+    let ledger = reach_ledger(&workspace, request.dry_run, leaves_machine).await?;
+    Ok((workspace, providers, ledger))
 }
 
 /// Providers by their name in the project, each with a label such as `local/outbox`.
@@ -220,7 +279,7 @@ fn connect_providers(workspace: &Workspace, jobs: &[&Job]) -> Result<Providers, 
     for job in jobs {
         let Some(config) = project.providers.get(&job.provider.value) else { continue };
         if !connected.contains_key(&config.name) {
-            let label = format!("{}/{}", config.name, config.kind.value);
+            let label = provider_label(project, job);
             let provider = Arc::from(providers::connect(config, &project.root)?);
             connected.insert(config.name.clone(), (label, Arc::new(Account::new(&config.name, provider))));
         }
@@ -276,11 +335,16 @@ async fn run_queue(
 ) -> Vec<(usize, JobReport)> {
     let mut reports = Vec::with_capacity(queue.len());
     for (place, job) in queue {
-        if *context.shutdown.borrow() != Shutdown::No {
-            break;
-        }
         let Some((label, account)) = providers.get(&job.provider.value) else { continue };
-        let report = match context.workspace.prepare_valid(job).await {
+        if let Some(cause) = context.stop.cause() {
+            let mut report = JobReport::new(job, label);
+            report.skip(cause);
+            reports.push((*place, report));
+            continue;
+        }
+        (context.progress)(Progress::JobStarted { job: job.name.clone() });
+        let started = clock::monotonic();
+        let mut report = match context.stop.race(context.workspace.prepare_valid(job)).await {
             Ok(prepared) => {
                 let (account, provider_label) = (account.clone(), label.clone());
                 JobRun { context, prepared: &prepared, account, provider_label }.execute().await
@@ -291,6 +355,8 @@ async fn run_queue(
                 report
             }
         };
+        report.timing_seconds.insert("total", seconds_since(started));
+        (context.progress)(Progress::JobEnded { report: Box::new(report.clone()) });
         reports.push((*place, report));
     }
     reports
@@ -300,21 +366,23 @@ async fn run_queue(
 async fn withdraw_removed(context: &RunContext<'_>) -> Vec<JobReport> {
     let options = context.options;
     let complete = options.jobs.is_empty() && options.only.is_none() && options.limit.is_none() && !options.dry_run;
-    if !complete || *context.shutdown.borrow() != Shutdown::No {
+    if !complete || context.stop.cause().is_some() {
         return Vec::new();
     }
     let project = &context.workspace.project;
     let names: Vec<&String> =
         project.jobs.iter().flat_map(|job| std::iter::once(&job.name).chain(&job.aliases)).collect();
-    let deferring = match context.ledger.deferring_jobs().await {
+    let deferring = match context.stop.race(async { Ok(context.ledger.deferring_jobs().await?) }).await {
         Ok(jobs) => jobs,
-        Err(error) => return vec![failed("jobs that are gone", &error.into())],
+        Err(RunError::Stopped { .. }) => return Vec::new(),
+        Err(error) => return vec![failed("jobs that are gone", &error)],
     };
     let mut reports = Vec::new();
     for job in deferring.iter().filter(|job| !names.contains(job)) {
         let mut report = JobReport::named(job, REMOVED);
-        match withdraw(context, job).await {
+        match context.stop.race_after(CLOSING_GRACE, withdraw(context, job)).await {
             Ok(withdrawn) => report.withdrawn = withdrawn,
+            Err(RunError::Stopped { .. }) => return reports,
             Err(error) => report.fail(&error),
         }
         reports.push(report);
@@ -358,15 +426,18 @@ async fn withdraw(context: &RunContext<'_>, job: &str) -> Result<u64, RunError> 
 }
 
 /// Lets providers write what they keep for people, and returns what to open.
-async fn finish_providers(providers: &Providers, jobs: &mut [JobReport]) -> Vec<String> {
+async fn finish_providers(providers: &Providers, jobs: &mut [JobReport], stop: &Stop) -> Vec<String> {
     let mut open = Vec::new();
     for (label, account) in providers.values() {
-        let used = |job: &&mut JobReport| job.provider == *label && job.status != JobStatus::DryRun;
+        let used = |job: &&mut JobReport| {
+            job.provider == *label && !matches!(job.status, JobStatus::DryRun | JobStatus::Skipped)
+        };
         let mut users: Vec<_> = jobs.iter_mut().filter(used).collect();
         if users.is_empty() {
             continue;
         }
-        match account.provider().finish().await {
+        let finished = stop.race_after(CLOSING_GRACE, async { Ok(account.provider().finish().await) });
+        match finished.await.unwrap_or(Ok(None)) {
             Ok(page) => open.extend(page.map(|page| page.display().to_string())),
             Err(error) => users.iter_mut().for_each(|job| {
                 job.message.get_or_insert(format!("the provider `{label}` could not write its overview: {error}"));

@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::storage::TemporaryFolder;
+use jiff::tz::TimeZone;
+
+use crate::deliver::ended;
 use crate::evaluate::{self, CompiledJob, EvaluateError};
 use crate::model::Shape;
 use crate::model::diagnostic::{Diagnostic, Severity, add_later};
@@ -10,6 +15,7 @@ use crate::project::{self, Job, Project};
 use crate::render::Composer;
 use crate::warehouse::{SCHEMAS_FILE, SavedSchemas, Warehouse, WarehouseOptions};
 
+use super::foreseen::selected;
 use super::{RunError, ledger_rows};
 
 /// Where the project is and how much its queries may take.
@@ -25,6 +31,8 @@ pub struct WorkspaceOptions {
     pub threads: Option<usize>,
     /// Bytes that queries may use before they spill.
     pub memory_limit_bytes: Option<u64>,
+    /// How long one query may take; as long as it likes when absent.
+    pub query_timeout: Option<Duration>,
 }
 
 /// A project without errors of its own, and its warehouse.
@@ -36,7 +44,31 @@ pub struct Workspace {
     /// Warnings and notes found on the way.
     pub warnings: Vec<Diagnostic>,
     /// The rows of the ledger that views read; kept for as long as they may be read.
-    ledger_rows: Option<tempfile::TempDir>,
+    ledger_rows: Option<TemporaryFolder>,
+}
+
+/// A project as its files say, with what is wrong with it.
+pub(super) struct Loaded(project::Loaded);
+
+impl Loaded {
+    /// Reads the project's files, on a thread that may wait for a file system.
+    ///
+    /// # Errors
+    /// When there is no project.
+    pub(super) async fn read(options: &WorkspaceOptions) -> Result<Self, RunError> {
+        let (root, environment) = (options.root()?, options.environment.clone());
+        let read = tokio::task::spawn_blocking(move || project::load(&root, environment.as_deref()));
+        match ended(read.await) {
+            Some(loaded) => Ok(Self(loaded)),
+            // Only the end of the process takes a thread away from its work.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The project, where enough of it could be read.
+    pub(super) fn project(&self) -> Option<&Project> {
+        self.0.project.as_ref()
+    }
 }
 
 /// A job with its queries and templates compiled.
@@ -63,8 +95,20 @@ impl WorkspaceOptions {
         found.ok_or_else(|| RunError::NoProject { start: start.display().to_string() })
     }
 
+    /// The project's zone; UTC where the project cannot be read, which whoever opens it will say.
+    #[must_use]
+    pub fn timezone(&self) -> TimeZone {
+        let project = self.root().ok().and_then(|root| project::load(&root, self.environment.as_deref()).project);
+        project.map_or(TimeZone::UTC, |project| project.timezone)
+    }
+
     fn warehouse(&self) -> WarehouseOptions {
-        WarehouseOptions { memory_limit_bytes: self.memory_limit_bytes, threads: self.threads, ..Default::default() }
+        WarehouseOptions {
+            memory_limit_bytes: self.memory_limit_bytes,
+            threads: self.threads,
+            query_timeout: self.query_timeout,
+            ..Default::default()
+        }
     }
 }
 
@@ -74,9 +118,15 @@ impl Workspace {
     /// # Errors
     /// When there is no project at all.
     pub async fn survey(options: &WorkspaceOptions) -> Result<(Option<Self>, Vec<Diagnostic>), RunError> {
-        let loaded = project::load(&options.root()?, options.environment.as_deref());
-        let mut findings = loaded.diagnostics;
-        let Some(project) = loaded.project else { return Ok((None, findings)) };
+        Self::survey_loaded(Loaded::read(options).await?, options).await
+    }
+
+    async fn survey_loaded(
+        loaded: Loaded,
+        options: &WorkspaceOptions,
+    ) -> Result<(Option<Self>, Vec<Diagnostic>), RunError> {
+        let mut findings = loaded.0.diagnostics;
+        let Some(project) = loaded.0.project else { return Ok((None, findings)) };
         let (workspace, more) = Self::with_tables(project, options).await?;
         add_later(&mut findings, more);
         Ok((Some(workspace), findings))
@@ -141,7 +191,19 @@ impl Workspace {
     /// # Errors
     /// [`RunError::Invalid`] with every finding, or no project.
     pub async fn open_without_ledger(options: &WorkspaceOptions) -> Result<Self, RunError> {
-        let (workspace, findings) = Self::survey(options).await?;
+        Self::of_loaded(Loaded::read(options).await?, options).await
+    }
+
+    /// Opens a project that was read; views that read `ledger.*` see the ledger as it is now.
+    ///
+    /// # Errors
+    /// As for [`Workspace::open`].
+    pub(super) async fn open_loaded(loaded: Loaded, options: &WorkspaceOptions) -> Result<Self, RunError> {
+        Self::of_loaded(loaded, options).await?.with_ledger().await
+    }
+
+    async fn of_loaded(loaded: Loaded, options: &WorkspaceOptions) -> Result<Self, RunError> {
+        let (workspace, findings) = Self::survey_loaded(loaded, options).await?;
         match workspace {
             Some(workspace) if !has_errors(&findings) => Ok(Self { warnings: findings, ..workspace }),
             _ => Err(RunError::Invalid { diagnostics: findings }),
@@ -161,10 +223,7 @@ impl Workspace {
                 return Err(RunError::UnknownJob { name: name.clone(), hint });
             }
         }
-        let mut jobs: Vec<&Job> =
-            self.project.jobs.iter().filter(|job| names.is_empty() || names.contains(&job.name)).collect();
-        jobs.sort_by(|left, right| right.priority.cmp(&left.priority).then_with(|| left.name.cmp(&right.name)));
-        Ok(jobs)
+        Ok(selected(&self.project, names).collect())
     }
 
     /// Compiles a job's queries and templates.

@@ -8,6 +8,7 @@ mod error;
 mod listing;
 mod meter;
 mod set;
+mod temporary;
 mod upload;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ pub use error::StorageError;
 pub use listing::{FoundFile, Level, NAMES_AT_ONCE};
 pub use meter::{Meter, metered};
 pub use set::{Manifest, SetFile, SetWriter, partition_folder};
+pub use temporary::{TemporaryFile, TemporaryFolder, holds_temporary, remove_temporary};
 pub use upload::write_file;
 
 use crate::settings;

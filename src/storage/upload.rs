@@ -7,7 +7,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::io::AsyncReadExt;
 
-use super::{StorageError, open};
+use super::{StorageError, TemporaryFile, open};
 
 /// Bytes of one part of an upload.
 const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -32,12 +32,11 @@ fn copy_here(file: &Path, target: &Path) -> Result<(), StorageError> {
     let failed = StorageError::unwritable(target);
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(&failed)?;
-    let mut unfinished = tempfile::NamedTempFile::new_in(folder).map_err(&failed)?;
+    let mut unfinished = TemporaryFile::within(folder).map_err(&failed)?;
     let mut source = std::fs::File::open(file).map_err(StorageError::unwritable(file))?;
-    std::io::copy(&mut source, unfinished.as_file_mut()).map_err(&failed)?;
+    std::io::copy(&mut source, &mut unfinished).map_err(&failed)?;
     unfinished.as_file().sync_all().map_err(&failed)?;
-    unfinished.persist(target).map_err(|error| failed(error.error))?;
-    Ok(())
+    unfinished.persist(target).map_err(failed)
 }
 
 /// Uploads a file in parts; the object appears with the last word of the upload, or not at all.

@@ -48,6 +48,14 @@ pub enum WarehouseError {
         /// What the engine said.
         reason: String,
     },
+    /// The query took longer than queries may take.
+    #[error("{what} took longer than {limit} (`--query-timeout`)")]
+    TooLong {
+        /// Which query.
+        what: String,
+        /// The limit, such as `90s`.
+        limit: String,
+    },
     /// A result file could not be written; nothing was left behind.
     #[error("`{path}` cannot be written: {reason}")]
     Output {

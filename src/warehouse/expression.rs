@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::engine::apart::apart;
 use super::place::{place_of_span, planning_errors};
 use super::runtime::with_own_catalog;
 use super::session::{Session, plan_query};
@@ -112,7 +113,7 @@ impl Session {
             }
         }
         let plan = plan_query(&state, query, &self.parameters).await?;
-        state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})
+        apart(async move { state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}) }).await
     }
 }
 

@@ -59,6 +59,7 @@ impl Warehouse {
             meter: std::sync::Arc::clone(&self.meter),
             misfits: self.misfits.clone(),
             vars: self.vars.clone(),
+            query_timeout: self.query_timeout,
         })
     }
 }

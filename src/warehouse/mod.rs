@@ -9,6 +9,7 @@ mod climb;
 mod copies;
 mod distinct;
 mod distinct_pairs;
+mod engine;
 mod error;
 mod expression;
 mod first_copies;
@@ -44,6 +45,7 @@ mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
@@ -99,6 +101,7 @@ pub struct Warehouse {
     meter: Arc<Meter>,
     misfits: Misfits,
     vars: Parameters,
+    query_timeout: Option<Duration>,
 }
 
 impl Warehouse {
@@ -142,6 +145,7 @@ impl Warehouse {
             meter: Arc::default(),
             misfits: Misfits::default(),
             vars: vars_of(project),
+            query_timeout: options.query_timeout,
         };
         let mut diagnostics = warehouse.open_tables(project, saved).await?;
         let known: BTreeSet<String> = warehouse.trial_parameters().names().map(str::to_owned).collect();
@@ -274,7 +278,7 @@ impl Warehouse {
         }
         ledger_tables::register(&context, &self.ledger)
             .map_err(|error| WarehouseError::from_engine("the ledger's tables", &error))?;
-        Ok(Session { context, parameters, unbound: BTreeMap::new() })
+        Ok(Session { context, parameters, unbound: BTreeMap::new(), query_timeout: self.query_timeout })
     }
 }
 

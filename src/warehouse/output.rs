@@ -1,5 +1,7 @@
 //! Rows as files and text: Parquet, CSV and JSON files, here or in an object store, appear whole or not at all.
 
+mod spreadsheet;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,13 +10,12 @@ use arrow::datatypes::SchemaRef;
 use datafusion::arrow;
 use futures::TryStreamExt;
 use serde_json::{Map, Value};
-use tempfile::NamedTempFile;
 
 use super::error::WarehouseError;
 use super::parquet_writer::ParquetWriter;
 use super::session::RowStream;
 use super::value;
-use crate::storage::{self, SetWriter};
+use crate::storage::{self, SetWriter, TemporaryFile, TemporaryFolder};
 
 /// A terminal shows at most this many rows; files hold all.
 const TEXT_ROWS_MAX: usize = 10_000;
@@ -117,7 +118,7 @@ impl TableRows {
     }
 
     async fn write_file(mut self, format: FileFormat, location: String) -> Result<WrittenTable, WarehouseError> {
-        let elsewhere = location.contains("://").then(tempfile::tempdir).transpose();
+        let elsewhere = location.contains("://").then(TemporaryFolder::new).transpose();
         let elsewhere = elsewhere.map_err(|error| WarehouseError::Output {
             path: "the temporary folder".to_owned(),
             reason: error.to_string(),
@@ -173,7 +174,9 @@ fn shown(column: &arrow::array::ArrayRef, row: usize) -> String {
     match value::json(column, row) {
         Value::Null => String::new(),
         Value::String(text) => {
-            text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+            let escaped =
+                |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
+            text.chars().map(escaped).collect()
         }
         other => other.to_string(),
     }
@@ -208,7 +211,7 @@ fn objects_of(batch: &RecordBatch) -> Vec<Value> {
 
 /// A file under a passing name; dropped before it gets its own, it is gone.
 pub(super) struct Unfinished {
-    file: NamedTempFile,
+    file: TemporaryFile,
     path: PathBuf,
 }
 
@@ -220,7 +223,7 @@ impl Unfinished {
             path: path.display().to_string(),
             reason: error.to_string(),
         };
-        Ok(Self { file: NamedTempFile::new_in(folder).map_err(failed)?, path: path.to_owned() })
+        Ok(Self { file: TemporaryFile::within(folder).map_err(failed)?, path: path.to_owned() })
     }
 
     /// A handle to write to.
@@ -241,8 +244,7 @@ impl Unfinished {
             reason: error.to_string(),
         };
         file.as_file().sync_all().map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        file.persist(&path).map_err(failed)
     }
 }
 
@@ -273,17 +275,18 @@ impl Sink for ParquetSink {
 }
 
 fn csv_sink(file: std::fs::File, schema: &SchemaRef) -> Result<Box<dyn Sink + Send>, String> {
-    let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(std::io::BufWriter::new(file));
+    let writer = arrow::csv::WriterBuilder::new().with_header(true).build(std::io::BufWriter::new(file));
     // An empty batch writes the header, so that a table without rows is still a table.
-    writer.write(&RecordBatch::new_empty(SchemaRef::clone(schema))).map_err(|error| error.to_string())?;
-    Ok(Box::new(CsvSink(writer)))
+    let mut sink = CsvSink(writer);
+    sink.write(&RecordBatch::new_empty(SchemaRef::clone(schema)))?;
+    Ok(Box::new(sink))
 }
 
 struct CsvSink(arrow::csv::Writer<std::io::BufWriter<std::fs::File>>);
 
 impl Sink for CsvSink {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), String> {
-        self.0.write(batch).map_err(|error| error.to_string())
+        spreadsheet::harmless(batch).and_then(|batch| self.0.write(&batch)).map_err(|error| error.to_string())
     }
 
     fn finish(self: Box<Self>) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! The engine's settings: bounded memory, spilling joins, one time zone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
@@ -16,6 +17,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use super::error::WarehouseError;
 use super::memory::{self, QueryMemory};
 use super::{calendar, climb, distinct, first_copies, functions, null_sums, one_pass, ordered_lists, streaks};
+use crate::storage;
 
 /// The limit where neither the command line nor a control group names one: 2 GB.
 const DEFAULT_MEMORY_LIMIT_BYTES: u64 = 2_000_000_000;
@@ -32,6 +34,8 @@ pub struct WarehouseOptions {
     pub threads: Option<usize>,
     /// The folder for what does not fit in memory; by default the system's.
     pub spill_directory: Option<std::path::PathBuf>,
+    /// How long one query may take; by default as long as it likes.
+    pub query_timeout: Option<Duration>,
 }
 
 impl WarehouseOptions {
@@ -56,7 +60,13 @@ pub(super) fn runtime(options: &WarehouseOptions) -> Result<Arc<RuntimeEnv>, War
     if let Some(directory) = &options.spill_directory {
         builder = builder.with_temp_file_path(directory);
     }
-    builder.build_arc().map_err(|error| WarehouseError::from_engine("setting up the warehouse", &error))
+    let runtime =
+        builder.build_arc().map_err(|error| WarehouseError::from_engine("setting up the warehouse", &error))?;
+    let spilling = Arc::downgrade(&runtime);
+    storage::holds_temporary(move || {
+        spilling.upgrade().map(|runtime| runtime.disk_manager.temp_dir_paths()).unwrap_or_default()
+    });
+    Ok(runtime)
 }
 
 /// A session without tables.

@@ -11,6 +11,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use serde::Serialize;
 
+use super::engine::apart::apart;
 use super::error::WarehouseError;
 use super::session::Session;
 use super::sources::files::{NamedSource, RowGroups, TextSource};
@@ -79,7 +80,8 @@ impl Session {
     async fn physical_plan(&self, what: &str, sql: &str) -> Result<Arc<dyn ExecutionPlan>, WarehouseError> {
         let failed = |error| WarehouseError::from_engine(what, &error);
         let plan = self.plan(sql).await.map_err(failed)?;
-        self.context.state().create_physical_plan(&plan).await.map_err(failed)
+        let state = self.context.state();
+        apart(async move { state.create_physical_plan(&plan).await }).await.map_err(failed)
     }
 }
 

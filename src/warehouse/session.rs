@@ -1,21 +1,22 @@
 //! The warehouse with its parameters bound: what queries run on.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::{MemTable, ViewTable};
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::sqlparser::ast::{Query, Statement};
-use futures::stream::{self, BoxStream};
+use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
+use super::engine::apart::{EngineRows, apart, rows_apart};
+use super::engine::time_limit::TimeLimit;
 use super::error::WarehouseError;
 use super::parameters::Parameters;
 use super::statement::{bind, parse_query};
@@ -31,6 +32,8 @@ pub struct Session {
     pub(super) parameters: Parameters,
     /// Views that cannot be read here, with the parameter that is missing.
     pub(super) unbound: BTreeMap<String, String>,
+    /// How long a query may take.
+    pub(super) query_timeout: Option<Duration>,
 }
 
 impl Session {
@@ -57,8 +60,14 @@ impl Session {
     /// # Errors
     /// When it does not plan.
     pub async fn schema(&self, what: &str, sql: &str) -> Result<SchemaRef, WarehouseError> {
-        let plan = self.plan(sql).await.map_err(|error| WarehouseError::from_engine(what, &error))?;
-        let plan = self.context.state().optimize(&plan).map_err(|error| WarehouseError::from_engine(what, &error))?;
+        let failed = |error: &DataFusionError| WarehouseError::from_engine(what, error);
+        let state = self.context.state();
+        let planned = async {
+            let plan = self.plan(sql).await?;
+            apart(async move { state.optimize(&plan) }).await
+        };
+        let planned = async { planned.await.map_err(|error| failed(&error)) };
+        let plan = TimeLimit::start(self.query_timeout).within(what, planned).await?;
         Ok(SchemaRef::clone(plan.schema().inner()))
     }
 
@@ -70,8 +79,8 @@ impl Session {
         let failed = |error: &DataFusionError| WarehouseError::from_engine(what, error);
         let plan = self.plan(sql).await.map_err(|error| failed(&error))?;
         let state = self.context.state();
-        let checked = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {});
-        checked.map(|_| ()).map_err(|error| failed(&error))
+        let checked = apart(async move { state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}) });
+        checked.await.map(|_| ()).map_err(|error| failed(&error))
     }
 
     /// Runs a query; `what` names it in errors.
@@ -80,15 +89,14 @@ impl Session {
     /// When it does not plan; failures on data come through the stream.
     pub async fn stream(&self, what: &str, sql: &str) -> Result<RowStream, WarehouseError> {
         let failed = |error: &DataFusionError| WarehouseError::from_engine(what, error);
-        let plan = self.plan(sql).await.map_err(|error| failed(&error))?;
+        let limit = TimeLimit::start(self.query_timeout);
+        let planned = async { self.plan(sql).await.map_err(|error| failed(&error)) };
+        let plan = limit.within(what, planned).await?;
         let spilling = DataFrame::new(self.context.state(), plan.clone());
-        let rows = match self.in_memory(plan).execute_stream().await {
-            Ok(rows) => stream::once(unless_exhausted(rows, spilling)).try_flatten().boxed(),
-            // The engine cannot plan every order above hash tables: not one that ends with a constant of a view.
-            Err(_) => spilling.execute_stream().await.map_err(|error| failed(&error))?.boxed(),
-        };
-        let what = what.to_owned();
-        Ok(rows.map_err(move |error| WarehouseError::from_engine(&what, &error)).boxed())
+        let rows = rows_apart(unless_exhausted(self.in_memory(plan), spilling));
+        let named = what.to_owned();
+        let rows = rows.map_err(move |error| WarehouseError::from_engine(&named, &error)).boxed();
+        Ok(limit.over(what, rows))
     }
 
     /// The same, planned when its first row is asked for.
@@ -137,7 +145,8 @@ impl Session {
             return Ok(());
         }
         let plan = self.context.table(TableReference::bare(relation)).await?.into_unoptimized_plan();
-        self.context.state().optimize(&plan).map(|_| ())
+        let state = self.context.state();
+        apart(async move { state.optimize(&plan).map(|_| ()) }).await
     }
 
     /// Adds a view if all its parameters and relations are there.
@@ -158,17 +167,12 @@ impl Session {
     }
 }
 
-/// Batches that a query makes before they are asked for.
-const BATCHES_AHEAD: usize = 4;
-
-/// Rows as the engine gives them.
-type EngineRows = BoxStream<'static, Result<RecordBatch, DataFusionError>>;
-
 /// Rows of the first plan, or of the second where memory does not suffice for the first one's first row: what needs
 /// memory is done by then.
-async fn unless_exhausted(rows: SendableRecordBatchStream, spilling: DataFrame) -> Result<EngineRows, DataFusionError> {
-    // Merging the threads' rows is work too, and goes on while the caller makes something of the rows before.
-    let mut rows = spawn_buffered(rows, BATCHES_AHEAD).peekable();
+async fn unless_exhausted(in_memory: DataFrame, spilling: DataFrame) -> Result<EngineRows, DataFusionError> {
+    // The engine cannot plan every order above hash tables: not one that ends with a constant of a view.
+    let Ok(rows) = in_memory.execute_stream().await else { return Ok(spilling.execute_stream().await?.boxed()) };
+    let mut rows = rows.peekable();
     let first = std::pin::Pin::new(&mut rows).peek().await;
     let is_exhausted = |error: &DataFusionError| matches!(error.find_root(), DataFusionError::ResourcesExhausted(_));
     if !first.is_some_and(|first| first.as_ref().is_err_and(is_exhausted)) {
@@ -187,7 +191,8 @@ pub(super) async fn plan_query(
 ) -> Result<LogicalPlan, DataFusionError> {
     bind(&mut query, parameters);
     let statement = EngineStatement::Statement(Box::new(Statement::Query(Box::new(query))));
-    let plan = state.statement_to_plan(statement).await?;
+    let state = state.clone();
+    let plan = apart(async move { state.statement_to_plan(statement).await }).await?;
     datafusion::execution::context::SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)

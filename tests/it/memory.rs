@@ -103,7 +103,7 @@ async fn what_cannot_spill_names_the_limit_that_it_needs() {
     let query = "select count(*), array_agg(text || text || text) as texts from events";
     let rows = async |limit: u64| {
         let options =
-            WarehouseOptions { memory_limit_bytes: Some(limit * 1_000_000), threads: Some(1), spill_directory: None };
+            WarehouseOptions { memory_limit_bytes: Some(limit * 1_000_000), threads: Some(1), ..Default::default() };
         let (warehouse, findings) = Warehouse::open(&project, &options).await?;
         assert!(findings.is_empty());
         warehouse.bind(&Parameters::default()).await?.rows("the query", query).await.map(|rows| rows.len())

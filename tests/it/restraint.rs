@@ -5,13 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use milepost::deliver::Shutdown;
 use milepost::model::SuppressionReason;
 use milepost::run::{
-    DeliveryQuery, Exit, JobReport, JobStatus, ListedDelivery, RunOptions, RunReport, SuppressRequest, Target,
+    DeliveryQuery, Exit, JobReport, JobStatus, ListedDelivery, RunOptions, RunReport, Stop, SuppressRequest, Target,
     WorkspaceOptions, deliveries, erase, halt, resume, run, suppress, unsuppress,
 };
-use tokio::sync::watch;
 
 use crate::evaluate::world::folder_of;
 
@@ -59,8 +57,7 @@ async fn run_with(folder: &Path, as_of: &str, change: impl FnOnce(&mut RunOption
     let mut request =
         RunOptions { as_of: Some(as_of.parse().expect("an instant")), replay: true, ..RunOptions::default() };
     change(&mut request);
-    let (_signals, shutdown) = watch::channel(Shutdown::No);
-    run(&options(folder), &request, shutdown, Arc::new(|_| {})).await.expect("the run is carried out")
+    run(&options(folder), &request, Stop::never(), Arc::new(|_| {})).await.expect("the run is carried out")
 }
 
 async fn run_at(folder: &Path, as_of: &str) -> RunReport {
@@ -297,8 +294,7 @@ async fn volumes_out_of_line_are_refused() {
     for (limit, exit) in [(None, Exit::Refused), (Some(3), Exit::Done)] {
         let as_of = Some("2026-11-20T05:00:00Z".parse().expect("an instant"));
         let request = RunOptions { as_of, replay: true, limit, confirm: Some(2_000), ..RunOptions::default() };
-        let (_signals, shutdown) = watch::channel(Shutdown::No);
-        let report = run(&staging, &request, shutdown, Arc::new(|_| {})).await.expect("carried out");
+        let report = run(&staging, &request, Stop::never(), Arc::new(|_| {})).await.expect("carried out");
         assert_eq!(report.exit(), exit, "{:?}", report.jobs[0].message);
     }
 }

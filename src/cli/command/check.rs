@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::cli::diagnostics::{self, DiagnosticJson};
 use crate::cli::failure::Failure;
-use crate::cli::output::{Format, errors_take_colour};
+use crate::cli::output::Format;
 use crate::model::Severity;
 use crate::run::{self, CheckTables, Exit};
 
@@ -35,7 +35,7 @@ struct CheckJson<'a> {
 }
 
 impl Check {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let tables = match (self.offline, self.save_schemas) {
             (true, _) => CheckTables::Offline,
             (_, true) => CheckTables::Save,
@@ -57,10 +57,7 @@ impl Check {
             );
             return Ok(exit);
         }
-        if !shown.is_empty() {
-            context.output.complain(&diagnostics::render(&shown, errors_take_colour()));
-            context.output.complain("");
-        }
+        context.output.findings(&shown);
         if self.save_schemas {
             context.output.remark(&match &report.saved {
                 Some(file) => format!("the columns of every table are saved in {file}"),

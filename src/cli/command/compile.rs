@@ -1,11 +1,10 @@
 //! `milepost compile`: the SQL a job becomes.
 
 use clap::Args;
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::cli::arguments::parse_instant;
+use crate::cli::arguments::{Moment, parse_moment};
 use crate::cli::failure::Failure;
 use crate::cli::report_text::size_in_words;
 use crate::evaluate::Query;
@@ -18,8 +17,8 @@ pub(crate) struct Compile {
     /// The job.
     job: String,
     /// The logical now; the machine's clock by default.
-    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
-    as_of: Option<Timestamp>,
+    #[arg(long, value_name = "INSTANT", value_parser = parse_moment)]
+    as_of: Option<Moment>,
     /// The period of a recap; the latest that is due by default.
     #[arg(long, value_name = "KEY")]
     period: Option<String>,
@@ -38,13 +37,14 @@ struct QueryJson {
 }
 
 impl Compile {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
+        let as_of = context.instant(self.as_of);
         let queries: Vec<QueryJson> = if self.explain {
-            let explained = run::explained_queries(&context.workspace, &self.job, self.as_of, self.period).await?;
+            let explained = run::explained_queries(&context.workspace, &self.job, as_of, self.period).await?;
             let queries = explained.into_iter();
             queries.map(|(Query { title, sql }, tables)| QueryJson { title, sql, tables: Some(tables) }).collect()
         } else {
-            let queries = run::queries(&context.workspace, &self.job, self.as_of, self.period).await?;
+            let queries = run::queries(&context.workspace, &self.job, as_of, self.period).await?;
             queries.into_iter().map(|Query { title, sql }| QueryJson { title, sql, tables: None }).collect()
         };
         let text: Vec<String> = queries.iter().map(QueryJson::text).collect();

@@ -100,7 +100,7 @@ fn parse_resolution(text: &str) -> Result<DeliveryState, String> {
 }
 
 impl Deliveries {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let (from, to, chosen) = match self.command {
             DeliveriesCommand::List(list) => return show_list(context, list).await,
             DeliveriesCommand::Show(show) => {
@@ -127,7 +127,7 @@ impl Deliveries {
     }
 }
 
-async fn show_list(context: &Context, list: List) -> Result<Exit, Failure> {
+async fn show_list(context: &Context<'_>, list: List) -> Result<Exit, Failure> {
     let filter = run::DeliveryQuery { job: list.job, state: list.state, profile_id: list.profile, limit: list.limit };
     let rows = run::deliveries(&context.workspace, filter).await?;
     context.output.result(&report_text::deliveries(&rows), &rows);

@@ -16,13 +16,13 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let folder = run::demo_folder()?;
         run::scaffold(&folder)?;
         context.output.remark(&format!("a project with sample events: {}\n", folder.display()));
         let workspace =
             WorkspaceOptions { project: Some(folder.clone()), environment: None, ..context.workspace.clone() };
-        let demo = Context { output: context.output, workspace };
+        let demo = Context { output: context.output, workspace, signals: context.signals };
         let (exit, open) = Run::replaying(run::STARTER_AS_OF)?.carry_out(&demo).await?;
         if let (false, true, Some(page)) = (self.no_open, context.output.shows_progress(), open.first()) {
             open_in_browser(page);

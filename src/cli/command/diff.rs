@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use jiff::Timestamp;
 
 use crate::cli::Context;
-use crate::cli::arguments::parse_instant;
+use crate::cli::arguments::{Moment, parse_moment};
 use crate::cli::failure::Failure;
+use crate::cli::output::shown;
 use crate::run::{self, DiffMail, DiffReport, DiffRequest, Exit};
 
 /// What a change of SQL, YAML or templates does: people entering and leaving, and mails that read otherwise. Records nothing.
@@ -19,17 +19,21 @@ pub(crate) struct Diff {
     #[arg(long, value_name = "REF|DIR")]
     base: String,
     /// The logical now and the wall clock of both sides; the machine's clock by default.
-    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
-    as_of: Option<Timestamp>,
+    #[arg(long, value_name = "INSTANT", value_parser = parse_moment)]
+    as_of: Option<Moment>,
     /// Show real profiles and mails instead of those of job tests: never where others can read it.
     #[arg(long)]
     real_samples: bool,
 }
 
 impl Diff {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
-        let request =
-            DiffRequest { base: self.base, jobs: self.jobs, as_of: self.as_of, real_samples: self.real_samples };
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
+        let request = DiffRequest {
+            base: self.base,
+            jobs: self.jobs,
+            as_of: context.instant(self.as_of),
+            real_samples: self.real_samples,
+        };
         let report = run::diff(&context.workspace, &request).await?;
         context.output.result(&in_markdown(&report), &report);
         Ok(Exit::Done)
@@ -49,7 +53,7 @@ fn in_markdown(report: &DiffReport) -> String {
     }
     let samples: Vec<&String> = report.parts.iter().flat_map(|part| &part.samples).collect();
     if !samples.is_empty() {
-        let lines: Vec<String> = samples.iter().map(|sample| format!("{sample}\n")).collect();
+        let lines: Vec<String> = samples.iter().map(|sample| format!("{}\n", shown(sample))).collect();
         let _ = write!(text, "\n```diff\n{}```\n", lines.concat());
     }
     if report.mails.is_empty() {
@@ -61,7 +65,7 @@ fn in_markdown(report: &DiffReport) -> String {
 
 fn mail_block(mail: &DiffMail) -> String {
     let test = mail.test.as_ref().map(|test| format!(" (test `{test}`)")).unwrap_or_default();
-    let mut text = format!("\n### {} \u{b7} {}{test}\n\n", mail.job, mail.who);
+    let mut text = format!("\n### {} \u{b7} {}{test}\n\n", mail.job, shown(&mail.who));
     match &mail.subjects {
         (Some(before), Some(after)) if before == after => {
             let _ = writeln!(text, "Subject: {}", in_code(after));
@@ -78,5 +82,5 @@ fn mail_block(mail: &DiffMail) -> String {
 
 /// Text of a mail as code, whatever it holds.
 fn in_code(text: &str) -> String {
-    format!("`` {} ``", text.replace('`', "'"))
+    format!("`` {} ``", shown(text).replace('`', "'"))
 }

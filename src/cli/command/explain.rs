@@ -1,10 +1,9 @@
 //! `milepost explain`: why a profile was mailed or not.
 
 use clap::Args;
-use jiff::Timestamp;
 
 use crate::cli::Context;
-use crate::cli::arguments::parse_instant;
+use crate::cli::arguments::{Moment, parse_moment};
 use crate::cli::explain_text;
 use crate::cli::failure::Failure;
 use crate::run::{self, Exit, ExplainRequest};
@@ -17,8 +16,8 @@ pub(crate) struct Explain {
     /// Only this job.
     job: Option<String>,
     /// The logical now; the machine's clock by default.
-    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
-    as_of: Option<Timestamp>,
+    #[arg(long, value_name = "INSTANT", value_parser = parse_moment)]
+    as_of: Option<Moment>,
     /// The period of a recap; the latest that is due by default.
     #[arg(long, value_name = "KEY")]
     period: Option<String>,
@@ -28,11 +27,11 @@ pub(crate) struct Explain {
 }
 
 impl Explain {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let request = ExplainRequest {
             profile: self.profile,
             job: self.job,
-            as_of: self.as_of,
+            as_of: context.instant(self.as_of),
             period: self.period,
             replay: self.replay,
         };

@@ -17,7 +17,7 @@ pub(crate) struct Export {
 }
 
 impl Export {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let report = run::export_ledger(&context.workspace, &self.to).await?;
         let mut text = String::new();
         for (table, rows) in &report.rows {

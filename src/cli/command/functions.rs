@@ -10,7 +10,7 @@ use crate::run::{self, Exit};
 pub(crate) struct Functions {}
 
 impl Functions {
-    pub(crate) fn execute(self, context: &Context) -> Exit {
+    pub(crate) fn execute(self, context: &Context<'_>) -> Exit {
         let Self {} = self;
         let docs = run::function_docs();
         let text: Vec<String> = docs

@@ -35,7 +35,7 @@ fn of_whom(job: Option<&str>) -> String {
 }
 
 impl Halt {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let halt = run::halt(&context.workspace, self.job, self.reason).await?;
         let whom = of_whom(halt.job.as_deref());
         context.output.result(&format!("halted {whom}: no run claims a delivery until `milepost resume`"), &halt);
@@ -44,7 +44,7 @@ impl Halt {
 }
 
 impl Resume {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let (lifted, standing) = run::resume(&context.workspace, self.job.as_deref()).await?;
         let whom = of_whom(self.job.as_deref());
         let mut text = if lifted { format!("resumed {whom}") } else { format!("no halt of {whom} stood") };

@@ -24,7 +24,7 @@ struct InitJson {
 }
 
 impl Init {
-    pub(crate) fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let folder = context.workspace.start.join(&self.folder);
         let files = run::scaffold(&folder)?;
         let shown = self.folder.display();

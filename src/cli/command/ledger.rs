@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::Context;
 use crate::cli::failure::Failure;
+use crate::cli::output::shown;
 use crate::run::{self, Exit};
 
 /// The ledger: the database of deliveries.
@@ -58,7 +59,7 @@ struct CreatedJson {
 }
 
 impl Ledger {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let (workspace, output) = (&context.workspace, context.output);
         match self.command {
             LedgerCommand::Create => {
@@ -91,7 +92,7 @@ fn soundness(report: &run::SoundnessReport) -> String {
     }
     let mut text = String::new();
     for one in &report.unsound {
-        let sample = one.sample.as_ref().map(|sample| format!(", such as {sample}")).unwrap_or_default();
+        let sample = one.sample.as_ref().map(|sample| format!(", such as {}", shown(sample))).unwrap_or_default();
         let _ = writeln!(text, "{} {}{sample}", one.count, one.what);
     }
     text.push_str(

@@ -1,10 +1,9 @@
 //! `milepost metrics`: the metric matrix of a recap.
 
 use clap::Args;
-use jiff::Timestamp;
 
 use crate::cli::Context;
-use crate::cli::arguments::parse_instant;
+use crate::cli::arguments::{Moment, parse_moment};
 use crate::cli::failure::Failure;
 use crate::run::{Exit, TableKind, TableRequest};
 
@@ -17,16 +16,16 @@ pub(crate) struct Metrics {
     #[arg(long, value_name = "KEY")]
     period: Option<String>,
     /// The logical now; the machine's clock by default.
-    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
-    as_of: Option<Timestamp>,
+    #[arg(long, value_name = "INSTANT", value_parser = parse_moment)]
+    as_of: Option<Moment>,
     /// Write .parquet, .csv or .json, or a folder of Parquet files (its name ends in /), instead of showing a table.
     #[arg(long, value_name = "LOCATION")]
     output: Option<String>,
 }
 
 impl Metrics {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
-        let (job, as_of, period, output) = (self.job, self.as_of, self.period, self.output);
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
+        let (job, as_of, period, output) = (self.job, context.instant(self.as_of), self.period, self.output);
         super::flags::show(context, TableRequest { job, as_of, period, kind: TableKind::Metrics, output }).await
     }
 }

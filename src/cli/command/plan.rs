@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use jiff::Timestamp;
 
 use crate::cli::Context;
-use crate::cli::arguments::{Interval, parse_instant, parse_interval};
-use crate::cli::failure::Failure;
+use crate::cli::arguments::{Interval, Moment, parse_interval, parse_moment};
+use crate::cli::failure::{Failure, indented};
+use crate::cli::output::shown;
 use crate::cli::progress::Bar;
 use crate::run::{self, Exit, PlannedJob, RunOptions};
 
@@ -22,8 +22,8 @@ pub(crate) struct Plan {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// The logical now; the machine's clock by default.
-    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
-    as_of: Option<Timestamp>,
+    #[arg(long, value_name = "INSTANT", value_parser = parse_moment)]
+    as_of: Option<Moment>,
     /// The period of a recap; the latest that is due by default.
     #[arg(long, value_name = "KEY")]
     period: Option<String>,
@@ -36,12 +36,13 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
+        let interval = context.interval(self.interval)?;
         let request = RunOptions {
             jobs: self.jobs,
-            as_of: self.as_of.or(self.interval.map(|interval| interval.end)),
+            as_of: context.instant(self.as_of).or(interval.map(|(_, end)| end)),
             period: self.period,
-            interval: self.interval.map(|interval| (interval.start, interval.end)),
+            interval,
             replay: self.replay,
             ..RunOptions::default()
         };
@@ -72,10 +73,12 @@ fn job_block(job: &PlannedJob) -> String {
         }
     }
     for sample in &job.samples {
-        let _ = writeln!(text, "    {} {}: {}", sample.profile_id, sample.occasion, sample.subject);
+        let [profile, occasion, subject] =
+            [&sample.profile_id, &sample.occasion, &sample.subject].map(|value| shown(value));
+        let _ = writeln!(text, "    {profile} {occasion}: {subject}");
     }
     if let Some(refused) = &job.refused {
-        let _ = writeln!(text, "  a run would be refused: {refused}");
+        let _ = writeln!(text, "  a run would be refused: {}", indented(refused));
     }
     text
 }

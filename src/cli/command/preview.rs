@@ -1,11 +1,11 @@
 //! `milepost preview`: the mails one person would get, rendered into files and shown as text.
 
 use clap::Args;
-use jiff::Timestamp;
 
 use crate::cli::Context;
-use crate::cli::arguments::parse_instant;
+use crate::cli::arguments::{Moment, parse_moment};
 use crate::cli::failure::Failure;
+use crate::cli::output::shown;
 use crate::run::{self, Exit};
 
 /// Render the mails one person would get, whatever the ledger says; nothing is recorded.
@@ -17,17 +17,21 @@ pub(crate) struct Preview {
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
     /// The logical now; the machine's clock by default.
-    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
-    as_of: Option<Timestamp>,
+    #[arg(long, value_name = "INSTANT", value_parser = parse_moment)]
+    as_of: Option<Moment>,
     /// The period of a recap; the latest that is due by default.
     #[arg(long, value_name = "KEY")]
     period: Option<String>,
 }
 
 impl Preview {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
-        let request =
-            run::PreviewRequest { job: self.job, profile: self.profile, as_of: self.as_of, period: self.period };
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
+        let request = run::PreviewRequest {
+            job: self.job,
+            profile: self.profile,
+            as_of: context.instant(self.as_of),
+            period: self.period,
+        };
         let report = run::preview(&context.workspace, &request).await?;
         let text: Vec<_> = report
             .mails
@@ -36,13 +40,18 @@ impl Preview {
                 let skipped = if mail.wanted { "" } else { " \u{b7} a run would skip it: only_if is false" };
                 format!(
                     "{} \u{b7} {} \u{b7} {}{skipped}\nSubject: {}\nHTML:    {}\n\n{}\n",
-                    mail.job, mail.profile_id, mail.occasion, mail.subject, mail.html_file, mail.text
+                    mail.job,
+                    shown(&mail.profile_id),
+                    shown(&mail.occasion),
+                    shown(&mail.subject),
+                    mail.html_file,
+                    mail.text
                 )
             })
             .collect();
         context.output.result(&text.join(&format!("{}\n", "-".repeat(72))), &report);
         for remark in &report.remarks {
-            context.output.remark(remark);
+            context.output.remark(&shown(remark));
         }
         Ok(Exit::Done)
     }

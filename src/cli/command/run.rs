@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::cli::arguments::{Interval, parse_duration, parse_instant, parse_interval};
+use crate::cli::arguments::{Interval, Moment, parse_duration, parse_interval, parse_moment};
 use crate::cli::failure::Failure;
 use crate::cli::progress::Bar;
-use crate::cli::{interrupt, report_text};
+use crate::cli::{report_text, run_log};
 use crate::run::{self, Exit, Plan, RunOptions, RunReport};
 
 /// Compute who reached what, and mail them once.
@@ -21,8 +21,8 @@ pub(crate) struct Run {
     /// Only these jobs.
     jobs: Vec<String>,
     /// The logical now: later events are invisible; the machine's clock by default.
-    #[arg(long, value_name = "INSTANT", value_parser = parse_instant)]
-    as_of: Option<Timestamp>,
+    #[arg(long, value_name = "INSTANT", value_parser = parse_moment)]
+    as_of: Option<Moment>,
     /// The period of a recap, such as 2026-W46; the latest that is due by default.
     #[arg(long, value_name = "KEY")]
     period: Option<String>,
@@ -53,9 +53,18 @@ pub(crate) struct Run {
     /// Wait this long for another run of the same job to end, such as 10m.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     lock_timeout: Option<Duration>,
+    /// Stop after this long, such as 50m: what is under way is drained, and the next run goes on there.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    deadline: Option<Duration>,
     /// End with this code instead of 0 when there was nothing to do, so that an orchestrator shows the task as skipped.
     #[arg(long, value_name = "99", value_parser = clap::value_parser!(u8).range(99..=99))]
     empty_exit_code: Option<u8>,
+}
+
+#[derive(Serialize)]
+struct IntervalJson {
+    start: Timestamp,
+    end: Timestamp,
 }
 
 /// The arguments as they stand in `run_results.json`: no profile ids.
@@ -64,7 +73,7 @@ struct ArgumentsJson<'a> {
     jobs: &'a [String],
     as_of: Option<Timestamp>,
     period: Option<&'a str>,
-    interval: Option<Interval>,
+    interval: Option<IntervalJson>,
     dry_run: bool,
     only: bool,
     limit: Option<u64>,
@@ -76,31 +85,29 @@ struct ArgumentsJson<'a> {
 impl Run {
     /// A run of all jobs at a past instant, taken as the wall clock too.
     pub(super) fn replaying(as_of: &str) -> Result<Self, Failure> {
-        let as_of = parse_instant(as_of).map_err(|message| Failure::new(Exit::Failed, message, None))?;
+        let as_of = parse_moment(as_of).map_err(|message| Failure::new(Exit::Failed, message, None))?;
         Ok(Self { as_of: Some(as_of), replay: true, ..Self::default() })
     }
 
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         Ok(self.carry_out(context).await?.0)
     }
 
     /// Runs, reports, and returns the exit with the files people open next.
-    pub(super) async fn carry_out(self, context: &Context) -> Result<(Exit, Vec<String>), Failure> {
-        let (shutdown, why) = interrupt::listen()
-            .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be listened for: {error}"), None))?;
+    pub(super) async fn carry_out(self, context: &Context<'_>) -> Result<(Exit, Vec<String>), Failure> {
+        if let Some(deadline) = self.deadline {
+            context.signals.end_after(deadline);
+        }
         let bar = Arc::new(Bar::new(context.output.shows_progress()));
-        let shown = bar.clone();
-        let progress = Arc::new(move |progress| shown.show(&progress));
-        let mut options = self.options()?;
+        let progress = run_log::follow(context.output, bar.clone());
+        let mut options = self.options(context)?;
         if let Some(file) = &self.plan {
             options.plan = Some(Arc::new(Plan::read(&context.workspace.start.join(file))?));
         }
-        let report = run::run(&context.workspace, &options, shutdown, progress).await;
+        let report = run::run(&context.workspace, &options, context.signals.stop.clone(), progress).await;
         bar.clear();
-        let mut report: RunReport = report?;
-        if let Some(signal) = *why.borrow() {
-            report.ended_by(signal);
-        }
+        let report: RunReport = report?;
+        run_log::run_ended(context.output, &report);
         context.output.result(&report_text::run(&report), &report);
         for artifact in &report.unwritten {
             context.output.complain(&format!("error: {}; the run itself is as reported", artifact.message));
@@ -108,12 +115,13 @@ impl Run {
         Ok((report.exit(), report.open))
     }
 
-    fn options(&self) -> Result<RunOptions, Failure> {
+    fn options(&self, context: &Context<'_>) -> Result<RunOptions, Failure> {
+        let (as_of, interval) = (context.instant(self.as_of), context.interval(self.interval)?);
         let arguments = ArgumentsJson {
             jobs: &self.jobs,
-            as_of: self.as_of,
+            as_of,
             period: self.period.as_deref(),
-            interval: self.interval,
+            interval: interval.map(|(start, end)| IntervalJson { start, end }),
             dry_run: self.dry_run,
             only: self.only.is_some(),
             limit: self.limit,
@@ -125,9 +133,9 @@ impl Run {
             .map_err(|error| Failure::new(Exit::Failed, format!("the arguments cannot be recorded: {error}"), None))?;
         Ok(RunOptions {
             jobs: self.jobs.clone(),
-            as_of: self.as_of.or(self.interval.map(|interval| interval.end)),
+            as_of: as_of.or(interval.map(|(_, end)| end)),
             period: self.period.clone(),
-            interval: self.interval.map(|interval| (interval.start, interval.end)),
+            interval,
             dry_run: self.dry_run,
             only: self.only.clone(),
             limit: self.limit,

@@ -24,13 +24,13 @@ enum Kind {
 }
 
 impl Schema {
-    pub(crate) fn execute(self, context: &Context) -> Exit {
+    pub(crate) fn execute(self, context: &Context<'_>) -> Exit {
         let kind = match self.kind {
             Kind::Project => SchemaKind::Project,
             Kind::Job => SchemaKind::Job,
             Kind::Test => SchemaKind::Test,
         };
-        context.output.data(&run::schema_text(kind));
+        context.output.json(&run::schema_text(kind));
         Exit::Done
     }
 }

@@ -12,7 +12,7 @@ use crate::run::{self, Exit};
 pub(crate) struct Status {}
 
 impl Status {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let report = run::status(&context.workspace).await?;
         context.output.result(&report_text::status(&report), &report);
         Ok(Exit::Done)

@@ -80,7 +80,7 @@ impl Whom {
 }
 
 impl Suppress {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let request = SuppressRequest { target: self.whom.target(), reason: Some(self.reason), job: self.job };
         run::suppress(&context.workspace, request).await?;
         let text = format!("suppressed ({}), from the next run on", self.reason.name());
@@ -90,7 +90,7 @@ impl Suppress {
 }
 
 impl Unsuppress {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let request = SuppressRequest { target: self.whom.target(), reason: self.reason, job: self.job };
         let lifted = run::unsuppress(&context.workspace, request).await?;
         let text = match lifted {
@@ -104,7 +104,7 @@ impl Unsuppress {
 }
 
 impl Erase {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let erased = run::erase(&context.workspace, &self.profile).await?;
         let text = format!(
             "forgotten: {} deliveries are tombstones, {} addresses and the profile are never mailed again",

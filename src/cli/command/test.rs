@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::cli::diagnostics::{self, DiagnosticJson};
 use crate::cli::failure::Failure;
-use crate::cli::output::{Format, errors_take_colour};
+use crate::cli::output::{Format, shown};
 use crate::run::{self, Exit, TestReport, TestRequest, TestResult};
 
 /// Run the job tests of `jobs/tests/`: given rows, expected mails; no network, no ledger.
@@ -34,7 +34,7 @@ struct TestJson<'a> {
 }
 
 impl Test {
-    pub(crate) async fn execute(self, context: &Context) -> Result<Exit, Failure> {
+    pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let request = TestRequest { jobs: self.jobs, update_snapshots: self.update_snapshots };
         let report = run::test(&context.workspace, &request).await?;
         if let Some(file) = &self.junit {
@@ -49,10 +49,7 @@ impl Test {
             context.output.result("", &json);
             return Ok(exit);
         }
-        if !report.diagnostics.is_empty() {
-            context.output.complain(&diagnostics::render(&report.diagnostics, errors_take_colour()));
-            context.output.complain("");
-        }
+        context.output.findings(&report.diagnostics);
         context.output.data(&in_words(&report, failed));
         if report.tests.is_empty() && report.diagnostics.is_empty() {
             context.output.remark("  next: write one to jobs/tests/NAME.yml; docs/reference/tests.md shows how");
@@ -65,7 +62,7 @@ fn in_words(report: &TestReport, failed: usize) -> String {
     let mut lines = Vec::new();
     for test in &report.tests {
         let mark = if test.failures.is_empty() { "ok  " } else { "FAIL" };
-        let description = test.description.as_ref().map(|text| format!(" \u{b7} {text}")).unwrap_or_default();
+        let description = test.description.as_ref().map(|text| format!(" \u{b7} {}", shown(text))).unwrap_or_default();
         lines.push(format!("{mark}  {} ({}){description}", test.file, test.job));
         let failures = test.failures.iter().flat_map(|failure| failure.lines());
         lines.extend(failures.map(|line| format!("      {line}")));

@@ -99,3 +99,36 @@ fn an_empty_file_is_an_empty_map_and_a_repeated_key_keeps_its_first_value() {
     assert_eq!(node.expect("YAML").entries().len(), 1);
     assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["duplicate-key"; 2]);
 }
+
+#[test]
+fn tags_that_the_parser_would_drop_are_findings() {
+    for (yaml, tags) in [
+        ("key: !foo bar\n", &["!foo"][..]),
+        ("key: !foo \"bar\"\n", &["!foo"]),
+        ("key: !secret\n  a: b\n", &["!secret"]),
+        ("key: !foo &a bar\nother: *a\n", &["!foo"]),
+        ("key: &a !foo bar\n", &["!foo"]),
+        ("- !env NAME\n- [!a x, !b y]\n- {k: !c z}\n", &["!env", "!a", "!b", "!c"]),
+        ("key: !!binary aGk=\n", &["!!binary"]),
+        ("key: !<tag:example.test,2026:x> y\n", &["!<tag:example.test,2026:x>"]),
+        ("!foo\nkey: bar\n", &["!foo"]),
+        ("!foo key: bar\n", &["!foo"]),
+        ("key: !!str 5\n", &[]),
+        ("key: well !done\nnext: 1\n", &[]),
+        ("key: \"a: !done\"\nnext: 1\n", &[]),
+        ("# see: !this\nkey: 1\n", &[]),
+        ("key: |\n  a: !done\nnext: 1\n", &[]),
+        ("key: 1 # see: !this\nnext: 1\n", &[]),
+        ("'!key': '!value'\n", &[]),
+    ] {
+        let (node, findings) = parse(yaml);
+        assert!(node.is_some(), "{yaml:?}: {findings:?}");
+        let found: Vec<&str> = findings
+            .iter()
+            .filter_map(|finding| finding.place.as_ref())
+            .map(|place| &place.file.text[place.span.clone()])
+            .collect();
+        assert_eq!(found, tags, "{yaml:?}: {findings:?}");
+        assert!(findings.iter().all(|finding| finding.code == "yaml-tag"), "{yaml:?}: {findings:?}");
+    }
+}

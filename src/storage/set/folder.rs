@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::super::StorageError;
+use super::super::{StorageError, TemporaryFolder};
 use super::MANIFEST;
 use super::manifest::Manifest;
 use crate::settings::crashpoint;
@@ -14,7 +14,7 @@ use crate::settings::crashpoint;
 #[derive(Debug)]
 pub(super) struct LocalSet {
     target: PathBuf,
-    unfinished: tempfile::TempDir,
+    unfinished: TemporaryFolder,
     /// Held, never read.
     _lock: File,
 }
@@ -34,6 +34,7 @@ impl LocalSet {
         let lock = File::open(unfinished.path()).map_err(&failed)?;
         lock.lock().map_err(&failed)?;
         open_to_readers(unfinished.path());
+        let unfinished = TemporaryFolder::of(unfinished);
         Ok((Self { target, unfinished, _lock: lock }, earlier))
     }
 

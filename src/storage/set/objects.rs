@@ -10,7 +10,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutP
 use std::sync::Arc;
 
 use super::super::upload::upload;
-use super::super::{StorageError, open};
+use super::super::{StorageError, TemporaryFolder, open};
 use super::MANIFEST;
 use super::manifest::Manifest;
 
@@ -25,7 +25,7 @@ pub(super) struct RemoteSet {
     store: Arc<dyn ObjectStore>,
     base: ObjectPath,
     location: String,
-    spool: tempfile::TempDir,
+    spool: TemporaryFolder,
     /// The version of the manifest that this set is to follow.
     follows: Option<UpdateVersion>,
 }
@@ -48,7 +48,7 @@ impl RemoteSet {
         base: ObjectPath,
         location: &str,
     ) -> Result<(Self, Option<Manifest>), StorageError> {
-        let spool = tempfile::tempdir().map_err(StorageError::unwritable(Path::new("the temporary folder")))?;
+        let spool = TemporaryFolder::new().map_err(StorageError::unwritable(Path::new("the temporary folder")))?;
         let mut set = Self { store, base, location: location.to_owned(), spool, follows: None };
         let Some((manifest, version)) = set.read_manifest().await? else {
             set.refuse_strangers().await?;

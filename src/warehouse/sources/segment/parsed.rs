@@ -15,9 +15,9 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::TryStreamExt;
-use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
+use crate::storage::TemporaryFolder;
 use crate::warehouse::parquet_writer::ParquetWriter;
 
 /// Logs and, once somebody asked for rows, what they hold.
@@ -29,7 +29,7 @@ pub(super) struct ParsedLogs {
 struct Rows {
     table: ListingTable,
     /// Removed with the table.
-    _folder: TempDir,
+    _folder: TemporaryFolder,
 }
 
 impl ParsedLogs {
@@ -39,7 +39,7 @@ impl ParsedLogs {
 
     async fn parse(&self, state: &dyn Session) -> Result<Rows, DataFusionError> {
         let schema = self.logs.schema();
-        let folder = tempfile::tempdir()?;
+        let folder = TemporaryFolder::new()?;
         let path = folder.path().join("calls.parquet");
         let mut writer = ParquetWriter::new(File::create(&path)?, &schema)?;
         let plan = self.logs.scan(state, None, &[], None).await?;
