@@ -243,13 +243,12 @@ fn other_commands_end_with_the_signal_and_leave_no_half_of_a_file() {
     let project = folder_of(FILES);
     let folder = project.path();
     fs::create_dir(folder.join("other")).expect("a folder");
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 7] = [
         &["plan", "endless", "--out", "made.json"],
         &["preview", "endless"],
         &["flags", "endless", "--output", "made.csv"],
         &["flags", "endless", "--output", "made.parquet"],
         &["flags", "endless"],
-        &["explain", "u1", "endless"],
         &["diff", "--base", ".", "endless"],
         &["run", "endless", "--dry-run"],
     ];
@@ -263,10 +262,46 @@ fn other_commands_end_with_the_signal_and_leave_no_half_of_a_file() {
     }
 }
 
+/// A signal while a server is awaited that takes calls and never answers: of the ledger, of a table, and of a copy of the results.
+#[test]
+fn a_signal_ends_what_waits_for_a_server() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("an address").port();
+    let url = format!("postgres://somebody:secret@127.0.0.1:{port}/somewhere");
+    let ledger = PROJECT.replace("providers:", "ledger: 'file:url.txt'\nproviders:");
+    let table = PROJECT.replace("{csv: people.csv}", "{postgres: {url: 'file:url.txt', table: people}}");
+    let words = &["run", "words"][..];
+    let copied = &["run", "words", "--result-to", "s3://acme/runs/"][..];
+    for (name, project, command) in
+        [("ledger", ledger.as_str(), words), ("table", table.as_str(), words), ("copy", PROJECT, copied)]
+    {
+        let kept = FILES.iter().copied().filter(|(path, _)| *path != "milepost.yml");
+        let files: Vec<_> = kept.chain([("milepost.yml", project), ("url.txt", url.as_str())]).collect();
+        let folder = folder_of(&files);
+        let started = monotonic();
+        let moment = Duration::from_millis(1_500);
+        let output = Command::new("timeout")
+            .args(["--preserve-status", "-s", "TERM", &moment.as_secs_f64().to_string(), env!("CARGO_BIN_EXE_milepost")])
+            .args([command, &AS_OF].concat())
+            .current_dir(folder.path())
+            .envs([("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")), ("AWS_ALLOW_HTTP", "true".to_owned())])
+            .envs([("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "us-east-1")])
+            .output()
+            .expect("timeout of coreutils");
+        let took = started.elapsed().saturating_sub(moment);
+        assert_eq!(output.status.code(), Some(143), "{name}: {output:?}");
+        assert!(took < promised(), "{name}: {took:?}");
+        let results = results(folder.path());
+        assert_eq!(results["exit_code"], 143, "{name}: {results}");
+        let status = if name == "copy" { "words completed" } else { "words skipped" };
+        assert_eq!(statuses(&results["results"]), status, "{name}");
+    }
+}
+
 /// A signal while a file is awaited that nobody writes.
 #[test]
 fn a_signal_ends_what_waits_for_a_file_system() {
-    for (path, command) in [("people.csv", "run"), ("jobs/t.html", "run"), ("sql/endless.sql", "check")] {
+    for (path, command) in [("people.csv", "run"), ("jobs/t.html", "run"), ("jobs/t.html", "check")] {
         let project = folder_of(FILES);
         let folder = project.path();
         fs::remove_file(folder.join(path)).expect("gone");
