@@ -106,7 +106,7 @@ impl JobRun<'_> {
             let stop = self.context.stop;
             let lease = stop.race(async { Ok(self.context.ledger.look(&self.introduction()).await?) }).await?;
             let rules = self.rules(&lease);
-            let decided = stop.race(self.decide(&lease, &rules, report)).await?;
+            let decided = stop.race(Box::pin(self.decide(&lease, &rules, report))).await?;
             stop.race(self.find_carried_out(&lease, report)).await?;
             report.status = JobStatus::DryRun;
             return self.guard(&lease, &decided);
@@ -114,7 +114,7 @@ impl JobRun<'_> {
         crashpoint!("before_open");
         let lease = self.acquire().await?;
         crashpoint!("after_open");
-        let ended = self.under_lease(&lease, report).await;
+        let ended = Box::pin(self.under_lease(&lease, report)).await;
         if let Err(error) = &ended {
             report.fail(error);
         }
@@ -170,12 +170,12 @@ impl JobRun<'_> {
         self.refuse_change_of_provider(lease)?;
         let total = Arc::new(AtomicU64::new(0));
         let mailing = Mailing::start(self, lease, total.clone());
-        let publishing = mailing.unless_stopped(Publishing::begin(self)).await?;
+        let publishing = mailing.unless_stopped(Box::pin(Publishing::begin(self))).await?;
         crashpoint!("before_recover");
         mailing.recover(report).await?;
         crashpoint!("before_decide");
         let rules = self.rules(lease);
-        let mut decided = mailing.unless_stopped(self.decide(lease, &rules, report)).await?;
+        let mut decided = mailing.unless_stopped(Box::pin(self.decide(lease, &rules, report))).await?;
         crashpoint!("after_decide");
         if let Some(plan) = &self.context.options.plan {
             mailing.unless_stopped(self.find_carried_out(lease, report)).await?;
@@ -194,7 +194,7 @@ impl JobRun<'_> {
         }
         if let Some(publishing) = publishing {
             let request = self.request();
-            mailing.unless_stopped(publishing.finish(self, &request, report)).await?;
+            mailing.unless_stopped(Box::pin(publishing.finish(self, &request, report))).await?;
         }
         Ok(decided.volumes)
     }

@@ -69,7 +69,7 @@ impl<'a> Mailing<'a> {
             return Ok(());
         }
         let candidates = if self.run.account.capabilities().idempotency.is_some() {
-            self.unless_stopped(self.candidates_in_doubt(&pending)).await?
+            self.unless_stopped(Box::pin(self.candidates_in_doubt(&pending))).await?
         } else {
             Vec::new()
         };

@@ -120,7 +120,7 @@ pub async fn run(
 ) -> Result<RunReport, RunError> {
     let root = options.root()?;
     let result_to = request.result_to.as_deref().map(|to| results::Copy::to(&options.start, to)).transpose()?;
-    let mut ended = as_planned(options, request, &stop, progress).await;
+    let mut ended = Box::pin(as_planned(options, request, &stop, progress)).await;
     crashpoint!("before_results");
     let environment = options.environment.as_deref();
     let written = loop {
@@ -191,7 +191,7 @@ pub(super) async fn carry_out(
     let loaded = stop.race_after(READING_GRACE, Loaded::read(options)).await?;
     let foreseen = Foreseen::of(&loaded, request, &run_id, (as_of, started_at));
     stop.keep_last_words(foreseen.clone().and_then(|foreseen| results::last_words(options, request, foreseen)));
-    let (workspace, providers, ledger) = match (stop.race(open(options, request, loaded)).await, foreseen) {
+    let (workspace, providers, ledger) = match (stop.race(Box::pin(open(options, request, loaded))).await, foreseen) {
         (Err(RunError::Stopped { cause }), Some(foreseen)) => return Ok(foreseen.stopped(cause)),
         (opened, _) => opened?,
     };
@@ -344,10 +344,11 @@ async fn run_queue(
         }
         (context.progress)(Progress::JobStarted { job: job.name.clone() });
         let started = clock::monotonic();
-        let mut report = match context.stop.race(context.workspace.prepare_valid(job)).await {
+        let mut report = match context.stop.race(Box::pin(context.workspace.prepare_valid(job))).await {
             Ok(prepared) => {
                 let (account, provider_label) = (account.clone(), label.clone());
-                JobRun { context, prepared: &prepared, account, provider_label }.execute().await
+                let run = JobRun { context, prepared: &prepared, account, provider_label };
+                Box::pin(run.execute()).await
             }
             Err(error) => {
                 let mut report = JobReport::new(job, label);

@@ -240,7 +240,7 @@ fn a_system_without_threads_or_memory_is_told() {
         let said = String::from_utf8_lossy(&ran.stderr);
         assert_ne!(ran.status.code(), Some(101), "{kilobytes}: {said}");
         if ran.status.code() == Some(1) {
-            assert!(said.contains("next: ") && said.contains("threads"), "{kilobytes}: {said}");
+            assert!(said.contains("error: ") && said.contains("thread"), "{kilobytes}: {said}");
         }
     }
 }
