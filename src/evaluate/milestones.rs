@@ -338,6 +338,11 @@ impl Pass {
         self.ladder_pass().zip(other.ladder_pass()).is_some_and(|(pass, other)| pass.shares_scan(other))
     }
 
+    /// What the condition of a milestone names; `None` where it has none.
+    pub(super) fn asked_columns(&self, part: usize) -> Option<BTreeSet<String>> {
+        self.conditions.iter().find(|condition| condition.part == part).map(|condition| condition.columns.clone())
+    }
+
     /// Its conditions, ready to be asked.
     pub(super) async fn conditions(&self, audience: &Audience, session: &Session) -> Result<Conditions, EvaluateError> {
         Conditions::ready(&self.conditions, audience, session).await

@@ -2,7 +2,7 @@
 //! see them caught. Nothing of it is in release builds.
 
 /// Every crash point, in about the order in which a run passes them; each stands once in the source.
-pub const CRASHPOINTS: [&str; 51] = [
+pub const CRASHPOINTS: [&str; 52] = [
     "before_open",
     "within_open_sqlite",
     "within_open_postgres",
@@ -49,6 +49,7 @@ pub const CRASHPOINTS: [&str; 51] = [
     "after_publish",
     "before_close",
     "within_close_sqlite",
+    "before_checkpoint_sqlite",
     "within_close_postgres",
     "after_close",
     "before_results",

@@ -23,6 +23,7 @@ mod ledger;
 mod ledger_commands;
 mod memory;
 mod offline;
+mod operate;
 mod output;
 mod plans;
 mod postgres;

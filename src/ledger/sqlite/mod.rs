@@ -190,6 +190,10 @@ impl LedgerAdministration for SqliteLedger {
         reading::jobs(self).await
     }
 
+    async fn stems(&self, job: &str) -> Result<Vec<(String, u64)>, LedgerError> {
+        reading::stems(self, job).await
+    }
+
     async fn counts(&self, job: &str) -> Result<BTreeMap<DeliveryState, u64>, LedgerError> {
         reading::counts(self, job).await
     }

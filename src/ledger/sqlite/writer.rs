@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 use super::SqliteLedger;
 use super::suppressions::read_halts;
 use crate::ledger::{Lease, LedgerError};
+use crate::settings::crashpoint;
 
 pub(super) struct Writer {
     pub(super) connection: SqliteConnection,
@@ -22,6 +23,14 @@ impl Writer {
 
     async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         sqlx::raw_sql(sql).execute(&mut self.connection).await.map(|_| ())
+    }
+
+    /// Brings the log into the file and empties it, as far as no other process is reading: then a copy of the file alone
+    /// is the whole ledger. What cannot be done now is done by the next one.
+    async fn bring_in(&mut self) {
+        let _ = self.run("pragma busy_timeout = 0").await;
+        let _ = self.run("pragma wal_checkpoint(truncate)").await;
+        let _ = self.run("pragma busy_timeout = 10000").await;
     }
 
     pub(super) async fn roll_back(&mut self) {
@@ -83,5 +92,17 @@ impl SqliteLedger {
             Err(_) => writer.roll_back().await,
         }
         kept
+    }
+
+    /// The same for what ends a piece of work: afterwards the file is whole by itself.
+    pub(super) async fn end_whole<T>(
+        &self,
+        writer: &mut Writer,
+        done: Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let kept = self.end(writer, done).await?;
+        crashpoint!("before_checkpoint_sqlite");
+        writer.bring_in().await;
+        Ok(kept)
     }
 }
