@@ -12,7 +12,8 @@ use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{Breakdown, Entity, Job, Metric, Project, Recap, RecapZone};
 use crate::warehouse::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::warehouse::{
-    Aggregate, Expression, ExpressionRole, PERIOD_END, PERIOD_START, Parameter, Parameters, Scope, Session, Warehouse, not_a_time,
+    Aggregate, Expression, ExpressionRole, PERIOD_END, PERIOD_START, Parameter, Parameters, Scope, Session, Warehouse,
+    not_a_time,
 };
 
 /// A compiled recap.

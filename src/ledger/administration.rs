@@ -146,6 +146,9 @@ pub trait LedgerAdministration: Send + Sync {
     /// Whose ledger it is.
     fn owner(&self) -> &Owner;
 
+    /// Called when a run has ended: a ledger in a file becomes whole without its log, as far as nobody else reads it.
+    async fn rest(&self) {}
+
     /// What [`super::Ledger::open`] would say of a job, without taking it: for plans and dry runs. The lease answers
     /// [`super::Ledger::recorded`]; every write with it is refused as fenced.
     async fn look(&self, request: &RunRequest) -> Result<Lease, LedgerError>;

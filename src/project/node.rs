@@ -239,20 +239,13 @@ fn locate_entries(
         let place = Place::new(file, span_of(key.defined, &file.text));
         let key = Located::new(key.value.clone(), content_place(place, &key.value));
         let value = locate(value, file, findings);
-        let first = places.get(&key.value).and_then(|place| entries.get(*place));
-        match first {
-            Some(first) => findings.push(
-                Diagnostic::error(
-                    "duplicate-key",
-                    format!("{} is given twice in one map", quoted(&key.value)),
-                    &key.place,
-                )
-                .with_help(format!("it was first given at {}; keep one of the two", first.key.place)),
-            ),
-            None => {
-                places.insert(key.value.clone(), entries.len());
-                entries.push(Entry { key, value });
-            }
+        if let Some(first) = places.get(&key.value).and_then(|place| entries.get(*place)) {
+            let message = format!("{} is given twice in one map", quoted(&key.value));
+            let help = format!("it was first given at {}; keep one of the two", first.key.place);
+            findings.push(Diagnostic::error("duplicate-key", message, &key.place).with_help(help));
+        } else {
+            places.insert(key.value.clone(), entries.len());
+            entries.push(Entry { key, value });
         }
     }
     entries

@@ -9,9 +9,9 @@ use crate::providers;
 use crate::storage;
 use crate::warehouse::SCHEMAS_FILE;
 
-use super::{ledger_access, orphans};
 use super::workspace::{Workspace, WorkspaceOptions, saved_schemas};
 use super::{Exit, RunError, names, secrets, workspace};
+use super::{ledger_access, orphans};
 
 /// What a check knows of tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -174,9 +174,10 @@ impl RunError {
             Self::Planning { exit, .. } => *exit,
             Self::Stopped { cause } => cause.exit(),
             Self::Deliver(DeliverError::Fenced { .. }) => Exit::Fenced,
-            Self::Deliver(DeliverError::Source(_)) | Self::File { .. } | Self::UnknownProfile { .. } | Self::Unsure { .. } => {
-                Exit::Failed
-            }
+            Self::Deliver(DeliverError::Source(_))
+            | Self::File { .. }
+            | Self::UnknownProfile { .. }
+            | Self::Unsure { .. } => Exit::Failed,
             Self::Evaluate(error) => evaluate_exit(error),
             Self::Storage(error) => storage_exit(error),
             Self::Ledger(error) | Self::Deliver(DeliverError::Ledger(error)) => ledger_exit(error),

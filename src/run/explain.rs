@@ -112,12 +112,7 @@ pub async fn explain(options: &WorkspaceOptions, request: &ExplainRequest) -> Re
         let lifted = row.lifted_at.map(|instant| format!(", lifted {instant}")).unwrap_or_default();
         format!("{}{job} by {}, since {}{lifted}", row.reason.name(), row.origin, row.created_at)
     });
-    Ok(ExplainReport {
-        profile_id: profile,
-        as_of: evaluation.as_of,
-        suppressions: suppressions.collect(),
-        jobs,
-    })
+    Ok(ExplainReport { profile_id: profile, as_of: evaluation.as_of, suppressions: suppressions.collect(), jobs })
 }
 
 struct Explaining<'a> {
@@ -225,9 +220,8 @@ pub(super) fn found_of_condition(prepared: &PreparedJob<'_>, candidate: &Candida
 fn value_of(context: &Map<String, Value>, column: &str) -> Option<Value> {
     if let Some(metrics) = context.get("metrics").and_then(Value::as_object) {
         let own = metrics.get(column).and_then(|cell| cell.get("value"));
-        let compared = || {
-            metrics.iter().find_map(|(name, cell)| cell.get(column.strip_prefix(name.as_str())?.strip_prefix('_')?))
-        };
+        let compared =
+            || metrics.iter().find_map(|(name, cell)| cell.get(column.strip_prefix(name.as_str())?.strip_prefix('_')?));
         return own.or_else(compared).cloned();
     }
     let of = |group: &str| context.get(group).and_then(|group| group.get(column));

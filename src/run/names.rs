@@ -60,7 +60,8 @@ pub(super) async fn refuse_unknown_milestone(
     ledger: &dyn LedgerStore,
     (job, name): (Option<&str>, &str),
 ) -> Result<(), RunError> {
-    let is_asked = |one: &&Job| job.is_none_or(|wanted| one.name == wanted || one.aliases.iter().any(|it| it == wanted));
+    let is_asked =
+        |one: &&Job| job.is_none_or(|wanted| one.name == wanted || one.aliases.iter().any(|it| it == wanted));
     let mut known = BTreeSet::new();
     for one in project.jobs.iter().filter(is_asked) {
         if let JobKind::Milestones(milestones) = &one.kind {

@@ -3,7 +3,7 @@
 //!
 //! Looked up only where a part of a job is new to the ledger, and in bounds: the newest deliveries of each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -88,10 +88,7 @@ impl Orphans {
 }
 
 /// Jobs of the ledger that the project does not have, each with no stem, and stems of its other jobs that no milestone has.
-async fn unowned(
-    ledger: &dyn LedgerStore,
-    project: &Project,
-) -> Result<Vec<(String, Option<String>)>, RunError> {
+async fn unowned(ledger: &dyn LedgerStore, project: &Project) -> Result<Vec<(String, Option<String>)>, RunError> {
     let mut unowned = Vec::new();
     for known in ledger.jobs().await? {
         let is_named = |job: &&Job| job.name == known.job || job.aliases.contains(&known.job);
@@ -102,9 +99,8 @@ async fn unowned(
             Some(JobKind::Milestones(milestones))
                 if milestones.iter().any(|one| matches!(one.source, MilestoneSource::View(_))) => {}
             Some(JobKind::Milestones(milestones)) => {
-                let has = |stem: &String| {
-                    milestones.iter().any(|one| one.name.value == *stem || one.aliases.contains(stem))
-                };
+                let has =
+                    |stem: &String| milestones.iter().any(|one| one.name.value == *stem || one.aliases.contains(stem));
                 let stems = ledger.stems(&known.job).await?.into_iter().map(|(stem, _)| stem);
                 unowned.extend(stems.filter(|stem| !has(stem)).map(|stem| (known.job.clone(), Some(stem))));
             }
@@ -117,7 +113,7 @@ async fn unowned(
 pub(super) struct Heirs<'a> {
     orphans: &'a Orphans,
     job: &'a Job,
-    new_parts: Vec<String>,
+    new_parts: HashSet<String>,
     identity: &'a Identity,
     /// How many, by what is gone, its milestone, and the new milestone; no milestones for recaps.
     found: BTreeMap<(usize, Option<String>, Option<String>), u64>,
@@ -127,7 +123,7 @@ impl Heirs<'_> {
     /// Compares one candidate.
     pub(super) fn note(&mut self, candidate: &Candidate) {
         let part = candidate.milestone.as_deref().unwrap_or_default();
-        if !self.new_parts.iter().any(|new| new == part) {
+        if !self.new_parts.contains(part) {
             return;
         }
         let stored = self.identity.stored_key(&candidate.key);
@@ -243,18 +239,16 @@ fn finding(
 ) -> Option<Diagnostic> {
     let (old, new, place) = match &job.kind {
         JobKind::Recap(recap) => {
-            let is_of = |stem: &String| {
-                Period::parse(stem, recap.period, project.week_starts, &project.timezone).is_some()
-            };
+            let is_of =
+                |stem: &String| Period::parse(stem, recap.period, project.week_starts, &project.timezone).is_some();
             let is_alike = gone.is_whole && !new_parts.is_empty() && stems.iter().any(is_of);
             is_alike.then_some((None, None, &job.place))?
         }
         JobKind::Milestones(milestones) => {
             let is_new = |one: &&Milestone| new_parts.contains(&one.name.value);
             let mut new = milestones.iter().filter(is_new);
-            let shared = |one: &Milestone| {
-                stems.iter().find(|stem| one.name.value == **stem || one.aliases.contains(stem))
-            };
+            let shared =
+                |one: &Milestone| stems.iter().find(|stem| one.name.value == **stem || one.aliases.contains(stem));
             if gone.is_whole {
                 let (one, stem) = new.find_map(|one| Some((one, shared(one)?)))?;
                 (Some(stem.as_str()), Some(one.name.value.as_str()), &job.place)
@@ -266,7 +260,9 @@ fn finding(
     };
     let (what, code) = match (old, new) {
         (Some(old), Some(new)) if !gone.is_whole => (
-            format!("the ledger has deliveries of the milestone `{old}`, which the job no longer has, and `{new}` is new"),
+            format!(
+                "the ledger has deliveries of the milestone `{old}`, which the job no longer has, and `{new}` is new"
+            ),
             "renamed-milestone",
         ),
         _ => (

@@ -74,8 +74,7 @@ fn parts(job: &Job) -> Vec<Part<'_>> {
 }
 
 fn variants(message: &MessageSpec) -> Vec<Option<&str>> {
-    let named: Vec<Option<&str>> =
-        message.variants.list.iter().map(|variant| Some(variant.name.as_str())).collect();
+    let named: Vec<Option<&str>> = message.variants.list.iter().map(|variant| Some(variant.name.as_str())).collect();
     if named.is_empty() { vec![None] } else { named }
 }
 
@@ -84,7 +83,8 @@ fn texts_of(side: &PreparedJob<'_>, part: usize) -> BTreeMap<String, String> {
     let mut texts = BTreeMap::new();
     let parts = parts(side.job);
     let Some(found) = parts.get(part) else { return texts };
-    let variants = found.message.variants.list.iter().map(|variant| (format!(" of variant {}", variant.name), &variant.message));
+    let variants =
+        found.message.variants.list.iter().map(|variant| (format!(" of variant {}", variant.name), &variant.message));
     for (of, message) in std::iter::once((String::new(), found.message)).chain(variants) {
         texts.insert(format!("subject{of}"), message.subject.value.clone());
         texts.extend(message.preheader.as_ref().map(|line| (format!("preheader{of}"), line.value.clone())));
@@ -100,7 +100,11 @@ fn texts_of(side: &PreparedJob<'_>, part: usize) -> BTreeMap<String, String> {
     texts
 }
 
-fn differing_texts(job: &Job, milestone: Option<&str>, [before, after]: &[BTreeMap<String, String>; 2]) -> Vec<DiffSource> {
+fn differing_texts(
+    job: &Job,
+    milestone: Option<&str>,
+    [before, after]: &[BTreeMap<String, String>; 2],
+) -> Vec<DiffSource> {
     let all: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let differing = all.into_iter().filter(|what| before.get(*what) != after.get(*what));
     let source = |what: &String| {
@@ -178,9 +182,11 @@ fn rendered(side: &PreparedJob<'_>, part: usize, variant: Option<&str>, as_of: T
 /// A value for every field: the same for the same name and kind, whichever side asks.
 fn value_of(shape: &Shape, name: &str, as_of: Timestamp) -> Value {
     match shape {
-        Shape::Object(fields) => {
-            fields.iter().map(|(name, field)| (name.clone(), value_of(field, name, as_of))).collect::<Map<_, _>>().into()
-        }
+        Shape::Object(fields) => fields
+            .iter()
+            .map(|(name, field)| (name.clone(), value_of(field, name, as_of)))
+            .collect::<Map<_, _>>()
+            .into(),
         Shape::List(item) => json!([value_of(item, name, as_of), value_of(item, name, as_of)]),
         Shape::Any => Value::Null,
         Shape::Scalar { kind: ScalarKind::Number, .. } => json!(5),
@@ -202,7 +208,8 @@ fn value_of(shape: &Shape, name: &str, as_of: Timestamp) -> Value {
 fn describe(job: &Job, part: usize, context: &mut Map<String, Value>) {
     match &job.kind {
         JobKind::Milestones(milestones) => {
-            let (Some(milestone), Some(Value::Object(fields))) = (milestones.get(part), context.get_mut("milestone")) else {
+            let (Some(milestone), Some(Value::Object(fields))) = (milestones.get(part), context.get_mut("milestone"))
+            else {
                 return;
             };
             fields.insert("name".to_owned(), json!(milestone.name.value));
@@ -223,7 +230,8 @@ fn describe(job: &Job, part: usize, context: &mut Map<String, Value>) {
             }
             if let Some(Value::Array(matrix)) = context.get_mut("matrix") {
                 let entry = matrix.first().cloned().unwrap_or_default();
-                *matrix = recap.metrics.iter().map(|metric| labelled(&entry, &metric.name.value, &metric.label)).collect();
+                *matrix =
+                    recap.metrics.iter().map(|metric| labelled(&entry, &metric.name.value, &metric.label)).collect();
             }
         }
     }

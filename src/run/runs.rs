@@ -219,6 +219,9 @@ pub(super) async fn carry_out(
     if reports.iter().all(|report| report.status != JobStatus::Refused) {
         reports.extend(withdraw_removed(&context).await);
     }
+    if !request.dry_run {
+        context.ledger.rest().await;
+    }
     let mut report = RunReport {
         run_id: context.run_id.clone(),
         as_of,

@@ -115,7 +115,8 @@ fn may_be_unknown(error: RunError) -> RunError {
     let hint = error.hint();
     match error {
         RunError::UnknownProfile { .. } => {
-            let near = hint.filter(|hint| hint.starts_with("did you mean")).map(|hint| format!("{hint} ")).unwrap_or_default();
+            let near =
+                hint.filter(|hint| hint.starts_with("did you mean")).map(|hint| format!("{hint} ")).unwrap_or_default();
             RunError::Unsure {
                 message: format!("{error}, neither in an audience nor in the ledger; nothing was written"),
                 hint: format!("{near}`--unknown` writes it all the same"),

@@ -90,7 +90,10 @@ impl Shop {
     }
 
     fn mails(&self) -> usize {
-        files_of(&self.path("outbox")).iter().filter(|name| Path::new(name).extension().is_some_and(|kind| kind == "eml")).count()
+        files_of(&self.path("outbox"))
+            .iter()
+            .filter(|name| Path::new(name).extension().is_some_and(|kind| kind == "eml"))
+            .count()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::run::{self, CheckRequest, CheckTables, Exit};
 
 /// Find everything that can be known to be wrong before a run.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(crate) struct Check {
     /// Only these jobs (and whatever they need).
     jobs: Vec<String>,

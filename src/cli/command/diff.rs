@@ -56,10 +56,11 @@ fn in_markdown(report: &DiffReport) -> String {
         let lines: Vec<String> = samples.iter().map(|sample| format!("{}\n", shown(sample))).collect();
         let _ = write!(text, "\n```diff\n{}```\n", lines.concat());
     }
-    match (report.mails.is_empty(), report.sources.is_empty()) {
-        (true, true) => text += "\nNo mail reads otherwise: templates, subjects and labels are the same.\n",
-        (true, false) => text += "\nNo sample shows what changed in the texts below: it stands in a branch that none of them takes.\n",
-        (false, _) => {}
+    if report.mails.is_empty() {
+        text += match report.sources.as_slice() {
+            [] => "\nNo mail reads otherwise: templates, subjects and labels are the same.\n",
+            _ => "\nNo sample shows what changed in the texts below: it stands in a branch that none of them takes.\n",
+        };
     }
     report.mails.iter().for_each(|mail| text.push_str(&mail_block(mail)));
     report.sources.iter().for_each(|source| text.push_str(&source_block(source)));

@@ -133,8 +133,7 @@ pub(super) async fn begin_copy(place: &Place, given: &[(String, String)]) -> Res
         return Err(LedgerError::Exists { location: place.shown.clone() });
     }
     let sql = "select exists (select from pg_catalog.pg_namespace where nspname = $1)";
-    let exists: bool =
-        sqlx::query_scalar(sql).bind(&place.schema).fetch_one(&mut connection).await.map_err(said)?;
+    let exists: bool = sqlx::query_scalar(sql).bind(&place.schema).fetch_one(&mut connection).await.map_err(said)?;
     // PostgreSQL asks for the right to make schemas even where there is one and `if not exists` makes none.
     if !exists {
         // The name was checked: lower-case letters, digits and `_`.

@@ -281,5 +281,7 @@ pub(super) fn noted_epoch(lock: &File, identity: &Identity) -> Option<i64> {
 /// one an old copy of the ledger is not recognised, and nothing else.
 pub(super) fn note_epoch(lock: &File, identity: &Identity, epoch: i64) {
     let mut lock = lock;
-    let _ = lock.seek(SeekFrom::Start(0)).and_then(|_| lock.write_all(format!("{} {epoch:019}\n", mark(identity)).as_bytes()));
+    let _ = lock
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| lock.write_all(format!("{} {epoch:019}\n", mark(identity)).as_bytes()));
 }

@@ -195,7 +195,7 @@ pub(super) async fn close(ledger: &SqliteLedger, lease: &Lease, end: &RunEnd) ->
     let mut writer = ledger.writer.lock().await;
     ledger.begin_held(&mut writer, lease).await?;
     let done = write_end(&mut writer.connection, lease, end).await.map_err(|error| ledger.said(&error));
-    let withdrawn = ledger.end_whole(&mut writer, done).await?;
+    let withdrawn = ledger.end(&mut writer, done).await?;
     ledger.held.lock().expect("no holder of this lock panics").remove(&lease.job);
     Ok(withdrawn)
 }

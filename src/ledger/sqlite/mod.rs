@@ -36,6 +36,7 @@ use super::{
     RunRequest, Settlement, SuppressionChange, SuppressionRow, SuppressionSubject,
 };
 use crate::model::DeliveryState;
+use crate::settings::crashpoint;
 
 /// Rows bound to one statement: few numbers, so that every statement is prepared once and found again. Preparing one for
 /// many rows costs as much as running it.
@@ -172,6 +173,11 @@ impl Ledger for SqliteLedger {
 impl LedgerAdministration for SqliteLedger {
     fn owner(&self) -> &Owner {
         &self.owner
+    }
+
+    async fn rest(&self) {
+        crashpoint!("before_checkpoint_sqlite");
+        self.writer.lock().await.bring_in().await;
     }
 
     async fn look(&self, request: &RunRequest) -> Result<Lease, LedgerError> {

@@ -8,7 +8,6 @@ use sqlx::SqliteConnection;
 use super::SqliteLedger;
 use super::suppressions::read_halts;
 use crate::ledger::{Lease, LedgerError};
-use crate::settings::crashpoint;
 
 pub(super) struct Writer {
     pub(super) connection: SqliteConnection,
@@ -27,7 +26,7 @@ impl Writer {
 
     /// Brings the log into the file and empties it, as far as no other process is reading: then a copy of the file alone
     /// is the whole ledger. What cannot be done now is done by the next one.
-    async fn bring_in(&mut self) {
+    pub(super) async fn bring_in(&mut self) {
         let _ = self.run("pragma busy_timeout = 0").await;
         let _ = self.run("pragma wal_checkpoint(truncate)").await;
         let _ = self.run("pragma busy_timeout = 10000").await;
@@ -94,14 +93,13 @@ impl SqliteLedger {
         kept
     }
 
-    /// The same for what ends a piece of work: afterwards the file is whole by itself.
+    /// The same for what a person decides: afterwards the file is whole by itself.
     pub(super) async fn end_whole<T>(
         &self,
         writer: &mut Writer,
         done: Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
         let kept = self.end(writer, done).await?;
-        crashpoint!("before_checkpoint_sqlite");
         writer.bring_in().await;
         Ok(kept)
     }

@@ -63,7 +63,10 @@ impl List<'_> {
         }
         for id in unlisted {
             let id = escaped(id);
-            let _ = writeln!(list, "<li><small><span>{id}</span> <a href=\"{to_mails}{id}.eml\" download>.eml</a></small></li>");
+            let _ = writeln!(
+                list,
+                "<li><small><span>{id}</span> <a href=\"{to_mails}{id}.eml\" download>.eml</a></small></li>"
+            );
         }
         include_str!("page.html")
             .replace("{{count}}", count)

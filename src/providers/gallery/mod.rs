@@ -93,8 +93,7 @@ impl Gallery {
             headings.push('\n');
             if place < room {
                 let path = self.pages.join(format!("{}.html", message.delivery_id));
-                // Files have no charset header: the byte order mark says it.
-                pages.push((path, format!("\u{feff}{}", message.html)));
+                pages.push((path, page(&line, message)));
             }
         }
         Pages { folder: self.pages.clone(), pages, headings }
@@ -108,8 +107,7 @@ impl Gallery {
         }
         let mails = mails_in(&self.folder)?;
         let (listed, unlisted) = self.listed(&mails);
-        let shown: BTreeSet<&str> =
-            listed.iter().take(SHOWN_MAX).map(|heading| heading.delivery_id.as_str()).collect();
+        let shown: BTreeSet<&str> = listed.iter().take(SHOWN_MAX).map(|heading| heading.delivery_id.as_str()).collect();
         let with_page = self.keep_pages(&shown)?;
         let jobs: BTreeSet<&str> = listed.iter().map(|heading| heading.job.as_str()).collect();
         let lists: Vec<&[Heading]> = listed.chunks(SHOWN_MAX).collect();
@@ -132,7 +130,8 @@ impl Gallery {
         // The last line about a mail is the one that counts: a second attempt writes the same again.
         for line in newest_lines(&self.pages.join(HEADINGS)).lines().rev() {
             let Ok(heading) = serde_json::from_str::<Heading>(line) else { continue };
-            if listed.len() < LISTED_MAX && mails.contains(&heading.delivery_id) && !seen.contains(&heading.delivery_id) {
+            if listed.len() < LISTED_MAX && mails.contains(&heading.delivery_id) && !seen.contains(&heading.delivery_id)
+            {
                 seen.insert(heading.delivery_id.clone());
                 listed.push(heading);
             }
@@ -196,9 +195,9 @@ fn mails_in(folder: &Path) -> io::Result<BTreeSet<String>> {
 
 /// The files of an outbox folder that hold these mails.
 pub(super) fn files_of(folder: &Path, delivery_ids: &[String]) -> Vec<PathBuf> {
-    let files = delivery_ids.iter().flat_map(|id| {
-        [folder.join(format!("{id}.eml")), folder.join("pages").join(format!("{id}.html"))]
-    });
+    let files = delivery_ids
+        .iter()
+        .flat_map(|id| [folder.join(format!("{id}.eml")), folder.join("pages").join(format!("{id}.html"))]);
     files.filter(|file| file.is_file()).collect()
 }
 
@@ -215,6 +214,13 @@ fn heading_of(job: &str, message: &Message) -> Heading {
         from: shown(&message.from),
         date: message.date.strftime("%Y-%m-%d %H:%M UTC").to_string(),
     }
+}
+
+/// A mail's HTML behind a byte order mark (files have no charset header) and its heading as a comment.
+fn page(heading: &str, message: &Message) -> String {
+    // Inside JSON strings these two may stand as escapes; bare, they could end the comment.
+    let json = heading.replace('-', "\\u002d").replace('>', "\\u003e");
+    format!("\u{feff}<!--{json}-->\n{}", message.html)
 }
 
 fn shortened(subject: &str) -> String {

@@ -51,7 +51,7 @@ impl PreviewFiles {
         let text = std::fs::read_to_string(folder.join(LIST)).unwrap_or_default();
         let made: BTreeMap<String, Shown> = serde_json::from_str(&text).unwrap_or_default();
         // Names alone: a list that was written by others must not lead elsewhere.
-        let is_name = |name: &String| name.ends_with(".html") && !name.contains(['/', '\\']);
+        let is_name = |name: &String| !name.starts_with('.') && !name.contains(['/', '\\']);
         Self { made: made.into_iter().filter(|(name, _)| is_name(name)).collect(), folder }
     }
 

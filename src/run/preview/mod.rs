@@ -23,8 +23,8 @@ use super::ledger_access::{existing_or_empty, owner};
 use super::people::Audiences;
 use super::tables::evaluation;
 use super::{PreparedJob, RunError, Workspace, WorkspaceOptions};
-pub(super) use files::files_of;
 use files::PreviewFiles;
+pub(super) use files::files_of;
 
 /// Whose mails, of which job, at which time.
 #[derive(Clone, Debug, Default)]
@@ -136,9 +136,8 @@ impl Picked {
         let first = chunk.iter().zip(&decided).find(|(_, one)| one.decision == best);
         let Some(profile_id) = first.map(|(candidate, _)| candidate.key.profile_id.clone()) else { return false };
         let theirs = chunk.into_iter().zip(decided);
-        self.shown = theirs
-            .filter(|(candidate, one)| candidate.key.profile_id == profile_id && one.decision == best)
-            .collect();
+        self.shown =
+            theirs.filter(|(candidate, one)| candidate.key.profile_id == profile_id && one.decision == best).collect();
         best == Decision::Mail
     }
 }

@@ -69,7 +69,10 @@ fn a_preview_says_why_a_run_would_not_mail() {
 fn previews_have_files_of_their_own_and_go_with_their_job() {
     let shop = shop();
     shop.write("people.csv", "profile_id,email,plan,tasks\na/b,ann@example.test,full,9\na_b,ben@example.test,full,9\n");
-    shop.write("events.csv", "user_id,event,timestamp\na/b,ordered,2026-11-17T08:10:00Z\na_b,ordered,2026-11-17T08:10:00Z\n");
+    shop.write(
+        "events.csv",
+        "user_id,event,timestamp\na/b,ordered,2026-11-17T08:10:00Z\na_b,ordered,2026-11-17T08:10:00Z\n",
+    );
     for profile in ["a/b", "a_b"] {
         shop.ends(0, &["preview", "--profile", profile, "--as-of", NOW]);
     }
@@ -86,7 +89,8 @@ fn previews_have_files_of_their_own_and_go_with_their_job() {
 #[test]
 fn an_explanation_has_the_predicate_and_what_it_saw() {
     let shop = shop();
-    let explain = |profile: &str, job: &str| shop.ends(0, &["explain", profile, job, "--as-of", NOW, "--replay"]).stdout;
+    let explain =
+        |profile: &str, job: &str| shop.ends(0, &["explain", profile, job, "--as-of", NOW, "--replay"]).stdout;
     let told = explain("u1", "orders");
     let found = "yes: `only_if: tasks >= 5 and level > 0` with `level = 2`, `tasks = 4`";
     assert!(told.contains(found), "{told}");
@@ -133,13 +137,27 @@ fn difference(base: &Shop, changed: &Shop) -> String {
 #[test]
 fn a_difference_shows_what_a_message_says_otherwise_though_nobody_is_mailed() {
     let base = shop();
-    assert!(difference(&base, &shop()).contains("No mail reads otherwise: templates, subjects and labels are the same."));
+    assert!(
+        difference(&base, &shop()).contains("No mail reads otherwise: templates, subjects and labels are the same.")
+    );
     let recap = |from: &str, to: &str| ("jobs/templates/recap.html", RECAP_TEMPLATE.replace(from, to));
     let cases = [
         (("jobs/orders.yml", ORDERS.replace("Order {{", "Your order {{")), "orders", &["Order 1", "Your order 1"][..]),
-        (("jobs/digest.yml", RECAP.replace("label: Orders", "label: Purchases")), "digest", &["-Orders: 5", "+Purchases: 5"]),
-        (("jobs/templates/footer.html", "<p>So long</p>".to_owned()), "digest", &["-Bye", "+So long", "footer.html changed"]),
-        (("jobs/templates/any.html", super::TEMPLATE.replace("Well done", "Great")), "orders", &["-Well done", "+Great"]),
+        (
+            ("jobs/digest.yml", RECAP.replace("label: Orders", "label: Purchases")),
+            "digest",
+            &["-Orders: 5", "+Purchases: 5"],
+        ),
+        (
+            ("jobs/templates/footer.html", "<p>So long</p>".to_owned()),
+            "digest",
+            &["-Bye", "+So long", "footer.html changed"],
+        ),
+        (
+            ("jobs/templates/any.html", super::TEMPLATE.replace("Well done", "Great")),
+            "orders",
+            &["-Well done", "+Great"],
+        ),
         (recap("A million", "Seven digits"), "digest", &["recap.html changed", "Seven digits", "a branch that none"]),
         (recap("<p>{{ metrics", "<p class='x'>{{ metrics"), "digest", &["the HTML part alone differs"]),
         (("milepost.yml", super::SETTINGS.replace("here", "1 Rue X")), "orders", &["-here", "+1 Rue X"]),
@@ -160,8 +178,14 @@ fn a_difference_shows_what_a_message_says_otherwise_though_nobody_is_mailed() {
 fn secrets_that_are_not_set_are_told_alike_whoever_needs_them() {
     let shop = shop();
     let real = super::SETTINGS
-        .replace("  people: {csv: people.csv}", "  people: {csv: people.csv}\n  crm: {postgres: {url: 'env:SHOP_CRM', table: t}}")
-        .replace("  local: {outbox: {dir: outbox}}", "  local: {resend: {api_key: 'env:SHOP_KEY'}}\n  idle: {resend: {api_key: 'env:SHOP_IDLE'}}")
+        .replace(
+            "  people: {csv: people.csv}",
+            "  people: {csv: people.csv}\n  crm: {postgres: {url: 'env:SHOP_CRM', table: t}}",
+        )
+        .replace(
+            "  local: {outbox: {dir: outbox}}",
+            "  local: {resend: {api_key: 'env:SHOP_KEY'}}\n  idle: {resend: {api_key: 'env:SHOP_IDLE'}}",
+        )
         .replace("project: shop", "project: shop\nledger: env:SHOP_LEDGER");
     shop.write("milepost.yml", &real);
     let needed = ["SHOP_CRM", "SHOP_KEY", "SHOP_LEDGER"];

@@ -19,7 +19,8 @@ const KINDS: &[(&str, &str)] = &[
     ("a recap", "recap: {period: day, metrics: {orders: {sql: 'count(*)'}}}\n"),
 ];
 
-const VIEW: &str = "select user_id as profile_id, timestamp as reached_at, event || cast(timestamp as varchar) as occasion
+const VIEW: &str =
+    "select user_id as profile_id, timestamp as reached_at, event || cast(timestamp as varchar) as occasion
 from events\n";
 
 #[test]
@@ -68,7 +69,11 @@ fn a_milestone_of_another_name_is_refused_until_it_says_what_it_was() {
         let renamed = |more: &str| body.replace("name: orders", &format!("name: purchases{more}"));
         shop.write("jobs/shop.yml", &job("shop", &renamed("")));
         let refused = shop.runs(5);
-        assert!(refused.stdout.contains("`aliases: [orders]` into its milestone `purchases`"), "{kind}\n{}", refused.stdout);
+        assert!(
+            refused.stdout.contains("`aliases: [orders]` into its milestone `purchases`"),
+            "{kind}\n{}",
+            refused.stdout
+        );
         let found = shop.ends(0, &["check"]).stderr;
         assert!(found.contains("renamed-milestone"), "{kind}\n{found}");
         shop.write("jobs/shop.yml", &job("shop", &renamed(", aliases: [orders]")));
