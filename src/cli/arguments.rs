@@ -9,6 +9,8 @@ use jiff::tz::TimeZone;
 
 use super::command;
 use super::output::Format;
+use crate::model::Check;
+use crate::model::diagnostic::did_you_mean;
 
 /// Milestone and recap emails from the event tables you already have, as code.
 #[derive(Debug, Parser)]
@@ -203,6 +205,15 @@ pub(super) fn parse_duration(text: &str) -> Result<std::time::Duration, String> 
         .and_then(|duration| duration.try_into().ok())
         .filter(|duration: &std::time::Duration| *duration < LONGEST)
         .ok_or_else(|| format!("`{text}` is no duration; write it as 30s, 10m or 2h"))
+}
+
+/// A check of health by its name.
+pub(super) fn parse_check(text: &str) -> Result<Check, String> {
+    let names = || Check::ALL.into_iter().map(Check::name);
+    Check::from_name(text).ok_or_else(|| {
+        did_you_mean(text, names())
+            .unwrap_or_else(|| format!("the checks are {}", names().collect::<Vec<_>>().join(", ")))
+    })
 }
 
 #[cfg(test)]

@@ -65,6 +65,9 @@ fn job_block(job: &JobReport) -> String {
     if !job.dropped.is_empty() {
         let _ = writeln!(text, "  not candidates{}", breakdown(&job.dropped));
     }
+    for note in &job.health {
+        let _ = writeln!(text, "  {}: [{}] {}", note.verdict(), note.found.check, note.found.message);
+    }
     if let Some(published) = &job.published {
         let _ = writeln!(text, "  {:>9} rows published to {}", grouped(published.rows), published.to);
     }

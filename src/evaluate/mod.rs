@@ -17,6 +17,7 @@ mod flag_reader;
 mod flags;
 mod flags_wide;
 mod found;
+mod health;
 mod ladder;
 mod milestones;
 mod moment_reader;
@@ -51,6 +52,7 @@ pub use candidates::CandidateStream;
 pub use error::EvaluateError;
 pub use event_names::unknown_events;
 pub use flags::FlagColumns;
+pub use health::{Clocks, check_declared, day_zone, table_facts};
 pub use request::{PeriodChoice, Query, Request, Tally};
 pub use standings::Standing;
 
@@ -168,7 +170,8 @@ impl CompiledJob {
         tally: &mut Tally,
     ) -> Result<(), EvaluateError> {
         for audience in self.audiences() {
-            audience.check_unique(session, restricted).await?;
+            let rows = audience.check_unique(session, restricted).await?;
+            tally.audience_rows = tally.audience_rows.or(rows);
             flag_reader::add_nulls(session, &audience.nulls_sql(), tally).await?;
         }
         let reads_zones = matches!(&self.plan, Plan::Milestones(passes) if passes.iter().any(Pass::reads_zones));

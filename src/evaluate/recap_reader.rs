@@ -28,6 +28,8 @@ pub(super) struct RecapReader {
     wanted: usize,
     /// Active entities without an audience row.
     pub(super) not_in_audience: u64,
+    /// Active entities with one.
+    pub(super) in_audience: u64,
     /// About how long a context is, from the one before.
     context_bytes: usize,
 }
@@ -93,6 +95,7 @@ impl RecapReader {
             active: schema.index_of("entity.active").ok()?,
             wanted: schema.index_of("wanted").ok()?,
             not_in_audience: 0,
+            in_audience: 0,
             context_bytes: 0,
         })
     }
@@ -108,6 +111,7 @@ impl RecapReader {
             return None;
         };
         let audience = self.audience.row(batch, row)?;
+        self.in_audience += u64::from(value::truth(batch.column(self.active), row));
         let schema = SchemaRef::clone(&self.schema);
         let matrix_row = MatrixRow { schema: &schema, batch, row };
         let calendar = matrix_row.at(self.calendar).as_u64().and_then(|index| usize::try_from(index).ok());

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::health::TableHealth;
 use super::job::Job;
 use super::restraint::Cap;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
@@ -88,6 +89,8 @@ pub struct Table {
     pub zone: TimeZone,
     /// How late an event may land; three days by default.
     pub lookback: SignedDuration,
+    /// What its rows must be like before anybody is mailed from them.
+    pub health: TableHealth,
     /// Where the table is declared.
     pub place: Place,
 }

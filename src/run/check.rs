@@ -74,6 +74,7 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String], tables: CheckTab
                 Ok((_, findings)) | Err(findings) => add_later(&mut diagnostics, findings),
             }
         }
+        add_later(&mut diagnostics, evaluate::check_declared(&workspace.project, &workspace.warehouse).await);
         let unknown = evaluate::unknown_events(&workspace.project, &jobs, &workspace.warehouse).await;
         add_later(&mut diagnostics, unknown?);
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::project::Job;
 use crate::warehouse::{Misfit, Warehouse};
 
+use super::health::HealthNote;
 use super::plan::{PlannedMail, PlannedSample};
 use super::publish::Published;
 use super::{Exit, RunError, StopCause};
@@ -76,6 +77,10 @@ pub struct JobReport {
     pub timing_seconds: BTreeMap<&'static str, f64>,
     /// What `publish:` wrote.
     pub published: Option<Published>,
+    /// What was unhealthy and did not stop the job.
+    pub health: Vec<HealthNote>,
+    /// Rows of the audience, where they were counted.
+    pub audience_rows: Option<u64>,
     /// Why, where it is not simply completed.
     pub message: Option<String>,
     /// What to do about it.
@@ -120,6 +125,8 @@ impl JobReport {
             requests: 0,
             timing_seconds: BTreeMap::new(),
             published: None,
+            health: Vec::new(),
+            audience_rows: None,
             message: None,
             hint: None,
             logged: None,
@@ -135,7 +142,7 @@ impl JobReport {
         self.exit = error.exit();
         self.status = match (error, self.exit) {
             (RunError::Stopped { .. }, _) => JobStatus::Interrupted,
-            (_, Exit::Refused) => JobStatus::Refused,
+            (RunError::Unhealthy { .. }, _) | (_, Exit::Refused) => JobStatus::Refused,
             _ => JobStatus::Failed,
         };
         self.message = Some(error.in_words());
@@ -281,6 +288,8 @@ mod tests {
             requests: 0,
             timing_seconds: BTreeMap::new(),
             published: None,
+            health: Vec::new(),
+            audience_rows: None,
             message: None,
             hint: None,
             logged: None,

@@ -178,6 +178,22 @@ impl Warehouse {
         self.tables.keys().map(String::as_str).chain(self.views.iter().map(|view| view.name.as_str()))
     }
 
+    /// The declared tables that a table or view reads, through whatever views.
+    #[must_use]
+    pub fn tables_behind(&self, relation: &str) -> BTreeSet<String> {
+        let (mut tables, mut seen, mut waiting) = (BTreeSet::new(), BTreeSet::new(), vec![relation.to_owned()]);
+        while let Some(name) = waiting.pop() {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            match self.views.iter().find(|view| view.name == name) {
+                Some(view) => waiting.extend(view.relations.iter().cloned()),
+                None => tables.extend(self.tables.contains_key(&name).then_some(name)),
+            }
+        }
+        tables
+    }
+
     /// A session under these parameters and the project's `vars`.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ mod evaluate;
 mod examples;
 mod explain;
 mod full_disk;
+mod health;
 mod job_tests;
 mod ledger;
 mod ledger_commands;

@@ -2,6 +2,7 @@
 //! that span several keys. What is wrong is reported and replaced by the nearest sensible value, and building goes on.
 
 mod databases;
+mod health;
 mod job;
 mod ledger;
 mod message;

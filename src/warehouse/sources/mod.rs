@@ -107,7 +107,8 @@ fn check_columns(table: &Table, schema: &SchemaRef) -> Result<(), TableFailure> 
         return Err(without_columns(table).into());
     }
     let names = schema.fields().iter().map(|field| field.name().as_str());
-    for declared in [&table.time, &table.received, &table.dedup].into_iter().flatten() {
+    let nulls = table.health.nulls.iter().map(|(column, _)| column);
+    for declared in [&table.time, &table.received, &table.dedup].into_iter().flatten().chain(nulls) {
         if schema.field_with_name(&declared.value).is_err() {
             let message = format!("table `{}` has no column `{}`", table.name, declared.value);
             let help = column_help(&declared.value, names.clone());
