@@ -41,8 +41,8 @@ struct PeriodFacts {
     context: String,
     reached_at: Timestamp,
     expires_at: Option<Timestamp>,
-    first_day: i64,
-    days: usize,
+    /// Its first and last day, from 1 January 1970.
+    days: (i64, i64),
 }
 
 /// One row of the matrix.
@@ -82,8 +82,7 @@ impl RecapReader {
             context: format!("{{\"period\":{}", period_context(period)),
             reached_at: plan.calendar.due(period),
             expires_at: period.next().filter(|_| !plan.has_deadline).map(|next| plan.calendar.due(&next)),
-            first_day: i64::from((period.first_day() - jiff::civil::date(1970, 1, 1)).get_days()),
-            days: usize::try_from(period.days()).unwrap_or(0),
+            days: first_and_last_day(period),
         };
         Some(Self {
             plan: plan.clone(),
@@ -202,7 +201,7 @@ impl MetricReader {
         let features: [(bool, &[&str], Value); 3] = [
             (others(|metric| metric.rank), &["rank", "percentile", "of"], Value::Null),
             (others(|metric| metric.goal.is_some()), &["goal", "progress"], Value::Null),
-            (others(|metric| metric.trend), &["trend"], Value::Array(Vec::new())),
+            (others(|metric| metric.trend.is_some()), &["trend"], Value::Array(Vec::new())),
         ];
         for (_, fields, missing) in features.iter().filter(|(absent, ..)| *absent) {
             entry.extend(fields.iter().map(|field| ((*field).to_owned(), missing.clone())));
@@ -226,10 +225,16 @@ impl MetricReader {
         self.columns.write_extras(metric, row, context);
         if let Some(days) = &self.days {
             context.json(",\"trend\":");
-            context.value(&days.values(row, period.first_day, period.days));
+            context.value(&days.values(row, period.days));
         }
         context.json("}");
     }
+}
+
+/// The first and the last day of a period, counted from 1 January 1970.
+fn first_and_last_day(period: &Period) -> (i64, i64) {
+    let first = i64::from((period.first_day() - jiff::civil::date(1970, 1, 1)).get_days());
+    (first, first + i64::from(period.days()) - 1)
 }
 
 fn period_context(period: &Period) -> Value {

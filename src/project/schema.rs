@@ -411,7 +411,7 @@ record! {
         sql: String,
         /// A number format such as `0.0`.
         format: String,
-        /// `day`: one value for each day of the period.
+        /// `day`, `week` or `month`: one value for each that the period has a day of.
         trend: Trend,
         /// `true`: rank and percentile among all active entities.
         rank: bool,
