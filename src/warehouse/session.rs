@@ -174,7 +174,7 @@ async fn unless_exhausted(in_memory: DataFrame, spilling: DataFrame) -> Result<E
     let rows = match in_memory.execute_stream().await {
         Ok(rows) => rows,
         Err(error) => {
-            tracing::warn!(code = "replanned", %error, "a plan with hash tables failed; sorting in their place");
+            tracing::info!(code = "replanned", %error, "a plan with hash tables failed; sorting in their place");
             return Ok(spilling.execute_stream().await?.boxed());
         }
     };
