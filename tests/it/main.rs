@@ -21,6 +21,7 @@ mod full_disk;
 mod job_tests;
 mod ledger;
 mod ledger_commands;
+mod local_files;
 mod memory;
 mod offline;
 mod output;

@@ -11,7 +11,7 @@ use crate::project::overlay::Chosen;
 use crate::project::project::LedgerLocation;
 use crate::project::read::Findings;
 use crate::project::secrets::{LedgerText, is_reference};
-use crate::settings::Secret;
+use crate::settings::{LocalFiles, Secret, SecretError};
 
 const DEFAULT_LEDGER: &str = ".milepost/ledger.db";
 const SHAPE_HELP: &str = "write `sqlite:PATH`, `postgres://HOST/DATABASE`, `env:NAME` or `file:PATH`";
@@ -34,11 +34,21 @@ pub(super) fn build(
         None => text.to_owned(),
         Some(Ok(secret)) => secret.expose().trim().to_owned(),
         Some(Err(error)) => {
-            let finding = Diagnostic::error("unset-secret", format!("the ledger is unknown: {error}"), place);
-            return LedgerLocation::Unresolved(Box::new(finding.with_help("set it where the run starts")));
+            return LedgerLocation::Unresolved(Box::new(unset(&error, place)));
         }
     };
-    match locate(root, &resolved, borrowed_by, place) {
+    let located = locate(root, &resolved, borrowed_by, place).and_then(|location| {
+        // A reference was set where the run starts; what stands in YAML may lead anywhere.
+        let LedgerLocation::Sqlite(path) = &location else { return Ok(location) };
+        match if reference { Ok(()) } else { LocalFiles::of_project(root).admit_path(path) } {
+            Ok(()) => Ok(location),
+            Err(refusal) => {
+                let finding = Diagnostic::error("path-outside", refusal.to_string(), place);
+                Err(Box::new(finding.with_optional_help(refusal.help().map(str::to_owned))))
+            }
+        }
+    });
+    match located {
         Ok(location) => location,
         Err(finding) => {
             if !reference {
@@ -49,12 +59,21 @@ pub(super) fn build(
     }
 }
 
+fn unset(error: &SecretError, place: &Place) -> Diagnostic {
+    let finding = Diagnostic::error("unset-secret", format!("the ledger is unknown: {error}"), place);
+    finding.with_help("set it where the run starts")
+}
+
 /// A ledger that somebody names on the command line.
 pub(in crate::project) fn of_argument(root: &Path, text: &str) -> LedgerLocation {
     let source = std::sync::Arc::new(SourceFile { path: "the command line".to_owned(), text: text.to_owned() });
     let place = Place::new(&source, 0..text.len());
-    let written = Located::new(LedgerText(text.to_owned()), place);
-    build(root, Some(&written), None, &mut Findings::default())
+    // Whoever types a path may write there.
+    let resolved = if is_reference(text) { Secret::resolve(text, root).map(|secret| secret.expose().trim().to_owned()) } else { Ok(text.to_owned()) };
+    match resolved {
+        Ok(resolved) => locate(root, &resolved, None, &place).unwrap_or_else(LedgerLocation::Unresolved),
+        Err(error) => LedgerLocation::Unresolved(Box::new(unset(&error, &place))),
+    }
 }
 
 fn locate(
