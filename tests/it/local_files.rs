@@ -152,6 +152,12 @@ fn results_go_where_the_project_may_write() {
         milepost(project.path(), &["run", "--as-of", "2026-11-01T06:00:00Z"]).expect(2);
         assert_eq!(fs::read_dir(outside.path()).expect("a folder").count(), 4, "{to}: nothing was written");
     }
+    for link in ["outbox", ".milepost"] {
+        let project = root_project();
+        symlink(outside.path(), project.path().join(link)).expect("a link");
+        says(milepost(project.path(), &["run", "--as-of", "2026-11-01T06:00:00Z"]), 2, &["outside the project"]);
+        assert_eq!(fs::read_dir(outside.path()).expect("a folder").count(), 4, "{link}: nothing was written");
+    }
     let project = root_project();
     let job = project.path().join("jobs/campaign_milestones.yml");
     let text = fs::read_to_string(&job).expect("a job");

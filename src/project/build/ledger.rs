@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::SourceFile;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
+use crate::project::files::unplaced;
 use crate::project::overlay::Chosen;
 use crate::project::project::LedgerLocation;
 use crate::project::read::Findings;
@@ -25,7 +26,13 @@ pub(super) fn build(
 ) -> LedgerLocation {
     let borrowed_by = chosen.filter(|chosen| !chosen.own_ledger);
     let Some(written) = written else {
-        return LedgerLocation::Sqlite(sqlite_path(root, DEFAULT_LEDGER, borrowed_by));
+        let path = sqlite_path(root, DEFAULT_LEDGER, borrowed_by);
+        // A link that was committed may stand where the folder is to be.
+        let Err(refusal) = LocalFiles::of_project(root).admit_path(&path) else { return LedgerLocation::Sqlite(path) };
+        let finding = unplaced("path-outside", format!("the ledger: {refusal}"));
+        let finding = finding.with_optional_help(refusal.help().map(str::to_owned));
+        findings.push(finding.clone());
+        return LedgerLocation::Unresolved(Box::new(finding));
     };
     let place = &written.place;
     let text = written.value.0.as_str();
@@ -38,9 +45,10 @@ pub(super) fn build(
         }
     };
     let located = locate(root, &resolved, borrowed_by, place).and_then(|location| {
-        // A reference was set where the run starts; what stands in YAML may lead anywhere.
+        // A variable was set where the run starts; what stands in files of the project may lead anywhere.
         let LedgerLocation::Sqlite(path) = &location else { return Ok(location) };
-        match if reference { Ok(()) } else { LocalFiles::of_project(root).admit_path(path) } {
+        let is_trusted = text.starts_with("env:");
+        match if is_trusted { Ok(()) } else { LocalFiles::of_project(root).admit_path(path) } {
             Ok(()) => Ok(location),
             Err(refusal) => {
                 let finding = Diagnostic::error("path-outside", refusal.to_string(), place);

@@ -14,6 +14,8 @@ use crate::settings::{LocalFiles, SecretError, is_variable_allowed};
 
 /// The setting that names a folder of this machine.
 const FOLDER: &str = "dir";
+/// What it names where it is not there.
+const DEFAULT_FOLDER: &str = "outbox";
 
 /// Builds every provider whose kind can be told.
 pub(super) fn build(
@@ -26,6 +28,10 @@ pub(super) fn build(
     for (name, written) in declared.0 {
         is_slug("provider", &name, findings);
         if let Some(provider) = provider(&name, written, findings) {
+            if !provider.settings.contains_key(FOLDER) {
+                let folder = Located::new(Value::from(DEFAULT_FOLDER), provider.place.clone());
+                findings.extend(elsewhere(&files, root, &folder));
+            }
             for setting in provider.settings.iter().filter(|(name, _)| *name == FOLDER).map(|(_, setting)| setting) {
                 findings.extend(elsewhere(&files, root, &setting.value));
             }
