@@ -1,6 +1,7 @@
 //! Event tables as they come after some years: one suite of ugly ones, from local files and from an S3 endpoint.
 
 mod lake;
+mod odd_files;
 
 use std::fmt::Write as _;
 use std::fs;
