@@ -50,7 +50,7 @@ pub(super) struct Common {
     /// A folder outside the project that it may name files of; may be given several times.
     #[arg(long, global = true, value_name = "DIR", env = "MILEPOST_ALLOW_PATHS", value_delimiter = ':')]
     pub allow_path: Vec<PathBuf>,
-    /// A variable of the environment that the project may name as a secret, beside MILEPOST_*.
+    /// A variable of the environment that the project may name as a secret, beside those that begin with `MILEPOST_`.
     #[arg(long, global = true, value_name = "NAME", env = "MILEPOST_ALLOW_ENV", value_delimiter = ',')]
     pub allow_env: Vec<String>,
     /// A host that a provider's key may be shown to, beside the provider's own and this machine.

@@ -157,7 +157,12 @@ fn context<'a>(common: &Common, output: Output, signals: &'a Signals) -> Result<
     let start = crate::settings::current_folder()
         .map_err(|error| Failure::new(Exit::Failed, format!("the current folder cannot be read: {error}"), None))?;
     settings::allow(Allowed {
-        paths: common.allow_path.iter().filter(|path| !path.as_os_str().is_empty()).map(|path| start.join(path)).collect(),
+        paths: common
+            .allow_path
+            .iter()
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(|path| start.join(path))
+            .collect(),
         variables: common.allow_env.clone(),
         hosts: common.allow_host.clone(),
     });

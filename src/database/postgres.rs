@@ -87,8 +87,11 @@ pub(super) async fn columns(url: &Secret, table: &str) -> Result<Vec<Column>, Da
         move |error: sqlx::Error| unavailable(&shown, &error)
     };
     let failed = failed(&link.shown);
-    let beside: i64 =
-        sqlx::query_scalar(LEDGER_TABLES).bind(relation(table)).fetch_one(&mut link.connection).await.map_err(&failed)?;
+    let beside: i64 = sqlx::query_scalar(LEDGER_TABLES)
+        .bind(relation(table))
+        .fetch_one(&mut link.connection)
+        .await
+        .map_err(&failed)?;
     if beside >= LEDGER_TABLES_LEAST {
         return Err(DatabaseError::Ledger { place: link.shown });
     }

@@ -131,7 +131,9 @@ impl<'a> Reader<'a> {
     pub(super) fn base_url(&mut self, name: &'static str, own: &Url) -> Option<Url> {
         let text = self.text(name)?;
         let url = Url::parse(text.value).ok().filter(|url| url.host().is_some() && url.query().is_none());
-        if let Some(url) = url.as_ref().filter(|url| url.scheme() == "https" && !is_loopback(url) && url.host() != own.host()) {
+        if let Some(url) =
+            url.as_ref().filter(|url| url.scheme() == "https" && !is_loopback(url) && url.host() != own.host())
+        {
             let host = url.host_str().unwrap_or_default();
             if !is_host_allowed(host) {
                 let message = format!("`{name}` would show the provider's key to `{host}`, which is not the provider");

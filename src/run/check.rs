@@ -87,11 +87,14 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String], tables: CheckTab
 /// A warning for each table whose location holds files that are not read.
 fn left_out(workspace: &Workspace) -> Vec<Diagnostic> {
     let left_out = workspace.warehouse.left_out().into_iter();
-    let findings = left_out.filter_map(|left_out| {
-        let table = workspace.project.tables.get(&left_out.table)?;
-        let finding = Diagnostic::warning("files-left-out", format!("not read: {left_out}"), &table.place);
-        Some(finding.with_help("move them away; or, if they hold rows of the table, name them as its other files are named"))
-    });
+    let findings =
+        left_out.filter_map(|left_out| {
+            let table = workspace.project.tables.get(&left_out.table)?;
+            let finding = Diagnostic::warning("files-left-out", format!("not read: {left_out}"), &table.place);
+            Some(finding.with_help(
+                "move them away; or, if they hold rows of the table, name them as its other files are named",
+            ))
+        });
     findings.collect()
 }
 

@@ -20,8 +20,7 @@ pub struct Allowed {
     pub hosts: Vec<String>,
 }
 
-static ALLOWED: RwLock<Allowed> =
-    RwLock::new(Allowed { paths: Vec::new(), variables: Vec::new(), hosts: Vec::new() });
+static ALLOWED: RwLock<Allowed> = RwLock::new(Allowed { paths: Vec::new(), variables: Vec::new(), hosts: Vec::new() });
 
 /// Allows more, from now on and for the whole process.
 pub fn allow(more: Allowed) {

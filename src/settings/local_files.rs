@@ -193,7 +193,8 @@ impl LocalFiles {
         let real = path.canonicalize().map_err(system(path))?;
         let mounted = SECRETS.iter().filter_map(|folder| Path::new(folder).canonicalize().ok());
         let is_inside = |folder: &Path| real.strip_prefix(folder).is_ok_and(|below| !passes(below, |name| name == GIT));
-        let is_inside = self.folders.iter().any(|folder| is_inside(folder)) || mounted.into_iter().any(|folder| is_inside(&folder));
+        let is_inside =
+            self.folders.iter().any(|folder| is_inside(folder)) || mounted.into_iter().any(|folder| is_inside(&folder));
         if !is_inside || is_of_kernel(&real) {
             return Err(FileRefusal::Outside { path: shown(path) });
         }
@@ -242,7 +243,8 @@ fn repository(root: &Path) -> Option<PathBuf> {
 }
 
 fn open_regular(real: &Path, path: &Path) -> Result<File, FileRefusal> {
-    let is_file = |found: &fs::Metadata| found.is_file().then_some(()).ok_or_else(|| FileRefusal::NoFile { path: shown(path) });
+    let is_file =
+        |found: &fs::Metadata| found.is_file().then_some(()).ok_or_else(|| FileRefusal::NoFile { path: shown(path) });
     is_file(&fs::symlink_metadata(real).map_err(system(path))?)?;
     let file = open_without_links(real).map_err(system(path))?;
     is_file(&file.metadata().map_err(system(path))?)?;

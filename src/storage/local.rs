@@ -116,7 +116,8 @@ impl ObjectStore for LocalStore {
 
 fn part(file: &fs::File, path: &FilePath, range: &Range<u64>) -> Result<Bytes> {
     let failed = |source: io::Error| refused(FileRefusal::System { path: path.display().to_string(), source });
-    let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(|error| failed(io::Error::other(error)))?;
+    let length =
+        usize::try_from(range.end.saturating_sub(range.start)).map_err(|error| failed(io::Error::other(error)))?;
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, range.start).map_err(failed)?;
     Ok(bytes.into())
@@ -160,9 +161,14 @@ impl Walk<'_> {
     fn entry(&mut self, path: PathBuf, kind: fs::FileType, depth: usize) -> Result<()> {
         if kind.is_symlink() {
             match fs::metadata(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return self.odd(&path, OddKind::BrokenLink),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.odd(&path, OddKind::BrokenLink);
+                    return Ok(());
+                }
                 Err(source) => return Err(refused(FileRefusal::System { path: path.display().to_string(), source })),
-                Ok(_) => drop(self.files.resolve(&path).map_err(refused)?),
+                Ok(_) => {
+                    self.files.resolve(&path).map_err(refused)?;
+                }
             }
         }
         let found = match fs::metadata(&path) {
@@ -173,14 +179,19 @@ impl Walk<'_> {
         };
         if found.is_dir() {
             if depth >= DEPTH_MAX {
-                return self.odd(&path, OddKind::TooDeep);
+                self.odd(&path, OddKind::TooDeep);
+                return Ok(());
             }
             return self.folder(&path, depth + 1);
         }
         if !found.is_file() {
-            return self.odd(&path, OddKind::NoFile);
+            self.odd(&path, OddKind::NoFile);
+            return Ok(());
         }
-        let Ok(location) = Path::from_absolute_path(&path) else { return self.odd(&path, OddKind::OddName) };
+        let Ok(location) = Path::from_absolute_path(&path) else {
+            self.odd(&path, OddKind::OddName);
+            return Ok(());
+        };
         let last_modified: std::time::SystemTime = found.modified().unwrap_or(std::time::UNIX_EPOCH);
         self.found.push(ObjectMeta {
             location,
@@ -192,8 +203,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn odd(&mut self, path: &FilePath, kind: OddKind) -> Result<()> {
+    fn odd(&mut self, path: &FilePath, kind: OddKind) {
         self.odd.push(Odd { path: path.display().to_string(), kind });
-        Ok(())
     }
 }

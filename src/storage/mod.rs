@@ -112,11 +112,7 @@ pub fn open_remote(location: &str) -> Result<Opened, StorageError> {
     Ok(Opened { store, root, base, glob: glob.map(str::to_owned), local: None })
 }
 
-fn open_local(
-    location: &str,
-    (base, glob): (&str, Option<&str>),
-    files: &LocalFiles,
-) -> Result<Opened, StorageError> {
+fn open_local(location: &str, (base, glob): (&str, Option<&str>), files: &LocalFiles) -> Result<Opened, StorageError> {
     let unsupported = || StorageError::Unsupported { location: location.to_owned() };
     let path = Path::new(base);
     let base =

@@ -319,7 +319,9 @@ async fn what_goes_wrong_is_said_with_what_next() {
     let Some(server) = Server::with(&sql).await else { return };
     let project = root_project();
     let path = project.path();
-    people_from(path, |name| format!("{{postgres: {{url: \"env:MILEPOST_CRM_URL\", table: {}.{name}}}}}", server.schema.name()));
+    people_from(path, |name| {
+        format!("{{postgres: {{url: \"env:MILEPOST_CRM_URL\", table: {}.{name}}}}}", server.schema.name())
+    });
     let url = server.url();
     let check = |url: &str| milepost_with(path, &["check"], &[("MILEPOST_CRM_URL", url)]);
     let says = |ran: Ran, code: i32, words: &str| {

@@ -184,7 +184,11 @@ fn secrets_are_those_that_somebody_allowed() {
     says(with(&resend("env:RESEND_API_KEY", elsewhere), &[], &[]), 2, &["--allow-host elsewhere.test"]);
     says(with(&resend("env:RESEND_API_KEY", elsewhere), &["--allow-host", "elsewhere.test"], &[]), 0, &[]);
     says(with(&resend("env:RESEND_API_KEY", elsewhere), &[], &[("MILEPOST_ALLOW_HOSTS", "elsewhere.test")]), 0, &[]);
-    says(with(&resend("env:RESEND_API_KEY", ", base_url: \"https://api.resend.com.evil.test\""), &[], &[]), 2, &["--allow-host"]);
+    says(
+        with(&resend("env:RESEND_API_KEY", ", base_url: \"https://api.resend.com.evil.test\""), &[], &[]),
+        2,
+        &["--allow-host"],
+    );
     says(with(&resend("env:RESEND_API_KEY", ", base_url: \"http://127.0.0.1:9\""), &[], &[]), 0, &[]);
 }
 
@@ -198,9 +202,19 @@ fn a_ledger_is_no_table_by_whatever_path() {
     symlink("../.milepost/ledger.db", project.path().join("data/soft.db")).expect("linked");
     for file in [".milepost/ledger.db", "data/copy.db", "data/hard.db", "data/soft.db", "data/../.milepost/ledger.db"] {
         for table in ["meta", "deliveries", "jobs"] {
-            edit(project.path(), "milepost.yml", "  people: {csv", &format!("  evil: {{sqlite: {{file: {file}, table: {table}}}}}\n  people: {{csv"));
+            edit(
+                project.path(),
+                "milepost.yml",
+                "  people: {csv",
+                &format!("  evil: {{sqlite: {{file: {file}, table: {table}}}}}\n  people: {{csv"),
+            );
             says(milepost(project.path(), &["check"]), 2, &["holds a ledger of milepost", "ledger.deliveries"]);
-            edit(project.path(), "milepost.yml", &format!("  evil: {{sqlite: {{file: {file}, table: {table}}}}}\n"), "");
+            edit(
+                project.path(),
+                "milepost.yml",
+                &format!("  evil: {{sqlite: {{file: {file}, table: {table}}}}}\n"),
+                "",
+            );
         }
     }
 }

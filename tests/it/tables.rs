@@ -199,7 +199,9 @@ async fn a_folder_without_a_value_is_in_every_period() {
             let events = format!(
                 "{{ndjson: events/, time: happened_at, received: landed_at, partitions: {{part: {{type: {kind}, of: {of}}}}}}}"
             );
-            let row = |at: &str| format!("{{\"user_id\": \"u1\", \"words\": 1, \"happened_at\": \"{at}\", \"landed_at\": \"{at}\"}}\n");
+            let row = |at: &str| {
+                format!("{{\"user_id\": \"u1\", \"words\": 1, \"happened_at\": \"{at}\", \"landed_at\": \"{at}\"}}\n")
+            };
             let (named, unnamed) = (format!("events/part={value}/a.ndjson"), format!("events/part={null}/a.ndjson"));
             let folder = folder_of(&[
                 ("milepost.yml", &project_with(&events)),

@@ -48,7 +48,8 @@ pub(super) fn build(
         // A variable was set where the run starts; what stands in files of the project may lead anywhere.
         let LedgerLocation::Sqlite(path) = &location else { return Ok(location) };
         let is_trusted = text.starts_with("env:");
-        match if is_trusted { Ok(()) } else { LocalFiles::of_project(root).admit_path(path) } {
+        let admitted = if is_trusted { Ok(()) } else { LocalFiles::of_project(root).admit_path(path) };
+        match admitted {
             Ok(()) => Ok(location),
             Err(refusal) => {
                 let finding = Diagnostic::error("path-outside", refusal.to_string(), place);
@@ -77,7 +78,11 @@ pub(in crate::project) fn of_argument(root: &Path, text: &str) -> LedgerLocation
     let source = std::sync::Arc::new(SourceFile { path: "the command line".to_owned(), text: text.to_owned() });
     let place = Place::new(&source, 0..text.len());
     // Whoever types a path may write there.
-    let resolved = if is_reference(text) { Secret::resolve(text, root).map(|secret| secret.expose().trim().to_owned()) } else { Ok(text.to_owned()) };
+    let resolved = if is_reference(text) {
+        Secret::resolve(text, root).map(|secret| secret.expose().trim().to_owned())
+    } else {
+        Ok(text.to_owned())
+    };
     match resolved {
         Ok(resolved) => locate(root, &resolved, None, &place).unwrap_or_else(LedgerLocation::Unresolved),
         Err(error) => LedgerLocation::Unresolved(Box::new(unset(&error, &place))),

@@ -118,8 +118,13 @@ mod tests {
     #[test]
     fn a_value_that_two_queries_meet_counts_once() {
         let misfits = Misfits::default();
-        let reading =
-            |file: &str, scan| Reading { table: "events".into(), file: file.into(), root: "/".into(), weight: Weight::default(), scan };
+        let reading = |file: &str, scan| Reading {
+            table: "events".into(),
+            file: file.into(),
+            root: "/".into(),
+            weight: Weight::default(),
+            scan,
+        };
         for (file, scan, values) in [("a", 1, 2), ("a", 1, 3), ("a", 2, 4), ("b", 2, 1), ("b", 2, 0)] {
             misfits.add(&reading(file, scan), "words", || "int".to_owned(), values);
         }

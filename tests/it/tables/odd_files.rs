@@ -15,7 +15,8 @@ fn what_is_left_out_is_told_by_check_and_by_the_run() {
     fs::write(path.join("data/events/part-00000"), "rows").expect("a file");
     symlink("nowhere", path.join("data/events/latest")).expect("a link");
     let said = milepost(path, &["check"]).expect(0).stderr;
-    for word in ["files-left-out", "2 files of table `events`", "/data/events/notes.md", "part-00000", "events/latest"] {
+    for word in ["files-left-out", "2 files of table `events`", "/data/events/notes.md", "part-00000", "events/latest"]
+    {
         assert!(said.contains(word), "{word} in {said}");
     }
     milepost(path, &["check", "--strict"]).expect(2);
@@ -32,7 +33,8 @@ fn what_is_left_out_is_told_by_check_and_by_the_run() {
 
 #[test]
 fn what_would_be_missed_is_refused() {
-    for (name, words) in [("broken.parquet", "a link to a file that is not there"), ("pipe.parquet", "no regular file")] {
+    for (name, words) in [("broken.parquet", "a link to a file that is not there"), ("pipe.parquet", "no regular file")]
+    {
         let project = root_project();
         let path = project.path().join("data/events/day=2026-10-01").join(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");

@@ -12,7 +12,8 @@ const LISTED_MAX: usize = 5;
 
 /// Ends of names of other formats: such a file is none of NDJSON, however it is compressed.
 const FOREIGN: [&str; 14] = [
-    ".csv", ".tsv", ".txt", ".parquet", ".parq", ".pq", ".avro", ".orc", ".arrow", ".tar", ".xml", ".sql", ".md", ".xlsx",
+    ".csv", ".tsv", ".txt", ".parquet", ".parq", ".pq", ".avro", ".orc", ".arrow", ".tar", ".xml", ".sql", ".md",
+    ".xlsx",
 ];
 
 /// What the names of a format's files end with, where the location is a folder; before the ending of a compression.

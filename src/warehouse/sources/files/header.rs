@@ -24,7 +24,9 @@ fn reason(line: &[u8]) -> Option<&'static str> {
     if start.starts_with("<!doctype") || start.starts_with("<html") || start.starts_with("<?xml") {
         return Some("it is HTML or XML");
     }
-    if serde_json::from_str::<serde_json::Value>(start.trim_end()).is_ok_and(|value| value.is_object() || value.is_array()) {
+    if serde_json::from_str::<serde_json::Value>(start.trim_end())
+        .is_ok_and(|value| value.is_object() || value.is_array())
+    {
         return Some("it is JSON");
     }
     let names: Vec<&str> = text.split(',').map(|name| name.trim().trim_matches('"')).collect();
@@ -37,7 +39,11 @@ fn reason(line: &[u8]) -> Option<&'static str> {
 
 /// Whether a text is one that people keep in files, and no name of a column.
 fn is_value(text: &str) -> bool {
-    text.contains('@') || text.contains('=') || text.contains("://") || text.matches(':').count() > 1 || text.starts_with("-----")
+    text.contains('@')
+        || text.contains('=')
+        || text.contains("://")
+        || text.matches(':').count() > 1
+        || text.starts_with("-----")
 }
 
 #[cfg(test)]

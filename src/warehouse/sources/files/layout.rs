@@ -224,9 +224,14 @@ mod tests {
 
     #[test]
     fn months_are_those_that_compare_as_text() {
-        for (text, expected) in
-            [("2026-01", true), ("2026-12", true), ("2026-13", false), ("2026-1", false), ("202601", false), ("October", false)]
-        {
+        for (text, expected) in [
+            ("2026-01", true),
+            ("2026-12", true),
+            ("2026-13", false),
+            ("2026-1", false),
+            ("202601", false),
+            ("October", false),
+        ] {
             assert_eq!(is_month(text), expected, "{text}");
         }
     }

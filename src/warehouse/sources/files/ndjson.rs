@@ -94,7 +94,8 @@ fn broken(file: &str, line: u64, reason: &dyn fmt::Display) -> DataFusionError {
 
 /// The last line has no end, neither its own nor that of its object.
 fn cut_short(file: &str, line: u64) -> DataFusionError {
-    FileFailure::CutShort { file: file.to_owned(), reason: format!("its last line, {line}, ends within an object") }.into()
+    FileFailure::CutShort { file: file.to_owned(), reason: format!("its last line, {line}, ends within an object") }
+        .into()
 }
 
 /// Rows of one file.

@@ -114,9 +114,7 @@ fn in_file(file: &str, error: DataFusionError) -> DataFusionError {
                 None => source.downcast_ref::<FileFailure>().cloned().map_or(error, DataFusionError::from),
             },
             // Its end is not where its footer, read a moment ago, says.
-            ParquetError::EOF(reason) => {
-                FileFailure::CutShort { file: file.to_owned(), reason: reason.clone() }.into()
-            }
+            ParquetError::EOF(reason) => FileFailure::CutShort { file: file.to_owned(), reason: reason.clone() }.into(),
             _ => damaged(plain_message(&error)),
         },
         DataFusionError::ArrowError(root, _) if matches!(root.as_ref(), ArrowError::ParquetError(_)) => {
@@ -192,12 +190,11 @@ impl NamedSource {
         };
         let texts = columns.into_iter().filter(is_text).map(|column| column.name().to_owned()).collect();
         let Readers { store, footers } = self.readers.clone();
-        let readers =
-            GuardedReaders {
-                readers: CachedParquetFileReaderFactory::new(store, footers),
-                texts: Arc::new(texts),
-                root: Arc::clone(&self.conversion.reading.root),
-            };
+        let readers = GuardedReaders {
+            readers: CachedParquetFileReaderFactory::new(store, footers),
+            texts: Arc::new(texts),
+            root: Arc::clone(&self.conversion.reading.root),
+        };
         let source = parquet.clone().with_parquet_file_reader_factory(Arc::new(readers));
         Self { source: Arc::new(source), ..self.clone() }
     }

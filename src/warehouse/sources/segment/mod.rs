@@ -112,7 +112,8 @@ async fn folders(
         TableFailure::Unreachable(WarehouseError::Unavailable { reason })
     })?;
     let first = |path: &str| path.split_once('/').map(|(folder, _)| folder.to_owned());
-    let names: BTreeSet<String> = listed.files.iter().filter_map(|file| first(opened.relative(&file.location))).collect();
+    let names: BTreeSet<String> =
+        listed.files.iter().filter_map(|file| first(opened.relative(&file.location))).collect();
     let names: Vec<(String, String)> = names
         .into_iter()
         .map(|folder| (folder.split_once('=').map_or(folder.as_str(), |(_, name)| name).to_owned(), folder))
