@@ -62,7 +62,7 @@ pub(super) fn of_format(
     } else if opened.is_folder() {
         let others = if found > LISTED_MAX { ", ..." } else { "" };
         format!(
-            "the {found} files there are named otherwise: {}{others}; name them `{location}*` to read them whatever their names, or \
+            "what lies there is named otherwise: {}{others}; write the location as `{location}*` to read files whatever their names, or \
              rename them",
             names.join(", ")
         )
