@@ -49,6 +49,15 @@ pub(super) struct Common {
     /// How long one query may take before the command gives up, such as 10m; as long as it likes by default.
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration, env = "MILEPOST_QUERY_TIMEOUT")]
     pub query_timeout: Option<std::time::Duration>,
+    /// A folder outside the project that it may name files of; may be given several times.
+    #[arg(long, global = true, value_name = "DIR", env = "MILEPOST_ALLOW_PATHS", value_delimiter = ':')]
+    pub allow_path: Vec<PathBuf>,
+    /// A variable of the environment that the project may name as a secret, beside those that begin with `MILEPOST_`.
+    #[arg(long, global = true, value_name = "NAME", env = "MILEPOST_ALLOW_ENV", value_delimiter = ',')]
+    pub allow_env: Vec<String>,
+    /// A host that a provider's key may be shown to, beside the provider's own and this machine.
+    #[arg(long, global = true, value_name = "HOST", env = "MILEPOST_ALLOW_HOSTS", value_delimiter = ',')]
+    pub allow_host: Vec<String>,
     /// Nothing but results and errors.
     #[arg(long, short, global = true)]
     pub quiet: bool,

@@ -19,6 +19,9 @@ pub(super) fn run(report: &RunReport) -> String {
     let accepted: u64 = report.jobs.iter().map(JobReport::accepted).sum();
     let before: u64 = report.jobs.iter().map(JobReport::accepted_before).sum();
     let _ = writeln!(text, "{} accepted now, {} accepted before", grouped(accepted), grouped(before));
+    for left_out in &report.tables.left_out {
+        let _ = writeln!(text, "not read: {}", shown(&left_out.to_string()));
+    }
     for misfit in &report.tables.misfits {
         let _ = writeln!(text, "read as null: {}", shown(&misfit.to_string()));
     }

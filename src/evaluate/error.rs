@@ -69,7 +69,7 @@ impl EvaluateError {
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         match self {
-            Self::Warehouse(error) => matches!(error, WarehouseError::Query { .. }),
+            Self::Warehouse(error) => matches!(error, WarehouseError::Query { .. } | WarehouseError::Wrong { .. }),
             Self::DuplicateProfiles { .. }
             | Self::UnknownPeriod { .. }
             | Self::NotYetDue { .. }

@@ -12,13 +12,15 @@ use super::job::Job;
 use super::restraint::Cap;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
 use crate::model::period::WeekStart;
-use crate::settings::Secret;
+use crate::settings::{LocalFiles, Secret};
 
 /// `milepost.yml` with its environment merged in, the views of `sql/` and the jobs of `jobs/`.
 #[derive(Debug)]
 pub struct Project {
     /// The folder that holds `milepost.yml`, absolute.
     pub root: PathBuf,
+    /// The door to files of this machine.
+    pub files: LocalFiles,
     /// Part of every delivery's identity.
     pub name: String,
     /// The environment chosen by `--env` or `MILEPOST_ENV`.

@@ -1,5 +1,6 @@
 //! What a rendered batch becomes on the wire, and what an answer proves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
@@ -102,7 +103,7 @@ fn settings_are_checked_without_the_secret() {
 
 #[test]
 fn every_wrong_setting_is_named_at_once() {
-    let cases: [(&str, serde_json::Value, &str); 9] = [
+    let cases: [(&str, serde_json::Value, &str); 10] = [
         ("api_key", "re_plain".into(), "plain-secret"),
         ("rate", "fast".into(), "wrong-type"),
         ("in_flight", 0.into(), "wrong-type"),
@@ -110,6 +111,7 @@ fn every_wrong_setting_is_named_at_once() {
         ("timeout", "5 minutes".into(), "wrong-type"),
         ("idempotency", "yes".into(), "wrong-type"),
         ("base_url", "http://api.example.test".into(), "wrong-value"),
+        ("base_url", "https://api.example.test".into(), "host-not-allowed"),
         ("in_fligt", 3.into(), "unknown-key"),
         ("base_ulr", 3.into(), "unknown-key"),
     ];
@@ -117,8 +119,9 @@ fn every_wrong_setting_is_named_at_once() {
         let found = check(&config(&[("api_key", "env:A".into()), (name, value)]));
         assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), [code], "{name}");
     }
-    let all: Vec<_> = cases.iter().map(|(name, value, _)| (*name, value.clone())).collect();
-    assert_eq!(check(&config(&all)).len(), cases.len());
+    let all: BTreeMap<_, _> = cases.iter().map(|(name, value, _)| (*name, value.clone())).collect();
+    let all: Vec<_> = all.into_iter().collect();
+    assert_eq!(check(&config(&all)).len(), all.len());
     let missing = check(&config(&[]));
     assert_eq!(missing.len(), 1);
     assert_eq!(missing[0].code, "missing-key");

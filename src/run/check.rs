@@ -66,6 +66,7 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String], tables: CheckTab
             }
             CheckTables::Offline => {}
         }
+        add_later(&mut diagnostics, left_out(workspace));
         add_later(&mut diagnostics, workspace.project.providers.values().flat_map(providers::check));
         let jobs = workspace.jobs(jobs)?;
         for job in &jobs {
@@ -84,6 +85,20 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String], tables: CheckTab
     Ok(CheckReport { diagnostics: arrange(diagnostics), jobs: names, saved })
 }
 
+/// A warning for each table whose location holds files that are not read.
+fn left_out(workspace: &Workspace) -> Vec<Diagnostic> {
+    let left_out = workspace.warehouse.left_out().into_iter();
+    let findings =
+        left_out.filter_map(|left_out| {
+            let table = workspace.project.tables.get(&left_out.table)?;
+            let finding = Diagnostic::warning("files-left-out", format!("not read: {left_out}"), &table.place);
+            Some(finding.with_help(
+                "move them away; or, if they hold rows of the table, name them as its other files are named",
+            ))
+        });
+    findings.collect()
+}
+
 /// Saves the columns of every table; `None`, and the file as it was, when one of them could not be opened.
 async fn save(workspace: &Workspace) -> Result<Option<String>, RunError> {
     let schemas = workspace.warehouse.schemas();
@@ -91,6 +106,7 @@ async fn save(workspace: &Workspace) -> Result<Option<String>, RunError> {
         return Ok(None);
     }
     let path = workspace.project.root.join(SCHEMAS_FILE).to_string_lossy().into_owned();
+    workspace.project.files.admit_target(Path::new(&path)).map_err(|refusal| failed(&path)(refusal.into()))?;
     let text = tempfile::NamedTempFile::new().map_err(failed(&path))?;
     std::fs::write(text.path(), schemas.to_text()).map_err(failed(&path))?;
     storage::write_file(text.path(), &path).await?;

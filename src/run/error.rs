@@ -228,7 +228,7 @@ fn evaluate_exit(error: &EvaluateError) -> Exit {
     match error {
         EvaluateError::Warehouse(WarehouseError::Unavailable { .. }) => Exit::Unavailable,
         EvaluateError::Warehouse(WarehouseError::Storage(error)) => storage_exit(error),
-        EvaluateError::Warehouse(WarehouseError::LowLimit { .. })
+        EvaluateError::Warehouse(WarehouseError::LowLimit { .. } | WarehouseError::Wrong { .. })
         | EvaluateError::DuplicateProfiles { .. }
         | EvaluateError::UnknownPeriod { .. }
         | EvaluateError::NotYetDue { .. }
@@ -240,9 +240,10 @@ fn evaluate_exit(error: &EvaluateError) -> Exit {
 
 fn storage_exit(error: &StorageError) -> Exit {
     match error {
-        StorageError::Unsupported { .. } | StorageError::Settings { .. } | StorageError::Occupied { .. } => {
-            Exit::Invalid
-        }
+        StorageError::Unsupported { .. }
+        | StorageError::Settings { .. }
+        | StorageError::Occupied { .. }
+        | StorageError::Refused(_) => Exit::Invalid,
         StorageError::Overtaken { .. } => Exit::Fenced,
         StorageError::Unreachable { .. } => Exit::Unavailable,
         StorageError::Unwritable { .. } => Exit::Failed,

@@ -162,6 +162,7 @@ fn write(
         .collect();
     let file = folder.join(format!("{name}.html"));
     let failed = |source| RunError::File { path: file.display().to_string(), action: "written", source };
+    workspace.project.files.admit_target(&file).map_err(|refusal| failed(refusal.into()))?;
     std::fs::create_dir_all(&folder).map_err(failed)?;
     std::fs::write(&file, &message.html).map_err(failed)?;
     Ok(PreviewedMail {

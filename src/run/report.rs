@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::project::Job;
-use crate::warehouse::{Misfit, Warehouse};
+use crate::warehouse::{LeftOut, Misfit, Warehouse};
 
 use super::health::HealthNote;
 use super::plan::{PlannedMail, PlannedSample};
@@ -191,6 +191,8 @@ pub struct TablesRead {
     pub reads: u64,
     /// Values that are not of their column's type and were read as null.
     pub misfits: Vec<Misfit>,
+    /// Files at the tables' locations that were not read.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl TablesRead {
@@ -198,7 +200,7 @@ impl TablesRead {
     pub(super) fn of(warehouse: &Warehouse) -> Self {
         let (bytes, reads) = (warehouse.meter().bytes(), warehouse.meter().reads());
         tracing::info!(code = "tables_read", bytes, reads, "read tables");
-        Self { bytes, reads, misfits: warehouse.take_misfits() }
+        Self { bytes, reads, misfits: warehouse.take_misfits(), left_out: warehouse.left_out() }
     }
 }
 

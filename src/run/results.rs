@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::foreseen::Foreseen;
 use super::tables::absolute;
 use super::{Exit, JobReport, RunError, RunOptions, RunReport, Stop, StopCause, WorkspaceOptions};
-use crate::settings::crashpoint;
+use crate::settings::{LocalFiles, crashpoint};
 use crate::storage::{self, TemporaryFile};
 
 /// How long a copy may still take once the run is to stop.
@@ -149,7 +149,9 @@ impl Copy {
     /// When it is neither a path nor a URL of a known store.
     pub(super) fn to(start: &Path, location: &str) -> Result<Self, RunError> {
         let folder = absolute(start, location);
-        storage::open(&folder)?;
+        if folder.contains("://") {
+            storage::open_remote(&folder)?;
+        }
         Ok(Self { folder })
     }
 
@@ -182,6 +184,7 @@ fn write_document(root: &Path, document: &Document<'_>) -> Result<PathBuf, RunEr
     let folder = root.join("target/milepost");
     let path = folder.join("run_results.json");
     let failed = |source| RunError::File { path: path.display().to_string(), action: "written", source };
+    LocalFiles::of_project(root).admit_path(&path).map_err(|refusal| failed(refusal.into()))?;
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let mut file = TemporaryFile::within(&folder).map_err(failed)?;
     serde_json::to_writer_pretty(&mut file, document).map_err(|error| failed(error.into()))?;

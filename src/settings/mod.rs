@@ -1,7 +1,13 @@
-//! Environment and secrets: the only place that reads environment variables.
+//! Environment, secrets and files of this machine: the only place that reads environment variables, and the one door to
+//! files that a project names.
 
+mod allowed;
+mod local_files;
 mod rehearsal;
 mod secret;
+
+pub use allowed::{Allowed, allow, is_host_allowed, is_variable_allowed};
+pub use local_files::{ALLOW_PATH, FileRefusal, LocalFiles};
 
 pub use rehearsal::{CRASHPOINTS, SEEDED_BUGS};
 #[cfg(debug_assertions)]

@@ -19,6 +19,7 @@ mod functions;
 mod given;
 mod known_values;
 mod ledger_tables;
+mod left_out;
 mod local_days;
 mod memory;
 mod null_sums;
@@ -61,6 +62,7 @@ pub use expression::{Expression, ExpressionRole, Scope};
 pub use function_docs::{FunctionDoc, function_docs};
 pub use known_values::compared_texts;
 pub use ledger_tables::LedgerRows;
+pub use left_out::LeftOut;
 pub use local_days::LocalUnit;
 pub use output::{TableFile, TableRows, WrittenTable};
 pub use parameters::{Parameter, Parameters};
@@ -77,6 +79,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;
 use crate::storage::Meter;
 use known_values::Weight;
+use left_out::LeftOutFiles;
 use sources::misfits::Misfits;
 use sources::segment::SegmentTable;
 use sources::{Opening, TableFailure};
@@ -100,6 +103,7 @@ pub struct Warehouse {
     weights: BTreeMap<String, Weight>,
     meter: Arc<Meter>,
     misfits: Misfits,
+    left_out: LeftOutFiles,
     vars: Parameters,
     query_timeout: Option<Duration>,
 }
@@ -144,6 +148,7 @@ impl Warehouse {
             weights: BTreeMap::new(),
             meter: Arc::default(),
             misfits: Misfits::default(),
+            left_out: LeftOutFiles::default(),
             vars: vars_of(project),
             query_timeout: options.query_timeout,
         };
@@ -171,6 +176,12 @@ impl Warehouse {
     #[must_use]
     pub fn take_misfits(&self) -> Vec<Misfit> {
         self.misfits.take()
+    }
+
+    /// Files that lie at the tables' locations and are not read, as far as they were listed.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        self.left_out.all()
     }
 
     /// The names of tables and views that can be read.
@@ -227,7 +238,14 @@ impl Warehouse {
     ) -> Result<Vec<Diagnostic>, WarehouseError> {
         let mut diagnostics = Vec::new();
         for table in project.tables.values() {
-            let opening = Opening { state: &self.state, meter: &self.meter, misfits: &self.misfits };
+            let opening = Opening {
+                state: &self.state,
+                meter: &self.meter,
+                misfits: &self.misfits,
+                left_out: &self.left_out,
+                files: &project.files,
+                project,
+            };
             let opened = match saved {
                 Some(saved) => sources::as_saved(table, saved),
                 None => sources::open_source(table, &opening).await,

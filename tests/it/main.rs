@@ -22,6 +22,7 @@ mod health;
 mod job_tests;
 mod ledger;
 mod ledger_commands;
+mod local_files;
 mod memory;
 mod offline;
 mod output;
