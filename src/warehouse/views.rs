@@ -6,7 +6,7 @@ use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::Query;
 
 use super::ledger_tables;
-use super::statement::{Allowed, NOT_REPEATABLE, inspect, parse_query};
+use super::statement::{Allowed, inspect, parse_query};
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::Project;
 
@@ -23,6 +23,9 @@ pub(super) struct ParsedView {
     /// It must not be read, but it plans: planning it once may find more.
     pub(super) flawed: bool,
 }
+
+/// Codes of findings with which a view is not planned.
+const UNPLANNED: [&str; 3] = ["unknown-table", "unknown-parameter", "sql-not-a-select"];
 
 /// The views in order of dependence, and the names of those that are broken or build on something broken.
 pub(super) fn arrange(
@@ -42,8 +45,8 @@ pub(super) fn arrange(
             Ok(query) => {
                 let (uses, findings) = inspect(&view.sql, &query, &allowed);
                 let (name, sql) = (view.name.clone(), view.sql.clone());
-                // What differs from run to run plans all the same, so its other mistakes can still be found.
-                let plans = findings.iter().all(|finding| finding.code == NOT_REPEATABLE);
+                // What is wrong in other ways than these plans all the same, so its other mistakes can still be found.
+                let plans = findings.iter().all(|finding| !UNPLANNED.contains(&finding.code));
                 if !plans {
                     broken.insert(name.clone());
                 }
