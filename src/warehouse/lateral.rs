@@ -118,7 +118,9 @@ struct Steps<'a> {
 
 impl Steps<'_> {
     fn of(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>> {
-        let below = |input: &LogicalPlan| Ok::<_, datafusion::error::DataFusionError>(self.of(input)?.map(LogicalPlanBuilder::from));
+        let below = |input: &LogicalPlan| {
+            Ok::<_, datafusion::error::DataFusionError>(self.of(input)?.map(LogicalPlanBuilder::from))
+        };
         match plan {
             LogicalPlan::Subquery(subquery) => self.of(&subquery.subquery),
             LogicalPlan::EmptyRelation(empty) if empty.produce_one_row => Ok(Some(self.left.as_ref().clone())),

@@ -44,6 +44,7 @@ mod statement;
 mod streaks;
 mod syntax;
 mod threads;
+mod total_order;
 mod trial;
 mod type_names;
 mod type_words;
@@ -266,7 +267,9 @@ impl Warehouse {
                 continue;
             }
             match trial::query(&session, &view.sql, &view.query, view.flawed).await {
-                Ok(columns) if !view.flawed && session.add_rowless(&view.name, &columns).is_ok() => self.views.push(view),
+                Ok(columns) if !view.flawed && session.add_rowless(&view.name, &columns).is_ok() => {
+                    self.views.push(view)
+                }
                 tried => {
                     diagnostics.extend(tried.err().unwrap_or_default());
                     self.broken.insert(view.name);

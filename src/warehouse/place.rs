@@ -54,6 +54,7 @@ pub(super) fn syntax_error(sql: &Located<String>, error: &ParserError) -> Diagno
         Some((words, position)) => (words, position_of(sql, position)),
         None => (text, sql.place.clone()),
     };
+    let words = if words.starts_with("No infix parser") { "there is no operator here" } else { words };
     let words = words.trim_end_matches([',', '.']).replace("Expected:", "expected").replace("EOF", "the end");
     Diagnostic::error("sql-syntax", format!("this SQL cannot be read: {words}"), &place)
 }
@@ -82,10 +83,7 @@ pub(super) fn span_of(error: &DataFusionError) -> Option<Span> {
         },
         _ => None,
     })?;
-    Some(Span::new(
-        Location::new(said.start.line, said.start.column),
-        Location::new(said.end.line, said.end.column),
-    ))
+    Some(Span::new(Location::new(said.start.line, said.start.column), Location::new(said.end.line, said.end.column)))
 }
 
 fn planning_error(sql: &Located<String>, error: &DataFusionError) -> Diagnostic {

@@ -16,7 +16,10 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::WarehouseError;
 use super::memory::{self, QueryMemory};
-use super::{alike, bounded, calendar, climb, distinct, first_copies, functions, null_sums, one_pass, ordered_lists, streaks, type_names};
+use super::{
+    alike, bounded, calendar, climb, distinct, first_copies, functions, null_sums, one_pass, ordered_lists, streaks,
+    type_names,
+};
 use crate::storage;
 
 /// The limit where neither the command line nor a control group names one: 2 GB.
@@ -106,7 +109,8 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
         .build();
     // Functions, operators and one rewrite of plans; none of them can be refused by a state.
     let _ = datafusion_functions_json::register_all(&mut state);
-    for function in functions::all().into_iter().chain(calendar::functions()).chain([climb::tells(), alike::function()]) {
+    for function in functions::all().into_iter().chain(calendar::functions()).chain([climb::tells(), alike::function()])
+    {
         // Registering replaces a function of the same name and has no other way to fail.
         let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
     }

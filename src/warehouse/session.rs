@@ -21,8 +21,8 @@ use super::engine::time_limit::TimeLimit;
 use super::error::WarehouseError;
 use super::parameters::Parameters;
 use super::statement::{bind, parse_query};
-use super::{alike, lateral, trial};
 use super::views::ParsedView;
+use super::{alike, lateral, total_order, trial};
 use crate::model::diagnostic::{Located, Place};
 
 /// Rows of a query, in batches of a few thousand, in the query's order.
@@ -169,6 +169,7 @@ impl Session {
             return Ok(());
         }
         let plan = plan_query(&self.context.state(), view.query.clone(), &self.parameters).await?;
+        let plan = if total_order::has_limit(&view.query) { total_order::of_limits(plan)? } else { plan };
         let table = ViewTable::new(plan, Some(view.sql.value.clone()));
         self.context.register_table(TableReference::bare(view.name.as_str()), std::sync::Arc::new(table))?;
         Ok(())

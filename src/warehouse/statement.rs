@@ -14,11 +14,11 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
-use super::{habits, ledger_tables};
 use super::parameters::Parameters;
 use super::place::{first_word, place_of_span, syntax_error};
 use super::syntax::dialect::EngineDialect;
 use super::syntax::{self, FunctionKind};
+use super::{habits, ledger_tables};
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
 
 /// The code of findings about functions that differ from run to run.
@@ -73,8 +73,7 @@ pub(super) fn parse_query(sql: &Located<String>) -> Result<Query, Diagnostic> {
 /// Parses exactly one expression: nothing may follow it, so that a snippet cannot leave its place.
 pub(super) fn parse_expression(sql: &Located<String>) -> Result<Expr, Diagnostic> {
     let parse = || -> Result<Expr, ParserError> {
-        let mut parser =
-            Parser::new(&EngineDialect).with_recursion_limit(RECURSION_LIMIT).try_with_sql(&sql.value)?;
+        let mut parser = Parser::new(&EngineDialect).with_recursion_limit(RECURSION_LIMIT).try_with_sql(&sql.value)?;
         let expression = parser.parse_expr()?;
         parser.expect_token(&Token::EOF)?;
         Ok(expression)
@@ -190,6 +189,15 @@ impl Inspector<'_> {
         }
     }
 
+    fn table_function(&mut self, name: &ObjectName) {
+        let function = name.to_string().to_lowercase();
+        if !self.allowed.state.table_functions().contains_key(&function) {
+            let help = habits::help(&function).map(str::to_owned);
+            let message = format!("there is no table function `{function}`");
+            self.report("unknown-table-function", message, name.span(), help);
+        }
+    }
+
     fn relation(&mut self, relation: &ObjectName) {
         if let [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(part)] = relation.0.as_slice() {
             let parts = [schema, part].map(|part| normalised(&part.value, part.quote_style));
@@ -240,16 +248,9 @@ impl Visitor for Inspector<'_> {
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         match factor {
             TableFactor::Table { name, args: None, .. } => self.relation(name),
-            TableFactor::Table { name, args: Some(_), .. } => {
-                let function = name.to_string().to_lowercase();
-                if !self.allowed.state.table_functions().contains_key(&function) {
-                    self.report(
-                        UNKNOWN_FUNCTION,
-                        format!("there is no table function `{function}`"),
-                        name.span(),
-                        None,
-                    );
-                }
+            TableFactor::Table { name, args: Some(_), .. } => self.table_function(name),
+            TableFactor::Function { name, .. } if !name.to_string().eq_ignore_ascii_case("unnest") => {
+                self.table_function(name);
             }
             _ => {}
         }
@@ -274,7 +275,7 @@ impl Visitor for Inspector<'_> {
 fn nearest_function(name: &str, state: &SessionState) -> Option<String> {
     let names = state.scalar_functions().keys().chain(state.aggregate_functions().keys());
     let names: BTreeSet<&str> = names.chain(state.window_functions().keys()).map(String::as_str).collect();
-    let is_slip = |known: &&str| strsim::damerau_levenshtein(name, known) <= 1 + name.len() / 6;
+    let is_slip = |known: &&str| strsim::damerau_levenshtein(name, known) <= 1 + name.len() / 4;
     did_you_mean(name, names.into_iter().filter(is_slip))
 }
 

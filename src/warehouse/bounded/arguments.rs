@@ -2,7 +2,7 @@
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNanoType, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit};
 use datafusion::common::Result;
 use datafusion::logical_expr::ColumnarValue;
 
@@ -14,6 +14,7 @@ const MONTH_DAYS_MIN: i128 = 28;
 pub(super) struct Argument {
     values: ArrayRef,
     is_column: bool,
+    /// Whole numbers, and those behind days and instants.
     numbers: Option<ArrayRef>,
 }
 
@@ -23,7 +24,12 @@ impl Argument {
             ColumnarValue::Array(values) => (ArrayRef::clone(values), true),
             ColumnarValue::Scalar(scalar) => (scalar.to_array_of_size(1)?, false),
         };
-        let numbers = values.data_type().is_integer().then(|| cast(&values, &DataType::Int64)).transpose()?;
+        let numbers = match values.data_type() {
+            kind if kind.is_integer() => Some(cast(&values, &DataType::Int64)?),
+            DataType::Timestamp(_, _) => Some(cast(&values, &DataType::Int64)?),
+            DataType::Date32 => Some(cast(&cast(&values, &DataType::Int32)?, &DataType::Int64)?),
+            _ => None,
+        };
         Ok(Self { values, is_column, numbers })
     }
 
@@ -57,23 +63,16 @@ impl Argument {
 
     /// The place of a row's value on a line, such as nanoseconds for times: for numbers of steps.
     pub(super) fn on_line(&self, row: usize) -> Option<i128> {
-        let at = self.at(row)?;
-        if let Some(number) = self.number(row) {
-            return Some(i128::from(number));
-        }
-        let raw = || cast(&self.values, &DataType::Int64).ok().map(|raw| i128::from(raw.as_primitive::<Int64Type>().value(at)));
+        let number = || self.number(row).map(i128::from);
         match self.values.data_type() {
-            DataType::Date32 => {
-                let days = cast(&self.values, &DataType::Int32).ok().and_then(|days| cast(&days, &DataType::Int64).ok())?;
-                Some(i128::from(days.as_primitive::<Int64Type>().value(at)) * DAY_NANOSECONDS)
-            }
-            DataType::Timestamp(unit, _) => Some(raw()? * nanoseconds(*unit)),
-            DataType::Interval(datafusion::arrow::datatypes::IntervalUnit::MonthDayNano) => {
-                let step = self.values.as_primitive::<IntervalMonthDayNanoType>().value(at);
+            DataType::Date32 => Some(number()? * DAY_NANOSECONDS),
+            DataType::Timestamp(unit, _) => Some(number()? * nanoseconds(*unit)),
+            DataType::Interval(IntervalUnit::MonthDayNano) => {
+                let step = self.values.as_primitive::<IntervalMonthDayNanoType>().value(self.at(row)?);
                 let days = i128::from(step.months) * MONTH_DAYS_MIN + i128::from(step.days);
                 Some(days * DAY_NANOSECONDS + i128::from(step.nanoseconds))
             }
-            _ => None,
+            _ => number(),
         }
     }
 

@@ -77,7 +77,10 @@ impl Bounded {
         for size in sizes {
             if size > VALUE_BYTES_MAX {
                 let (name, size) = (self.name(), in_words(size));
-                return exec_err!("`{name}` would make a value of {size}, and a value holds {} at most", in_words(VALUE_BYTES_MAX));
+                return exec_err!(
+                    "`{name}` would make a value of {size}, and a value holds {} at most",
+                    in_words(VALUE_BYTES_MAX)
+                );
             }
             batch = batch.saturating_add(size);
             if batch > self.batch_bytes_max {

@@ -38,10 +38,10 @@ impl Growth {
         match self {
             Self::Joined => (0..arguments.len()).map(bytes).sum::<u128>() + separators(arguments, rows),
             Self::Repeated | Self::RepeatedItem => (bytes(0) + 1).saturating_mul(largest(1)),
-            Self::Padded => bytes(0) + largest(1).saturating_mul(u128::from(CHARACTER_BYTES_MAX)).saturating_mul(rows as u128),
-            Self::Resized => {
-                bytes(0) + largest(1).saturating_mul(u128::from(ITEM_BYTES)).saturating_mul(rows as u128)
+            Self::Padded => {
+                bytes(0) + largest(1).saturating_mul(u128::from(CHARACTER_BYTES_MAX)).saturating_mul(rows as u128)
             }
+            Self::Resized => bytes(0) + largest(1).saturating_mul(u128::from(ITEM_BYTES)).saturating_mul(rows as u128),
             Self::Replaced => (bytes(0) + rows as u128).saturating_mul(1 + bytes(2).div_ceil((rows as u128).max(1))),
             Self::Series => u128::MAX,
             Self::Measured => 0,
@@ -60,7 +60,8 @@ impl Growth {
             Self::Repeated => size(0).saturating_mul(number(1)),
             Self::RepeatedItem => size(0).max(1).saturating_mul(number(1)),
             Self::Padded => {
-                let characters = arguments.first().and_then(|text| text.text(row)).map_or(0, |text| text.chars().count());
+                let characters =
+                    arguments.first().and_then(|text| text.text(row)).map_or(0, |text| text.chars().count());
                 let missing = number(1).saturating_sub(characters as u64);
                 size(0).saturating_add(missing.saturating_mul(CHARACTER_BYTES_MAX))
             }

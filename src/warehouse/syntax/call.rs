@@ -132,7 +132,13 @@ fn arguments(
     }
 }
 
-fn ordered((name, span): (&str, Span), kind: FunctionKind, order: &[OrderByExpr], is_window: bool, out: &mut Refusals<'_>) {
+fn ordered(
+    (name, span): (&str, Span),
+    kind: FunctionKind,
+    order: &[OrderByExpr],
+    is_window: bool,
+    out: &mut Refusals<'_>,
+) {
     order.iter().for_each(|order| query::order_expression(order, out));
     if is_window {
         out.refuse("order", span, "order the rows in the window: `over (order by …)`");
@@ -160,7 +166,8 @@ fn argument((name, span): (&str, Span), argument: &FunctionArg, is_distinct: boo
             }
         }
         FunctionArgExpr::QualifiedWildcard(table) => {
-            let help = format!("write `{name}({table}.column)` with a column that is never null where the row is there");
+            let help =
+                format!("write `{name}({table}.column)` with a column that is never null where the row is there");
             out.refuse_as("", span, &format!("`{name}({table}.*)` is not carried out here"), &help);
         }
         FunctionArgExpr::WildcardWithOptions(options) => {

@@ -53,13 +53,17 @@ fn refused(kind: &DataType) -> Option<String> {
         Type::Struct(_, _) => return None,
         Type::Array(ArrayElemTypeDef::AngleBracket(_) | ArrayElemTypeDef::SquareBracket(_, _)) => return None,
         Type::Varchar(Some(length)) | Type::Character(Some(length)) | Type::Char(Some(length)) => {
-            return Some(format!("write `left(cast(x as varchar), {length})` if longer texts are to be cut, else `varchar`"));
+            return Some(format!(
+                "write `left(cast(x as varchar), {length})` if longer texts are to be cut, else `varchar`"
+            ));
         }
         Type::String(Some(_)) | Type::Char(None) | Type::Character(None) | Type::CharacterVarying(_) => "varchar",
         Type::CharVarying(_) | Type::Nvarchar(_) | Type::Clob(_) | Type::Uuid => "varchar",
         Type::TinyText | Type::MediumText | Type::LongText | Type::FixedString(_) => "varchar",
         Type::Dec(info) | Type::BigNumeric(info) | Type::BigDecimal(info) => &number(info),
-        Type::Int64 | Type::Int(_) | Type::Integer(_) | Type::BigInt(_) | Type::Signed | Type::SignedInteger => "bigint",
+        Type::Int64 | Type::Int(_) | Type::Integer(_) | Type::BigInt(_) | Type::Signed | Type::SignedInteger => {
+            "bigint"
+        }
         Type::HugeInt | Type::Int128 | Type::UInt128 => "decimal(38, 0)",
         Type::Int32 | Type::MediumInt(_) => "int",
         Type::Int16 | Type::SmallInt(_) => "smallint",

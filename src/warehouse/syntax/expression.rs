@@ -41,19 +41,10 @@ pub(super) fn expression(expression: &Expr, out: &mut Refusals<'_>) {
         Expr::UnaryOp { op, expr: _ } => operator::unary(*op, span, out),
         Expr::JsonAccess { value, path } => json_path(value, path, out),
         Expr::Like { negated: _, any, expr: _, pattern: _, escape_char }
-        | Expr::ILike { negated: _, any, expr: _, pattern: _, escape_char } => like(*any, escape_char.as_ref(), span, out),
-        Expr::Cast { kind, expr: _, data_type: to, array, format } => {
-            match kind {
-                CastKind::Cast | CastKind::TryCast | CastKind::SafeCast | CastKind::DoubleColon => {}
-            }
-            data_type::data_type(to, span, out);
-            if *array {
-                out.refuse("array", span, "write the type of the list, such as `varchar[]`");
-            }
-            if format.is_some() {
-                out.refuse("format", span, "write `to_timestamp(text, '%Y-%m-%d')` or `to_char(ts, '%Y-%m-%d')`");
-            }
+        | Expr::ILike { negated: _, any, expr: _, pattern: _, escape_char } => {
+            like(*any, escape_char.as_ref(), span, out)
         }
+        Expr::Cast { .. } => cast(expression, span, out),
         Expr::TypedString(TypedString { data_type: to, value: _, uses_odbc_syntax: _ }) => {
             data_type::data_type(to, span, out);
         }
@@ -88,6 +79,22 @@ pub(super) fn expression(expression: &Expr, out: &mut Refusals<'_>) {
     }
 }
 
+fn cast(expression: &Expr, span: Span, out: &mut Refusals<'_>) {
+    let Expr::Cast { kind, expr: _, data_type: to, array, format } = expression else {
+        return;
+    };
+    match kind {
+        CastKind::Cast | CastKind::TryCast | CastKind::SafeCast | CastKind::DoubleColon => {}
+    }
+    data_type::data_type(to, span, out);
+    if *array {
+        out.refuse("array", span, "write the type of the list, such as `varchar[]`");
+    }
+    if format.is_some() {
+        out.refuse("format", span, "write `to_timestamp(text, '%Y-%m-%d')` or `to_char(ts, '%Y-%m-%d')`");
+    }
+}
+
 /// Forms that are refused wherever they stand.
 fn never(expression: &Expr, span: Span, out: &mut Refusals<'_>) {
     match expression {
@@ -116,7 +123,12 @@ fn never(expression: &Expr, span: Span, out: &mut Refusals<'_>) {
         Expr::Prior(_) => out.refuse("prior", span, "write a `with recursive` query"),
         Expr::Lambda(_) => out.refuse_as("->", span, "lambda functions are not carried out here", "unnest the list"),
         Expr::Wildcard(_) | Expr::QualifiedWildcard(_, _) => {
-            out.refuse_as("*", span, "`*` can stand in the list of columns and in `count(*)` alone", "name the columns");
+            out.refuse_as(
+                "*",
+                span,
+                "`*` can stand in the list of columns and in `count(*)` alone",
+                "name the columns",
+            );
         }
         // A form that nobody has decided about.
         other => {
@@ -174,10 +186,10 @@ fn json_path(value: &Expr, path: &JsonPath, out: &mut Refusals<'_>) {
         .collect();
     let (last, before) = keys.split_last().map_or(("''", &[][..]), |(last, before)| (last.as_str(), before));
     let before: String = before.iter().map(|key| format!(" -> {key}")).collect();
-    let message = format!("`{}` is not how JSON is read here", Expr::JsonAccess {
-        value: Box::new(value.clone()),
-        path: JsonPath { path: path.clone() },
-    });
+    let message = format!(
+        "`{}` is not how JSON is read here",
+        Expr::JsonAccess { value: Box::new(value.clone()), path: JsonPath { path: path.clone() } }
+    );
     let help = format!("write `{value}{before} ->> {last}`");
     out.refuse_as("", value.span(), &message, &help);
 }

@@ -9,18 +9,8 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use super::{Refusals, relation, select};
 
 pub(super) fn query(query: &Query, out: &mut Refusals<'_>) {
-    let Query {
-        with,
-        body,
-        order_by,
-        limit_clause,
-        fetch,
-        locks,
-        for_clause,
-        settings,
-        format_clause,
-        pipe_operators,
-    } = query;
+    let Query { with, body, order_by, limit_clause, fetch, locks, for_clause, settings, format_clause, pipe_operators } =
+        query;
     // What follows a body is looked for where the body ends: spans do not cover every clause.
     let span = Span::new(body.span().end, body.span().end);
     if let Some(with) = with {
@@ -91,7 +81,12 @@ fn set_expression(body: &SetExpr, is_ordered: bool, out: &mut Refusals<'_>) {
                 && !is_ordered
             {
                 let message = "`distinct on` without an order by keeps any of the rows";
-                out.refuse_unrepeatable("distinct", select.span(), message, "add `order by` with the same columns first");
+                out.refuse_unrepeatable(
+                    "distinct",
+                    select.span(),
+                    message,
+                    "add `order by` with the same columns first",
+                );
             }
         }
         SetExpr::Query(_) => {}
@@ -172,7 +167,8 @@ fn limit(query: &Query, limit: Option<&LimitClause>, span: Span, out: &mut Refus
         None | Some(LimitClause::OffsetCommaLimit { offset: _, limit: _ }) => {}
         Some(LimitClause::LimitOffset { limit: _, offset: None | Some(Offset { value: _, rows: _ }), limit_by }) => {
             if !limit_by.is_empty() {
-                let help = "number the rows with `row_number() over (partition by … order by …)` and keep the first ones";
+                let help =
+                    "number the rows with `row_number() over (partition by … order by …)` and keep the first ones";
                 out.refuse_as("limit", span, "`limit … by` is not carried out here", help);
             }
         }

@@ -105,10 +105,18 @@ pub(super) fn factor(factor: &TableFactor, out: &mut Refusals<'_>) {
             named(name.as_ref(), out);
         }
         TableFactor::JsonTable { json_expr: _, json_path: _, columns: _, alias: _ } => {
-            out.refuse("json_table", span, "read fields with `json ->> 'field'`, lists with `unnest(json_get_array(json))`");
+            out.refuse(
+                "json_table",
+                span,
+                "read fields with `json ->> 'field'`, lists with `unnest(json_get_array(json))`",
+            );
         }
         TableFactor::OpenJsonTable { json_expr: _, json_path: _, columns: _, alias: _ } => {
-            out.refuse("openjson", span, "read fields with `json ->> 'field'`, lists with `unnest(json_get_array(json))`");
+            out.refuse(
+                "openjson",
+                span,
+                "read fields with `json ->> 'field'`, lists with `unnest(json_get_array(json))`",
+            );
         }
         TableFactor::Pivot {
             table: _,
@@ -210,8 +218,10 @@ fn table_function(name: &str, arguments: &[FunctionArg], span: Span, out: &mut R
     for argument in arguments {
         match argument {
             FunctionArg::Unnamed(_) => {}
-            FunctionArg::Named { name: _, arg: _, operator: _ } | FunctionArg::ExprNamed { name: _, arg: _, operator: _ } => {
-                let help = if name.eq_ignore_ascii_case("flatten") { LATERAL_HELP } else { "give the values in their order" };
+            FunctionArg::Named { name: _, arg: _, operator: _ }
+            | FunctionArg::ExprNamed { name: _, arg: _, operator: _ } => {
+                let help =
+                    if name.eq_ignore_ascii_case("flatten") { LATERAL_HELP } else { "give the values in their order" };
                 out.refuse_as("", span, &format!("`{name}` takes no arguments by name"), help);
             }
         }

@@ -212,7 +212,8 @@ pub(super) fn is_single_row(body: &SetExpr, out: &Refusals<'_>) -> bool {
     let SetExpr::Select(select) = body else {
         return false;
     };
-    let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(by, modifiers) if by.is_empty() && modifiers.is_empty());
+    let ungrouped =
+        matches!(&select.group_by, GroupByExpr::Expressions(by, modifiers) if by.is_empty() && modifiers.is_empty());
     let is_aggregate = |item: &SelectItem| match item {
         SelectItem::UnnamedExpr(expression) | SelectItem::ExprWithAlias { expr: expression, alias: _ } => {
             matches!(expression, Expr::Function(function)

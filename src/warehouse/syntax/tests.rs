@@ -108,8 +108,14 @@ const CARRIED_OUT: &[(&str, &str)] = &[
     ("select team, sum(score) from people group by 1", "blue|40 red|30"),
     ("select team, count(*) from people group by all", "blue|2 red|2"),
     ("select team, count(*) from people group by rollup (team)", "blue|2 null|4 red|2"),
-    ("select team, id > 2, count(*) from people group by cube (team, id > 2)", "blue|null|2 blue|true|2 null|false|2 null|null|4 null|true|2 red|false|2 red|null|2"),
-    ("select team, grouping(team), count(*) from people group by grouping sets ((team), ())", "blue|0|2 null|1|4 red|0|2"),
+    (
+        "select team, id > 2, count(*) from people group by cube (team, id > 2)",
+        "blue|null|2 blue|true|2 null|false|2 null|null|4 null|true|2 red|false|2 red|null|2",
+    ),
+    (
+        "select team, grouping(team), count(*) from people group by grouping sets ((team), ())",
+        "blue|0|2 null|1|4 red|0|2",
+    ),
     ("select team from people group by team having count(score) > 1", "red"),
     ("select id from people qualify row_number() over (partition by team order by id) = 1", "1 3"),
     ("select id, rank() over w as r from people window w as (order by team)", "1|3 2|3 3|1 4|1"),
@@ -140,8 +146,14 @@ const CARRIED_OUT: &[(&str, &str)] = &[
     ("select id, tag from people cross join unnest(tags) as tag", "1|a 1|b 2|b 4|c 4|c"),
     ("select id, tag from people left join unnest(tags) as t (tag) on true", "1|a 1|b 2|b 3|null 4|c 4|c"),
     ("select id, tag from people join unnest(tags) as t (tag) on tag = 'b'", "1|b 2|b"),
-    ("select id, tag from people cross join lateral (select upper(x) as tag from unnest(tags) as u (x) where x <> 'a') as t", "1|B 2|B 4|C 4|C"),
-    ("select id, a, b from people, unnest(tags) as t (a), unnest(tags) as u (b) where id < 3", "1|a|a 1|a|b 1|b|a 1|b|b 2|b|b"),
+    (
+        "select id, tag from people cross join lateral (select upper(x) as tag from unnest(tags) as u (x) where x <> 'a') as t",
+        "1|B 2|B 4|C 4|C",
+    ),
+    (
+        "select id, a, b from people, unnest(tags) as t (a), unnest(tags) as u (b) where id < 3",
+        "1|a|a 1|a|b 1|b|a 1|b|b 2|b|b",
+    ),
     ("select count(*) from people where exists (select 1 from unnest([1]) as t (x) where x = 1)", "4"),
     ("select people.tags, t.tags from people cross join unnest(tags) as t (tags) where id = 2", "[\"b\"]|b"),
     ("select item from unnest([1, 2]) as t (item)", "1 2"),
@@ -149,14 +161,23 @@ const CARRIED_OUT: &[(&str, &str)] = &[
     // Calls.
     ("select count(distinct team), count(all team), count(*) from people", "2|4|4"),
     ("select count(*) filter (where score > 10) from people", "2"),
-    ("select array_agg(name order by id desc) filter (where name is not null) from people", "[\"cid\",\"bob\",\"ann\"]"),
+    (
+        "select array_agg(name order by id desc) filter (where name is not null) from people",
+        "[\"cid\",\"bob\",\"ann\"]",
+    ),
     ("select string_agg(name, '+' order by id desc) from people", "cid+bob+ann"),
     ("select first_value(score order by id desc) from people where id < 4", "null"),
     ("select first_value(score order by id desc) ignore nulls from people where id < 4", "20"),
     ("select percentile_cont(0.5) within group (order by score) from people", "20"),
     ("select id, lag(score) ignore nulls over (order by id) from people where id > 1", "2|null 3|20 4|20"),
-    ("select id, sum(score) over (order by id rows between 1 preceding and current row) from people", "1|10 2|30 3|20 4|40"),
-    ("select id, sum(score) over (order by id rows between unbounded preceding and unbounded following) from people", "1|70 2|70 3|70 4|70"),
+    (
+        "select id, sum(score) over (order by id rows between 1 preceding and current row) from people",
+        "1|10 2|30 3|20 4|40",
+    ),
+    (
+        "select id, sum(score) over (order by id rows between unbounded preceding and unbounded following) from people",
+        "1|70 2|70 3|70 4|70",
+    ),
     ("select id, count(*) over (partition by team) from people", "1|2 2|2 3|2 4|2"),
     ("select id, sum(score) filter (where id > 1) over (order by id) from people", "1|null 2|20 3|20 4|60"),
     // Expressions.
@@ -165,7 +186,10 @@ const CARRIED_OUT: &[(&str, &str)] = &[
     ("select id from people where team in (select team from teams)", "1 2"),
     ("select id from people where exists (select 1 from teams where teams.team = people.team)", "1 2"),
     ("select id from people where id between 2 and 3", "2 3"),
-    ("select id from people where id > all (select score / 10 from people where score is not null and score < 30)", "3 4"),
+    (
+        "select id from people where id > all (select score / 10 from people where score is not null and score < 30)",
+        "3 4",
+    ),
     ("select id from people where id = any (select score / 10 from people)", "1 2 4"),
     ("select id from people where name like 'b%' or name ilike 'C_D'", "2 3"),
     ("select id from people where name like 'b\\%'", ""),
@@ -178,28 +202,58 @@ const CARRIED_OUT: &[(&str, &str)] = &[
     ("select id from people where (score > 10) is not false", "2 3 4"),
     ("select -id, +id, id % 2, id & 1, id | 4, id << 2 from people where id = 3", "-3|3|1|1|7|12"),
     ("select name || '-' || team from people where id = 1", "ann-red"),
-    ("select cast(score as varchar) as a, score::double as b, try_cast(name as int) from people where id = 1", "10|10|null"),
+    (
+        "select cast(score as varchar) as a, score::double as b, try_cast(name as int) from people where id = 1",
+        "10|10|null",
+    ),
     ("select cast(16777217 as float), cast(0.1 as float)", "16777217|0.1"),
-    ("select date '2026-01-02', extract(month from timestamp '2026-03-04'), date_part('year', seen) from people where id = 1", "2026-01-02|3|2026"),
-    ("select cast(timestamp '2026-01-31' + interval '1' month as date), date '2026-01-02' + interval '2 days'", "2026-02-28|2026-01-04"),
+    (
+        "select date '2026-01-02', extract(month from timestamp '2026-03-04'), date_part('year', seen) from people where id = 1",
+        "2026-01-02|3|2026",
+    ),
+    (
+        "select cast(timestamp '2026-01-31' + interval '1' month as date), date '2026-01-02' + interval '2 days'",
+        "2026-02-28|2026-01-04",
+    ),
     ("select cast(seen at time zone 'Europe/Paris' as date) from people where id = 1", "2026-01-31"),
-    ("select position('b' in 'abc'), substring('abc' from 2 for 1), substring('abc', 2), overlay('abc' placing 'x' from 2 for 1)", "2|b|bc|axc"),
+    (
+        "select position('b' in 'abc'), substring('abc' from 2 for 1), substring('abc', 2), overlay('abc' placing 'x' from 2 for 1)",
+        "2|b|bc|axc",
+    ),
     ("select trim('  x '), trim(both 'y' from 'yxy'), trim(leading 'y' from 'yx'), ceil(1.2), floor(1.8)", "x|x|x|2|1"),
     ("select tags[1], tags[1:1] from people where id = 1", "a|[\"a\"]"),
-    ("select [1, 2] as a, array[1, 2] as b, struct(1, 'x'), named_struct('a', 1)['a']", "[1,2]|[1,2]|{\"c0\":1,\"c1\":\"x\"}|1"),
+    (
+        "select [1, 2] as a, array[1, 2] as b, struct(1, 'x'), named_struct('a', 1)['a']",
+        "[1,2]|[1,2]|{\"c0\":1,\"c1\":\"x\"}|1",
+    ),
     ("select tags @> ['a'] from people where id < 3", "false true"),
     ("select x'41' is not null, 1e2, true, null, 'it''s', $$a'b$$", "true|100|true|null|it's|a'b"),
     ("select (select max(score) from people)", "40"),
     // JSON in text.
     ("select '{\"plan\": \"pro\", \"n\": 3}' ->> 'plan' = 'pro'", "true"),
-    ("select j ->> 'plan', j -> 'o' ->> 'p', (j ->> 'n')::int + 1 from (select '{\"plan\": \"pro\", \"n\": 3, \"o\": {\"p\": 1}}' as j) as t", "pro|1|4"),
-    ("select count(*) from (select '{\"a\": [1, 2]}' as j) as t where j ->> 'a' is not null and j ->> 'b' is null and j ->> 'a' like '[%'", "1"),
-    ("select json_get_str('{\"a\": \"x\"}', 'a'), json_get_int('{\"a\": 2}', 'a'), json_contains('{\"a\": 1}', 'a'), json_length('[1, 2]')", "x|2|true|2"),
+    (
+        "select j ->> 'plan', j -> 'o' ->> 'p', (j ->> 'n')::int + 1 from (select '{\"plan\": \"pro\", \"n\": 3, \"o\": {\"p\": 1}}' as j) as t",
+        "pro|1|4",
+    ),
+    (
+        "select count(*) from (select '{\"a\": [1, 2]}' as j) as t where j ->> 'a' is not null and j ->> 'b' is null and j ->> 'a' like '[%'",
+        "1",
+    ),
+    (
+        "select json_get_str('{\"a\": \"x\"}', 'a'), json_get_int('{\"a\": 2}', 'a'), json_contains('{\"a\": 1}', 'a'), json_length('[1, 2]')",
+        "x|2|true|2",
+    ),
     ("select '{\"a\": {\"b\": \"c\"}}' #>> ['a', 'b']", "c"),
     ("select json_get_str('no json', 'a'), 'no json' ->> 'a'", "null|null"),
     // Alike but for their casts.
-    ("select count(distinct seen) as a, count(distinct seen::date) as b, count(distinct cast(seen as varchar)) as c from people", "3|3|3"),
-    ("select seen::date as d, count(*) as n from people where id < 3 group by seen, seen::date", "2026-01-31|1 2026-02-01|1"),
+    (
+        "select count(distinct seen) as a, count(distinct seen::date) as b, count(distinct cast(seen as varchar)) as c from people",
+        "3|3|3",
+    ),
+    (
+        "select seen::date as d, count(*) as n from people where id < 3 group by seen, seen::date",
+        "2026-01-31|1 2026-02-01|1",
+    ),
     ("select date_trunc('day', max(seen at time zone 'UTC')) = date_trunc('day', max(seen)) from people", "true"),
 ];
 
@@ -215,7 +269,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("select id from people order by id with fill", "fill"),
     ("select id from people order by id interpolate (id as 1)", "interpolate"),
     ("select team from people minus select team from teams", "except"),
-    ("with recursive n as (select 1 as i union all select i + 1 from n where i < 9 order by i) select i from n", "order"),
+    (
+        "with recursive n as (select 1 as i union all select i + 1 from n where i < 9 order by i) select i from n",
+        "order",
+    ),
     // Selects.
     ("select top 1 id from people", "limit"),
     ("select id into elsewhere from people", "into"),
@@ -236,7 +293,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("select sum(id) over b from people window a as (partition by team), b as (a order by id)", "builds on"),
     ("select sum(id) over b from people window a as (order by id), b as a", "stands for"),
     ("select id from people window w as (order by id) qualify row_number() over w = 1", "named window"),
-    ("select id, row_number() over w as n from people window w as (order by id) order by row_number() over w", "named window"),
+    (
+        "select id, row_number() over w as n from people window w as (order by id) order by row_number() over w",
+        "named window",
+    ),
     // Relations.
     ("select * from people tablesample (0 percent)", "tablesample"),
     ("select * from people tablesample bernoulli (10)", "tablesample"),

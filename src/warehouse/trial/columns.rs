@@ -29,9 +29,7 @@ pub(super) async fn planned(
     let mut is_whole = !is_flawed;
     let state = session.context.state();
     put_aside(&mut tried, &mut |expression| match expression {
-        Expr::Function(function) if !is_known_function(&state, &function.name.to_string()) => {
-            Some(parts_of(function))
-        }
+        Expr::Function(function) if !is_known_function(&state, &function.name.to_string()) => Some(parts_of(function)),
         _ => None,
     });
     let mut findings: Vec<Diagnostic> = Vec::new();
@@ -53,7 +51,9 @@ pub(super) async fn planned(
         let spans: Vec<Span> = error.iter().filter_map(|error: &DataFusionError| span_of(error)).collect();
         let aside = put_aside(&mut tried, &mut |expression| match expression {
             Expr::Identifier(name) if spans.contains(&name.span) => Some(null()),
-            Expr::CompoundIdentifier(names) if names.iter().any(|name| spans.iter().any(|span| covers(*span, name.span))) => {
+            Expr::CompoundIdentifier(names)
+                if names.iter().any(|name| spans.iter().any(|span| covers(*span, name.span))) =>
+            {
                 Some(null())
             }
             _ => None,
@@ -94,10 +94,9 @@ fn parts_of(function: &Function) -> Expr {
         parts.extend(window.partition_by.iter().cloned());
         parts.extend(window.order_by.iter().map(|order| order.expr.clone()));
     }
-    let conditions = parts.into_iter().map(|part| CaseWhen {
-        condition: Expr::IsNull(Box::new(Expr::Nested(Box::new(part)))),
-        result: null(),
-    });
+    let conditions = parts
+        .into_iter()
+        .map(|part| CaseWhen { condition: Expr::IsNull(Box::new(Expr::Nested(Box::new(part)))), result: null() });
     let conditions: Vec<CaseWhen> = conditions.collect();
     if conditions.is_empty() {
         return null();

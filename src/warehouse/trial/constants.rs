@@ -8,6 +8,7 @@ use datafusion::physical_plan::collect;
 use datafusion::sql::sqlparser::ast::{Expr, Function, Query, SelectItem, SetExpr, Spanned, Value, Visit, Visitor};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
+use super::super::engine::apart::apart;
 use super::super::error::plain_message;
 use super::super::expression::blank_query;
 use super::super::parameters::Parameters;
@@ -50,13 +51,20 @@ pub(super) async fn findings<T: Visit>(session: &Session, sql: &Located<String>,
 async fn evaluated(state: &SessionState, expressions: Vec<Expr>) -> Result<(), DataFusionError> {
     let mut query: Query = blank_query().map_err(|finding| DataFusionError::Plan(finding.message))?;
     if let SetExpr::Select(select) = query.body.as_mut() {
-        let named = |(index, expression)| SelectItem::ExprWithAlias { expr: expression, alias: format!("c{index}").as_str().into() };
+        let named = |(index, expression)| SelectItem::ExprWithAlias {
+            expr: expression,
+            alias: format!("c{index}").as_str().into(),
+        };
         select.from = Vec::new();
         select.projection = expressions.into_iter().enumerate().map(named).collect();
     }
     let plan = plan_query(state, query, &Parameters::default()).await?;
-    let plan = state.create_physical_plan(&plan).await?;
-    collect(plan, state.task_ctx()).await.map(|_| ())
+    let state = state.clone();
+    apart(async move {
+        let plan = state.create_physical_plan(&plan).await?;
+        collect(plan, state.task_ctx()).await.map(|_| ())
+    })
+    .await
 }
 
 /// The widest constants, and expressions with a choice that can be wrong; neither within another.
@@ -73,8 +81,10 @@ impl Visitor for Finder<'_> {
         if self.within > 0 {
             self.within += 1;
         } else if is_constant(expression, self.is_function) {
-            if can_fail(expression) {
-                self.found.push((expression.clone(), expression.span()));
+            // What nobody wrote is a parameter's value.
+            let span = expression.span();
+            if can_fail(expression) && span != Span::empty() {
+                self.found.push((expression.clone(), span));
             }
             self.within = 1;
         } else if let Some(sampled) = samples::with_samples(expression, self.is_function) {
@@ -117,8 +127,7 @@ pub(super) fn is_constant(expression: &Expr, is_function: &dyn Fn(&Function) -> 
                 Expr::Named { .. } | Expr::Tuple(_) => true,
                 Expr::Value(value) => matches!(
                     value.value,
-                    Value::Placeholder(_)
-                        | datafusion::sql::sqlparser::ast::Value::DoubleQuotedString(_)
+                    Value::Placeholder(_) | datafusion::sql::sqlparser::ast::Value::DoubleQuotedString(_)
                 ),
                 Expr::Function(function) => !(self.is_function)(function),
                 _ => false,

@@ -51,6 +51,7 @@ pub(super) async fn query(
     bind(&mut bound, &session.parameters);
     let mut findings = constants::findings(session, sql, &bound).await;
     findings.extend(physical::operators(sql, &plan));
+    findings.extend(physical::pieces_of_json(sql, &plan));
     if findings.is_empty() && !is_flawed {
         findings.extend(physical::findings(session, sql, &plan).await);
     }

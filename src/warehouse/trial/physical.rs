@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source::DataSourceExec;
@@ -10,6 +11,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 
+use super::super::engine::apart::apart;
 use super::super::place::planning_errors;
 use super::super::session::Session;
 use super::super::syntax;
@@ -26,9 +28,12 @@ pub(super) async fn findings(session: &Session, sql: &Located<String>, plan: &Lo
 
 /// Makes and executes the plan of a run in a session without rows.
 pub(in super::super) async fn rehearse(session: &Session, plan: &LogicalPlan) -> Result<(), DataFusionError> {
-    let state = session.context.state();
-    let made = state.create_physical_plan(plan).await?;
-    if is_rowless(&made) { collect(made, state.task_ctx()).await.map(|_| ()) } else { Ok(()) }
+    let (state, plan) = (session.context.state(), plan.clone());
+    apart(async move {
+        let made = state.create_physical_plan(&plan).await?;
+        if is_rowless(&made) { collect(made, state.task_ctx()).await.map(|_| ()) } else { Ok(()) }
+    })
+    .await
 }
 
 /// Whether every leaf is a table without rows or a row without columns: other rows may be without end.
@@ -65,6 +70,17 @@ pub(super) fn operators(sql: &Located<String>, plan: &LogicalPlan) -> Vec<Diagno
         Diagnostic::error(ALWAYS_FAILS, message, &syntax::first_token(sql, &written)).with_help(help)
     };
     found.into_iter().map(finding).collect()
+}
+
+/// Columns that hold JSON of any kind, which neither files nor templates can.
+pub(super) fn pieces_of_json(sql: &Located<String>, plan: &LogicalPlan) -> Vec<Diagnostic> {
+    let columns = plan.schema().fields().iter().filter(|field| matches!(field.data_type(), DataType::Union(_, _)));
+    let finding = |column: &FieldRef| {
+        let message = format!("column `{}` is a piece of JSON, which may be anything", column.name());
+        let help = "write `->>` for its text, or `json_get_int`, `json_get_bool`, `json_get_json`";
+        Diagnostic::error("wrong-type", message, &syntax::first_token(sql, "->")).with_help(help)
+    };
+    columns.map(finding).collect()
 }
 
 fn is_only_read(operator: Operator) -> bool {
