@@ -17,6 +17,9 @@ use crate::warehouse::{Session, Warehouse, type_words, value};
 /// Every audience column reaches templates under this prefix.
 const PREFIX: &str = "profile.";
 
+/// More columns than these take seconds to plan, and no mail shows so many.
+const COLUMNS_MAX: usize = 1_000;
+
 /// A checked audience.
 #[derive(Clone, Debug)]
 pub(super) struct Audience {
@@ -58,6 +61,15 @@ pub(super) async fn resolve(
         }
     };
     let relation = &job.audience.value;
+    if schema.fields().len() > COLUMNS_MAX {
+        let message = format!(
+            "the audience `{relation}` has {} columns, and at most {COLUMNS_MAX} can be read",
+            schema.fields().len()
+        );
+        let help = "write a view that selects the columns that mails show, and name the view";
+        findings.push(Diagnostic::error("audience-too-wide", message, &job.audience.place).with_help(help));
+        return Err(findings);
+    }
     for required in ["profile_id", "email"] {
         let column = Located::new(required.to_owned(), job.audience.place.clone());
         findings.extend(columns::missing(&column, relation, &schema));

@@ -18,6 +18,7 @@ mod flags;
 mod flags_wide;
 mod found;
 mod health;
+mod inspect;
 mod ladder;
 mod milestones;
 mod moment_reader;
@@ -59,9 +60,9 @@ pub use standings::Standing;
 use crate::model::Shape;
 use crate::model::diagnostic::Diagnostic;
 use crate::project::{Job, JobKind, Project};
-use crate::warehouse::{AS_OF, Parameter, Parameters, Scan, Session, TableReading, TableRows, Warehouse, value};
+use crate::warehouse::{AS_OF, Parameter, Parameters, Scan, Session, TableRows, Warehouse, value};
 use audience::Audience;
-use milestones::{How, Pass, scans_of};
+use milestones::Pass;
 use period::Calendar;
 use recap::RecapPlan;
 use subject::Keep;
@@ -218,32 +219,6 @@ impl CompiledJob {
         }
     }
 
-    /// The SQL of the job, with `$parameters`.
-    ///
-    /// # Errors
-    /// When the period asked for is not one of the job, or not due.
-    pub fn queries(&self, request: &Request) -> Result<Vec<Query>, EvaluateError> {
-        let restricted = request.profiles.is_some();
-        match &self.plan {
-            Plan::Milestones(passes) => {
-                let how = How { as_of: request.as_of, keep: Keep::Flags, restricted };
-                let query = |scan: &Vec<Pass>| match scan.as_slice() {
-                    [pass] if !pass.ladder_pass().is_some_and(reaches::ReachesPass::climbs) => {
-                        Query { title: pass.title(), sql: pass.sql(&self.audience, how.keep, restricted) }
-                    }
-                    passes => {
-                        Query { title: climb_run::title(passes), sql: climb_run::sql(passes, &self.audience, how) }
-                    }
-                };
-                Ok(scans_of(passes).iter().map(query).collect())
-            }
-            Plan::Recap(recap) => {
-                recap.calendar.described(request)?;
-                Ok(vec![Query { title: recap.title(), sql: recap.candidates_sql(&self.audience, restricted) }])
-            }
-        }
-    }
-
     /// Starts the evaluation; candidates come in chunks, in the same order every time.
     ///
     /// # Errors
@@ -325,40 +300,6 @@ impl CompiledJob {
             scans.push(session.scans(&recap.title(), &sql).await?);
         }
         Ok(scans)
-    }
-
-    /// What each query of [`Self::queries`] reads of tables of files, from plans and footers; the queries of a recap stand
-    /// once for each of its periods that are evaluated apart.
-    ///
-    /// # Errors
-    /// When the period is not due, or the warehouse fails.
-    pub async fn readings(
-        &self,
-        warehouse: &Warehouse,
-        request: &Request,
-    ) -> Result<Vec<(Query, Vec<TableReading>)>, EvaluateError> {
-        let restricted = request.profiles.is_some();
-        let mut readings = Vec::new();
-        match &self.plan {
-            Plan::Milestones(passes) => {
-                for pass in passes {
-                    let bound = parameters(request).and(&pass.parameters(request.as_of));
-                    let session = warehouse.bind(&bound).await?;
-                    let sql = pass.sql(&self.audience, Keep::Flags, restricted);
-                    let read = session.readings(&pass.title(), &sql).await?;
-                    readings.push((Query { title: pass.title(), sql }, read));
-                }
-            }
-            Plan::Recap(recap) => {
-                for slot in recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await? {
-                    let session = recap.session(warehouse, request, &slot).await?;
-                    let sql = recap.candidates_sql(&self.audience, restricted);
-                    let read = session.readings(&recap.title(), &sql).await?;
-                    readings.push((Query { title: recap.title(), sql }, read));
-                }
-            }
-        }
-        Ok(readings)
     }
 
     fn recap(&self, asked: &'static str) -> Result<&RecapPlan, EvaluateError> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::evaluate;
+use crate::evaluate::{self, EvaluateError};
 use crate::model::diagnostic::{Diagnostic, Severity, add_later, arrange};
 use crate::providers;
 use crate::storage;
@@ -10,6 +10,9 @@ use crate::warehouse::SCHEMAS_FILE;
 
 use super::workspace::{Workspace, WorkspaceOptions, saved_schemas};
 use super::{Exit, RunError};
+
+/// The code of findings about queries that cannot be run.
+const NOT_PLANNED: &str = "sql-does-not-plan";
 
 /// What a check knows of tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +75,13 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String], tables: CheckTab
         for job in &jobs {
             names.push(job.name.clone());
             match workspace.prepare(job).await {
-                Ok((_, findings)) | Err(findings) => add_later(&mut diagnostics, findings),
+                Ok((prepared, findings)) => {
+                    add_later(&mut diagnostics, findings);
+                    let rehearsed = prepared.compiled.rehearse(&workspace.warehouse).await;
+                    let failed = |error: EvaluateError| Diagnostic::error(NOT_PLANNED, error.to_string(), &job.place);
+                    add_later(&mut diagnostics, rehearsed.err().map(failed));
+                }
+                Err(findings) => add_later(&mut diagnostics, findings),
             }
         }
         add_later(&mut diagnostics, evaluate::check_declared(&workspace.project, &workspace.warehouse).await);

@@ -132,6 +132,10 @@ pub(super) fn plain_message(error: &DataFusionError) -> String {
     if let Some(words) = wrong_argument(&text) {
         return words;
     }
+    if text.contains("OuterReferenceColumn") {
+        return "a subquery reads columns of the rows around it in a way that is not carried out; write it as a join"
+            .to_owned();
+    }
     let text = in_type_words(&text);
     let first_line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown error");
     let mut words = first_line.trim_end_matches('.').to_owned();

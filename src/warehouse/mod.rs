@@ -4,6 +4,8 @@
 //! Never: knows jobs, mails or the ledger. The engine's types stay inside, Arrow batches excepted.
 
 mod aggregate;
+mod alike;
+mod bounded;
 mod calendar;
 mod climb;
 mod copies;
@@ -17,7 +19,9 @@ mod first_copies_step;
 mod function_docs;
 mod functions;
 mod given;
+mod habits;
 mod known_values;
+mod lateral;
 mod ledger_tables;
 mod left_out;
 mod local_days;
@@ -39,7 +43,11 @@ mod set_output;
 mod sources;
 mod statement;
 mod streaks;
+mod syntax;
 mod threads;
+mod total_order;
+mod trial;
+mod type_names;
 mod type_words;
 pub mod value;
 mod views;
@@ -51,6 +59,7 @@ use std::time::Duration;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
 use jiff::Timestamp;
 
@@ -210,7 +219,19 @@ impl Warehouse {
     /// # Errors
     /// When a view does not plan under them.
     pub async fn bind(&self, parameters: &Parameters) -> Result<Session, WarehouseError> {
-        let mut session = self.empty_session(self.vars.clone().and(parameters)).await?;
+        self.bound(parameters, Rows::All).await
+    }
+
+    /// The same over tables that have their columns and no rows: nothing is contacted.
+    ///
+    /// # Errors
+    /// When a view does not plan under them.
+    pub async fn bind_rowless(&self, parameters: &Parameters) -> Result<Session, WarehouseError> {
+        self.bound(parameters, Rows::None).await
+    }
+
+    async fn bound(&self, parameters: &Parameters, rows: Rows) -> Result<Session, WarehouseError> {
+        let mut session = self.empty_session(self.vars.clone().and(parameters), rows).await?;
         for view in &self.views {
             let planned = session.add_view(view).await;
             planned.map_err(|error| WarehouseError::from_engine(&format!("view `{}`", view.name), &error))?;
@@ -268,10 +289,10 @@ impl Warehouse {
         Ok(diagnostics)
     }
 
-    /// Plans every view once; keeps those that plan and whose relations do.
+    /// Tries every view over relations without rows; keeps those that a run can read and whose relations are kept.
     async fn try_views(&mut self, views: Vec<ParsedView>) -> Vec<Diagnostic> {
         let mut diagnostics = Vec::new();
-        let Ok(mut session) = self.empty_session(self.trial_parameters()).await else {
+        let Ok(session) = self.empty_session(self.trial_parameters(), Rows::None).await else {
             return diagnostics;
         };
         for view in views {
@@ -279,17 +300,12 @@ impl Warehouse {
                 self.broken.insert(view.name);
                 continue;
             }
-            let planned = match session.add_view(&view).await {
-                Ok(()) => session.check_types(&view.name).await,
-                Err(error) => Err(error),
-            };
-            match planned {
-                Ok(()) if view.flawed => {
-                    self.broken.insert(view.name);
+            match trial::query(&session, &view.sql, &view.query, view.flawed).await {
+                Ok(columns) if !view.flawed && session.add_rowless(&view.name, &columns).is_ok() => {
+                    self.views.push(view)
                 }
-                Ok(()) => self.views.push(view),
-                Err(error) => {
-                    diagnostics.extend(place::planning_errors(&view.sql, &error));
+                tried => {
+                    diagnostics.extend(tried.err().unwrap_or_default());
                     self.broken.insert(view.name);
                 }
             }
@@ -297,11 +313,16 @@ impl Warehouse {
         diagnostics
     }
 
-    async fn empty_session(&self, parameters: Parameters) -> Result<Session, WarehouseError> {
+    async fn empty_session(&self, parameters: Parameters, rows: Rows) -> Result<Session, WarehouseError> {
         let context = runtime::with_own_catalog(&self.state)
             .map_err(|error| WarehouseError::from_engine("setting up the warehouse", &error))?;
         for (name, provider) in &self.tables {
             let failed = |error| WarehouseError::from_engine(&format!("table `{name}`"), &error);
+            if rows == Rows::None {
+                let table = Arc::new(EmptyTable::new(provider.schema()));
+                context.register_table(TableReference::bare(name.as_str()), table).map_err(failed)?;
+                continue;
+            }
             // What is known of people depends on the instant; rows of other tables carry their own.
             let bound = match parameters.get(AS_OF) {
                 Some(Parameter::Instant(as_of)) => SegmentTable::at(provider, *as_of).await.map_err(failed)?,
@@ -314,6 +335,13 @@ impl Warehouse {
             .map_err(|error| WarehouseError::from_engine("the ledger's tables", &error))?;
         Ok(Session { context, parameters, unbound: BTreeMap::new(), query_timeout: self.query_timeout })
     }
+}
+
+/// Which rows the tables of a session have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    All,
+    None,
 }
 
 /// The ledger's tables without rows.
