@@ -1,0 +1,498 @@
+//! Makes the text part out of rendered HTML: what a reader sees, in the order it is seen.
+//!
+//! Links become `text (address)`, pictures their alternative text, list items get their mark, cells are kept apart, and
+//! what is not shown (head, styles, scripts, comments, hidden elements) is left out. A piece of HTML is read once into
+//! [`Op`]s, which a [`Writer`] plays; pieces that never change are read when the template compiles.
+
+use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
+
+use super::elements::{self, Name};
+
+/// A step of reading HTML.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    /// Text, its entities read.
+    Text(Words),
+    /// A start tag.
+    Open(Box<Open>),
+    /// An end tag.
+    Close(Close),
+}
+
+/// Text with its white space judged once.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    /// As it is written, for `<pre>`, where that differs.
+    written: Option<Box<str>>,
+    /// With each run of white space cut to one space, and none at the ends.
+    collapsed: Box<str>,
+    before: Gap,
+    after: Gap,
+}
+
+/// White space beside words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Gap {
+    #[default]
+    None,
+    /// One no-break space.
+    Fixed,
+    Space,
+    /// Between two cells of a row.
+    Cell,
+}
+
+/// What matters of a start tag.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Open {
+    name: Name,
+    hidden: bool,
+    void: bool,
+    self_closing: bool,
+    of_head: bool,
+    ends_paragraph: bool,
+    special: bool,
+    breaks: u8,
+    /// The address of a link, the alternative text of a picture or the first number of a list.
+    detail: Option<String>,
+}
+
+/// What matters of an end tag.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Close {
+    name: Name,
+    special: bool,
+    breaks: u8,
+}
+
+/// The text of a whole piece of HTML.
+pub(super) fn of_html(html: &str) -> String {
+    let mut writer = Writer::default();
+    writer.play(&read(html));
+    writer.finish()
+}
+
+/// Reads HTML that neither begins nor ends within a tag.
+pub(super) fn read(html: &str) -> Vec<Op> {
+    let mut emitter = DefaultEmitter::default();
+    emitter.naively_switch_states(true);
+    let mut ops = Vec::new();
+    for token in Tokenizer::new_with_emitter(html, emitter) {
+        match token {
+            Ok(Token::StartTag(tag)) => ops.push(Op::Open(Box::new(Open::new(&tag)))),
+            Ok(Token::EndTag(tag)) => {
+                let name = String::from_utf8_lossy(&tag.name);
+                ops.push(Op::Close(Close {
+                    name: elements::name(&name),
+                    special: elements::is_special(&name),
+                    breaks: elements::breaks_around(&name),
+                }));
+            }
+            Ok(Token::String(text)) => ops.push(Op::Text(Words::new(&String::from_utf8_lossy(&text)))),
+            _ => {}
+        }
+    }
+    ops
+}
+
+impl Open {
+    fn new(tag: &StartTag<()>) -> Self {
+        let name = String::from_utf8_lossy(&tag.name);
+        let name = name.as_ref();
+        let attribute = |wanted: &str| {
+            tag.attributes.get(wanted.as_bytes()).map(|value| String::from_utf8_lossy(value).into_owned())
+        };
+        let detail = match name {
+            "a" => attribute("href"),
+            "img" => attribute("alt"),
+            "ol" => attribute("start"),
+            _ => None,
+        };
+        Self {
+            hidden: elements::is_never_shown(name)
+                || tag.attributes.contains_key("hidden".as_bytes())
+                || attribute("style").is_some_and(|style| elements::is_hidden_by(&style)),
+            void: elements::is_void(name),
+            self_closing: tag.self_closing,
+            of_head: elements::is_of_head(name),
+            ends_paragraph: elements::ends_paragraph(name),
+            special: elements::is_special(name),
+            breaks: elements::breaks_around(name),
+            name: elements::name(name),
+            detail,
+        }
+    }
+}
+
+/// Characters that nobody sees, wherever they stand.
+fn is_invisible(letter: char) -> bool {
+    matches!(letter, '\u{ad}' | '\u{34f}' | '\u{180e}' | '\u{200b}' | '\u{2060}' | '\u{feff}')
+}
+
+impl Words {
+    fn new(text: &str) -> Self {
+        let mut collapsed = String::with_capacity(text.len());
+        let (mut before, mut gap) = (Gap::None, Gap::None);
+        for letter in text.chars().filter(|letter| !is_invisible(*letter)) {
+            if letter.is_whitespace() {
+                gap = if letter == '\u{a0}' && gap == Gap::None { Gap::Fixed } else { Gap::Space };
+            } else if gap == Gap::None || !is_joiner(letter) {
+                if collapsed.is_empty() {
+                    before = gap;
+                } else {
+                    push_gap(&mut collapsed, gap);
+                }
+                gap = Gap::None;
+                collapsed.push(letter);
+            }
+        }
+        if collapsed.chars().all(is_joiner) {
+            collapsed.clear();
+            before = before.max(gap);
+        }
+        let written = (collapsed != text).then(|| text.into());
+        Self { written, collapsed: collapsed.into(), before, after: gap }
+    }
+}
+
+/// Characters that join the letters beside them, and nothing where there are none.
+fn is_joiner(letter: char) -> bool {
+    matches!(letter, '\u{200c}' | '\u{200d}')
+}
+
+fn push_gap(out: &mut String, gap: Gap) {
+    out.push_str(match gap {
+        Gap::None => "",
+        Gap::Fixed => "\u{a0}",
+        Gap::Space => " ",
+        Gap::Cell => "  ",
+    });
+}
+
+/// A list that is open.
+enum List {
+    Marks,
+    Numbers(i64),
+}
+
+/// Plays [`Op`]s and writes text: lines trimmed, at most one empty line in a row, none at the ends.
+#[derive(Default)]
+pub(super) struct Writer {
+    out: String,
+    /// Line breaks before the next word.
+    breaks: u8,
+    gap: Gap,
+    /// The mark of the list item whose first word is still to come.
+    mark: Option<String>,
+    /// Whether a cell ended before this one in its row.
+    cell: bool,
+    /// The open elements, and whether they are more than a stretch of text.
+    stack: Vec<(Name, bool)>,
+    /// The depth of the outermost hidden element that is open.
+    hidden: Option<usize>,
+    links: Vec<Link>,
+    /// Open lists and their depth.
+    lists: Vec<(usize, List)>,
+    /// The depth of the outermost `<pre>` that is open.
+    preformatted: Option<usize>,
+}
+
+/// An open link.
+struct Link {
+    depth: usize,
+    address: String,
+    /// Where its text begins, once it has any.
+    start: Option<usize>,
+}
+
+impl Writer {
+    /// A writer with room for a text of `bytes`.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self { out: String::with_capacity(bytes), ..Self::default() }
+    }
+
+    /// The text.
+    pub(super) fn finish(mut self) -> String {
+        self.pop_to(0);
+        let length = self.out.trim_end().len();
+        self.out.truncate(length);
+        self.out
+    }
+
+    pub(super) fn play(&mut self, ops: &[Op]) {
+        for op in ops {
+            match op {
+                Op::Text(words) => self.words(words),
+                Op::Open(tag) => self.open(tag),
+                Op::Close(tag) => self.close(tag),
+            }
+        }
+    }
+
+    /// Text that a picture stands for.
+    pub(super) fn alternative(&mut self, text: &str) {
+        if self.hidden.is_none() {
+            self.words(&Words::new(text));
+        }
+    }
+
+    /// Text that holds neither tags nor entities.
+    pub(super) fn plain(&mut self, text: &str) {
+        self.words(&Words::new(text));
+    }
+
+    fn is_in_head(&self) -> bool {
+        self.stack.last().is_some_and(|(name, _)| *name == elements::HEAD)
+    }
+
+    fn words(&mut self, words: &Words) {
+        if self.hidden.is_some() {
+            if words.collapsed.is_empty() || !self.is_in_head() {
+                return;
+            }
+            self.pop_to(self.stack.len() - 1);
+        }
+        if let Some(written) = words.written.as_ref().filter(|_| self.preformatted.is_some()) {
+            return self.written(written);
+        }
+        self.gap = self.gap.max(words.before);
+        if !words.collapsed.is_empty() {
+            self.before_word();
+            self.out.push_str(&words.collapsed);
+            self.gap = words.after;
+        }
+    }
+
+    /// Text of a `<pre>`, whose lines and spaces are kept.
+    fn written(&mut self, text: &str) {
+        for (number, line) in text.split('\n').enumerate() {
+            if number > 0 {
+                self.breaks = self.breaks.saturating_add(1);
+                self.gap = Gap::None;
+            }
+            let line = line.trim_end_matches('\r');
+            if line.trim().is_empty() {
+                self.gap = if line.is_empty() { self.gap } else { Gap::Space };
+            } else {
+                self.before_word();
+                self.out.push_str(line);
+            }
+        }
+    }
+
+    fn before_word(&mut self) {
+        if self.out.is_empty() {
+            // Nothing stands before it.
+        } else if self.breaks > 0 {
+            let length = self.out.trim_end_matches([' ', '\u{a0}']).len();
+            self.out.truncate(length);
+            for _ in 0..self.breaks.min(2) {
+                self.out.push('\n');
+            }
+        } else {
+            push_gap(&mut self.out, self.gap);
+        }
+        self.breaks = 0;
+        self.gap = Gap::None;
+        if let Some(mark) = self.mark.take() {
+            self.out.push_str(&mark);
+        }
+        for link in self.links.iter_mut().rev().take_while(|link| link.start.is_none()) {
+            link.start = Some(self.out.len());
+        }
+    }
+
+    fn break_line(&mut self, count: u8) {
+        if count == 0 {
+            return;
+        }
+        self.gap = Gap::None;
+        // A block at the start of a list item stands beside its mark.
+        if self.mark.is_none() {
+            self.breaks = self.breaks.max(count);
+        }
+    }
+
+    fn is_in_svg(&self) -> bool {
+        self.stack.iter().any(|(name, _)| *name == elements::SVG)
+    }
+
+    fn open(&mut self, tag: &Open) {
+        if !tag.of_head && self.is_in_head() {
+            self.pop_to(self.stack.len() - 1);
+        }
+        self.end_implied(tag);
+        let shown = self.hidden.is_none();
+        if !tag.void && !(tag.self_closing && self.is_in_svg()) && tag.name != elements::HTML {
+            self.stack.push((tag.name, tag.special));
+            if tag.hidden && shown {
+                self.hidden = Some(self.stack.len());
+            }
+        }
+        if !shown || tag.hidden {
+            return;
+        }
+        match tag.name {
+            elements::BR => {
+                self.gap = Gap::None;
+                self.breaks = self.breaks.saturating_add(1);
+            }
+            elements::IMG => self.alternative(tag.detail.as_deref().unwrap_or_default()),
+            elements::A => {
+                let address = tag.detail.clone().unwrap_or_default();
+                self.links.push(Link { depth: self.stack.len(), address, start: None });
+            }
+            elements::UL => self.open_list(List::Marks),
+            elements::OL => {
+                let first = tag.detail.as_deref().and_then(|start| start.trim().parse().ok()).unwrap_or(1);
+                self.open_list(List::Numbers(first));
+            }
+            elements::LI => self.open_item(),
+            elements::TR => {
+                self.break_line(1);
+                self.cell = false;
+            }
+            elements::TD | elements::TH => {
+                self.gap = if self.cell { Gap::Cell } else { Gap::None };
+                self.cell = false;
+            }
+            elements::PRE => {
+                self.break_line(tag.breaks);
+                self.preformatted = self.preformatted.or(Some(self.stack.len()));
+            }
+            _ => self.break_line(tag.breaks),
+        }
+    }
+
+    fn open_list(&mut self, list: List) {
+        // Lists in lists follow each other line by line.
+        self.break_line(if self.lists.is_empty() { 2 } else { 1 });
+        self.mark = None;
+        self.lists.push((self.stack.len(), list));
+    }
+
+    fn open_item(&mut self) {
+        self.break_line(1);
+        let indent = self.lists.len().saturating_sub(1).min(8) * 2;
+        let mark = match self.lists.last_mut() {
+            Some((_, List::Numbers(next))) => {
+                *next = next.saturating_add(1);
+                format!("{}. ", next.saturating_sub(1))
+            }
+            _ => "- ".to_owned(),
+        };
+        self.breaks = self.breaks.max(1);
+        self.mark = Some(format!("{:indent$}{mark}", ""));
+    }
+
+    /// Ends what a start tag ends without an end tag.
+    fn end_implied(&mut self, tag: &Open) {
+        if tag.ends_paragraph
+            && let Some(at) = self.find(elements::P, true)
+        {
+            self.pop_to(at);
+        }
+        let (ended, stops) = elements::implied_ends(tag.name);
+        let mut lowest = None;
+        for (at, (name, _)) in self.stack.iter().enumerate().rev() {
+            if ended.contains(name) {
+                lowest = Some(at);
+            } else if ended.is_empty() || stops.contains(name) {
+                break;
+            }
+        }
+        if let Some(at) = lowest {
+            self.pop_to(at);
+        }
+    }
+
+    /// Where an element is open, as far as an end tag reaches.
+    fn find(&self, name: Name, special: bool) -> Option<usize> {
+        let far = elements::is_of_table(name);
+        for (at, (open, open_is_special)) in self.stack.iter().enumerate().rev() {
+            if *open == name {
+                return Some(at);
+            }
+            let stops = if far {
+                *open == elements::TABLE
+            } else {
+                elements::is_barrier(*open) || (*open_is_special && !special)
+            };
+            if stops {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn close(&mut self, tag: &Close) {
+        let shown = self.hidden.is_none();
+        if let Some(at) = self.find(tag.name, tag.special) {
+            self.pop_to(at);
+        } else if tag.name == elements::A {
+            // A link that is closed inside a block it holds ends there.
+            while let Some(link) = self.links.pop() {
+                self.end_link(&link);
+            }
+        }
+        if !shown || self.hidden.is_some() {
+            return;
+        }
+        match tag.name {
+            elements::TD | elements::TH => self.cell = !self.out.is_empty(),
+            elements::UL | elements::OL if !self.lists.is_empty() => self.break_line(1),
+            elements::BR => self.breaks = self.breaks.saturating_add(1),
+            _ => self.break_line(tag.breaks),
+        }
+    }
+
+    /// Closes the elements from `depth` on.
+    fn pop_to(&mut self, depth: usize) {
+        self.stack.truncate(depth);
+        self.hidden = self.hidden.filter(|hidden| *hidden <= depth);
+        self.preformatted = self.preformatted.filter(|open| *open <= depth);
+        while self.links.last().is_some_and(|link| link.depth > depth) {
+            if let Some(link) = self.links.pop() {
+                self.end_link(&link);
+            }
+        }
+        while self.lists.last().is_some_and(|(at, _)| *at > depth) {
+            self.lists.pop();
+            self.mark = None;
+        }
+    }
+
+    fn end_link(&mut self, link: &Link) {
+        let label = link.start.and_then(|start| self.out.get(start..)).unwrap_or_default().trim();
+        let address = link.address.trim();
+        let shown = address.strip_prefix("mailto:").or(address.strip_prefix("tel:")).unwrap_or(address);
+        if address.is_empty() || address.starts_with('#') || shown == label {
+            return;
+        }
+        if label.is_empty() {
+            return self.push_address(address);
+        }
+        // The address stands beside its text, before whatever follows the last block of the link.
+        let (breaks, mark, gap) = (std::mem::take(&mut self.breaks), self.mark.take(), self.gap);
+        self.gap = Gap::Space;
+        self.push_address(address);
+        (self.breaks, self.mark, self.gap) = (breaks, mark, gap);
+    }
+
+    fn push_address(&mut self, address: &str) {
+        self.before_word();
+        self.out.push('(');
+        for letter in address.chars() {
+            match letter {
+                // A space would end the link in a mail program.
+                letter if letter.is_whitespace() || letter.is_control() => self.out.push_str("%20"),
+                letter => self.out.push(letter),
+            }
+        }
+        self.out.push(')');
+    }
+}
+
+#[cfg(test)]
+#[path = "plain_text_tests.rs"]
+mod tests;
