@@ -66,7 +66,7 @@ pub(super) struct Close {
 }
 
 /// The text of a whole piece of HTML.
-pub(super) fn of_html(html: &str) -> String {
+pub(in crate::render) fn of_html(html: &str) -> String {
     let mut writer = Writer::default();
     writer.play(&read(html));
     writer.finish()
@@ -195,6 +195,8 @@ pub(super) struct Writer {
     lists: Vec<(usize, List)>,
     /// The depth of the outermost `<pre>` that is open.
     preformatted: Option<usize>,
+    /// Spaces of a `<pre>` before its next word.
+    blanks: String,
 }
 
 /// An open link.
@@ -252,8 +254,8 @@ impl Writer {
             }
             self.pop_to(self.stack.len() - 1);
         }
-        if let Some(written) = words.written.as_ref().filter(|_| self.preformatted.is_some()) {
-            return self.written(written);
+        if self.preformatted.is_some() {
+            return self.written(words.written.as_deref().unwrap_or(&words.collapsed));
         }
         self.gap = self.gap.max(words.before);
         if !words.collapsed.is_empty() {
@@ -271,11 +273,14 @@ impl Writer {
                 self.gap = Gap::None;
             }
             let line = line.trim_end_matches('\r');
-            if line.trim().is_empty() {
-                self.gap = if line.is_empty() { self.gap } else { Gap::Space };
-            } else {
+            if number > 0 {
+                self.blanks.clear();
+            }
+            self.blanks.push_str(line);
+            if !line.trim().is_empty() {
                 self.before_word();
-                self.out.push_str(line);
+                self.out.push_str(&self.blanks);
+                self.blanks.clear();
             }
         }
     }
@@ -359,6 +364,7 @@ impl Writer {
             elements::PRE => {
                 self.break_line(tag.breaks);
                 self.preformatted = self.preformatted.or(Some(self.stack.len()));
+                self.blanks.clear();
             }
             _ => self.break_line(tag.breaks),
         }
@@ -439,7 +445,6 @@ impl Writer {
             return;
         }
         match tag.name {
-            elements::TD | elements::TH => self.cell = !self.out.is_empty(),
             elements::UL | elements::OL if !self.lists.is_empty() => self.break_line(1),
             elements::BR => self.breaks = self.breaks.saturating_add(1),
             _ => self.break_line(tag.breaks),
@@ -448,6 +453,9 @@ impl Writer {
 
     /// Closes the elements from `depth` on.
     fn pop_to(&mut self, depth: usize) {
+        if self.hidden.is_none() && self.stack[depth..].iter().any(|(name, _)| matches!(*name, elements::TD | elements::TH)) {
+            self.cell = !self.out.is_empty();
+        }
         self.stack.truncate(depth);
         self.hidden = self.hidden.filter(|hidden| *hidden <= depth);
         self.preformatted = self.preformatted.filter(|open| *open <= depth);
@@ -470,7 +478,11 @@ impl Writer {
             return;
         }
         if label.is_empty() {
-            return self.push_address(address);
+            let stands_apart = self.out.is_empty() || self.gap != Gap::None || self.breaks > 0;
+            self.gap = Gap::Space;
+            self.push_address(address);
+            self.gap = if stands_apart { Gap::Space } else { Gap::None };
+            return;
         }
         // The address stands beside its text, before whatever follows the last block of the link.
         let (breaks, mark, gap) = (std::mem::take(&mut self.breaks), self.mark.take(), self.gap);
