@@ -8,5 +8,6 @@ mod contexts;
 mod fuzz;
 mod house;
 mod markup;
+mod parts;
 mod reader;
 mod real_templates;

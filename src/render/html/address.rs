@@ -92,5 +92,6 @@ pub(super) fn is_scheme(rest: &str) -> bool {
 
 /// Whether what follows a value ends the host.
 pub(super) fn ends_host(rest: &str) -> bool {
-    rest.is_empty() || rest.starts_with(['/', '?', '#', '\'', '"', ')'])
+    let literal = crate::render::stand_ins::restore(rest, |_, _| String::new());
+    literal.is_empty() || literal.starts_with(['/', '?', '#', '\'', '"', ')'])
 }

@@ -47,12 +47,12 @@ enum Holds {
 
 /// Attributes of text, on every element that is not [`RUNS`].
 const PLAIN: &[&str] = &[
-    "abbr", "align", "alt", "arcsize", "aspect", "axis", "bgcolor", "border", "bordercolor", "cellpadding", "cellspacing",
+    "abbr", "align", "alink", "alt", "arcsize", "aspect", "axis", "bgcolor", "border", "bordercolor", "cellpadding", "cellspacing",
     "class", "clear", "color", "color2", "cols", "colspan", "compact", "content", "coordsize", "cx", "cy", "datetime", "dir",
     "face", "fill", "fillcolor", "filled", "for", "frame", "headers", "height", "hspace", "id", "inset", "itemprop", "label",
-    "lang", "max", "maxlength", "min", "name", "noshade", "nowrap", "opacity", "origin", "placeholder", "position",
+    "lang", "link", "max", "maxlength", "min", "name", "noshade", "nowrap", "opacity", "origin", "placeholder", "position",
     "property", "r", "role", "rows", "rowspan", "rules", "rx", "ry", "scope", "size", "span", "start", "step", "stroke",
-    "strokecolor", "stroked", "strokeweight", "summary", "tabindex", "title", "type", "valign", "value", "viewbox",
+    "strokecolor", "stroked", "strokeweight", "summary", "tabindex", "text", "title", "type", "valign", "value", "viewbox", "vlink",
     "vspace", "width", "x", "x1", "x2", "xml:lang", "y", "y1", "y2",
 ];
 

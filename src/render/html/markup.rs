@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use css_inline::{CSSInliner, InlineOptions};
-
 use super::contexts::{self, BETWEEN_ATTRIBUTES, Context, IN_CODE};
 use super::flow::Piece;
+use super::inline::inline;
 use super::mjml;
 use super::plain_text;
 use super::stretches::{self, Stretches};
@@ -67,7 +66,7 @@ pub(in crate::render) fn compile(
         Markup::Mjml => {
             let compiled = mjml::compile(source)?;
             let html = match compiled.inline_css {
-                Some(css) => inline(source, &compiled.html, Some(css.into()), false)?,
+                Some(css) => inline(source, &compiled.html, Some(css))?,
                 None => compiled.html,
             };
             (html, compiled.warnings)
@@ -75,7 +74,7 @@ pub(in crate::render) fn compile(
         Markup::Html => {
             let swapped = swap(&source.text, &source.segments, stand_in).text;
             let has_styles = swapped.to_ascii_lowercase().contains("<style");
-            (if has_styles { inline(source, &swapped, None, true)? } else { swapped }, Vec::new())
+            (if has_styles { inline(source, &swapped, None)? } else { swapped }, Vec::new())
         }
         Markup::Partial => (swap(&source.text, &source.segments, stand_in).text, Vec::new()),
     };
@@ -97,7 +96,7 @@ pub(in crate::render) fn compile(
     }
 }
 
-fn piece(source: &Source, index: usize) -> Piece {
+pub(super) fn piece(source: &Source, index: usize) -> Piece {
     match source.segments.get(index) {
         Some(segment) if segment.kind == SegmentKind::Output => Piece::Value,
         Some(segment) if segment.kind == SegmentKind::Tag => Piece::Tag(segment.tag_name(&source.text).to_owned()),
@@ -110,7 +109,11 @@ fn has_text(source: &Source, html: &str) -> bool {
     let shown = stand_ins::restore(html, |_, index| match piece(source, index) {
         Piece::Value => "shown".into(),
         Piece::Tag(name) if matches!(name.as_str(), "include" | "render") => "shown".into(),
-        Piece::Tag(_) | Piece::Other => String::new(),
+        Piece::Tag(_) => String::new(),
+        Piece::Other => {
+            let verbatim = source.segments.get(index).is_some_and(|segment| segment.kind == SegmentKind::Verbatim);
+            if verbatim { "shown".into() } else { String::new() }
+        }
     });
     !plain_text::of_html(&shown).is_empty()
 }
@@ -202,70 +205,6 @@ fn dangerous_place(source: &Source) -> crate::model::Place {
     let lower = source.text.to_ascii_lowercase();
     let at = ["javascript:", "vbscript:", "data:"].iter().find_map(|scheme| lower.find(scheme)).unwrap_or(0);
     source.place(at..at)
-}
-
-/// Moves rules of CSS into the elements; nothing is loaded from elsewhere.
-fn inline(
-    source: &Source,
-    html: &str,
-    css: Option<std::borrow::Cow<'_, str>>,
-    style_tags: bool,
-) -> Result<String, Vec<Diagnostic>> {
-    let places = contexts::contexts(html, |index| piece(source, index));
-    let is_text = |occurrence: usize, at: usize| places[occurrence] == Context::Text && !in_comment(html, at);
-    let in_text: BTreeSet<usize> = stand_ins::find(html)
-        .into_iter()
-        .enumerate()
-        .filter(|(occurrence, (span, _))| is_text(*occurrence, span.start))
-        .map(|(_, (_, index))| index)
-        .collect();
-    // A comment stays where it is between table rows, where a parser would move text out of the table.
-    let starts: Vec<usize> = stand_ins::find(html).into_iter().map(|(span, _)| span.start).collect();
-    let commented = stand_ins::restore(html, |occurrence, index| {
-        let word = stand_in(index);
-        if is_text(occurrence, starts[occurrence]) { format!("<!--{word}-->") } else { word }
-    });
-    let options = InlineOptions {
-        load_remote_stylesheets: false,
-        keep_at_rules: true,
-        inline_style_tags: style_tags,
-        keep_style_tags: !style_tags,
-        extra_css: css,
-        ..InlineOptions::default()
-    };
-    let inlined = CSSInliner::new(options).inline(&commented).map_err(|error| {
-        vec![Diagnostic::error(
-            "css",
-            format!("the styles cannot be moved into the elements: {error}"),
-            &source.start(),
-        )]
-    })?;
-    let mut html = inlined;
-    for index in in_text {
-        let word = stand_in(index);
-        html = html.replace(&format!("<!--{word}-->"), &word).replace(&format!("&lt;!--{word}--&gt;"), &word);
-    }
-    let kept: BTreeSet<usize> = stand_ins::find(&html).into_iter().map(|(_, index)| index).collect();
-    let lost: Vec<Diagnostic> = source
-        .segments
-        .iter()
-        .enumerate()
-        .filter(|(index, segment)| {
-            matches!(segment.kind, SegmentKind::Output | SegmentKind::Tag | SegmentKind::Verbatim)
-                && !kept.contains(index)
-        })
-        .map(|(_, segment)| {
-            let message = "this is lost when styles are moved into the elements";
-            Diagnostic::error("lost-in-css", message, &source.place(segment.span.clone()))
-                .with_help("put the value into a `style` attribute instead of `<style>`")
-        })
-        .collect();
-    if lost.is_empty() { Ok(html) } else { Err(lost) }
-}
-
-/// Whether a byte stands within `<!-- -->`.
-fn in_comment(html: &str, at: usize) -> bool {
-    html[..at].rfind("<!--").is_some_and(|open| !html[open..at].contains("-->"))
 }
 
 /// Why a segment may not stand where it stands.

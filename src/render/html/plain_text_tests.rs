@@ -54,7 +54,7 @@ fn leaves_out_what_is_hidden_and_only_that() {
         ("<div hidden/>a</div>b", "b"),
         ("<svg><path/><text>a</text></svg>b", "b"),
         ("<b><p hidden>x</b>y</p>z", "z"),
-        ("<a href=\"https://a.test\"><span hidden>x</span></a>y", "(https://a.test)y"),
+        ("<a href=\"https://a.test\"><span hidden>x</span></a>y", "(https://a.test) y"),
         ("<span hidden>a</div></span>b", "b"),
         ("<p aria-hidden=\"true\">a</p>", "a"),
     ] {

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use super::elements;
-use super::plain_text::{self, Op, Writer};
+use super::ops::{self, Op};
+use super::plain_text::Writer;
 
 /// Frames the number of a stretch.
 const STRETCH: char = '\u{1}';
@@ -50,7 +51,7 @@ struct Reading {
 impl Reading {
     fn new(html: &str, from: usize) -> Self {
         let open = from + complete(&html[from..]);
-        Self { ops: plain_text::read(&html[from..open]), open }
+        Self { ops: ops::read(&html[from..open]), open }
     }
 }
 
@@ -148,7 +149,7 @@ impl Parts {
         let length = self.open.len();
         self.open.push_str(rest);
         if token_end(&self.open) == Some(self.open.len()) {
-            self.writer.play(&plain_text::read(&self.open));
+            self.writer.play(&ops::read(&self.open));
             self.open.clear();
             return true;
         }
@@ -171,7 +172,7 @@ impl Parts {
             let length = self.open.len();
             self.open.push_str(html);
             let Some(end) = token_end(&self.open) else { return };
-            self.writer.play(&plain_text::read(&self.open[..end]));
+            self.writer.play(&ops::read(&self.open[..end]));
             self.open.clear();
             rest = &html[end.max(length) - length..];
         }
@@ -179,7 +180,7 @@ impl Parts {
             return self.writer.plain(rest);
         }
         let end = complete(rest);
-        self.writer.play(&plain_text::read(&rest[..end]));
+        self.writer.play(&ops::read(&rest[..end]));
         self.open.push_str(&rest[end..]);
     }
 }
@@ -198,7 +199,7 @@ fn complete(html: &str) -> usize {
 }
 
 /// Where the tag ends with which a text begins; a style or script ends with its end tag.
-fn token_end(html: &str) -> Option<usize> {
+pub(super) fn token_end(html: &str) -> Option<usize> {
     let rest = html.get(1..)?;
     match rest.bytes().next()? {
         b'!' if rest.starts_with("!--") => comment_end(html),
@@ -288,7 +289,7 @@ mod tests {
             "<title>a<b></title><textarea>x<y</textarea><p hidden>z</p><img alt=\"é\"><pre> a\n b</pre>",
         ];
         for page in pages {
-            let whole = plain_text::of_html(page);
+            let whole = super::super::plain_text::of_html(page);
             let cuts: Vec<usize> = (0..=page.len()).filter(|at| page.is_char_boundary(*at)).collect();
             for first in &cuts {
                 for second in cuts.iter().filter(|second| *second >= first) {

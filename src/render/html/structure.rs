@@ -184,6 +184,11 @@ impl Walk<'_> {
         let Some(position) = self.open.iter().rposition(|open| open.name == name) else { return };
         let content = self.open[position].content..at;
         if self.open[position].inlines {
+            if let Some(rule) = self.text[content.clone()].find('@') {
+                let message = "MJML: a rule that begins with `@` cannot be moved into the elements".to_owned();
+                let help = "put it into a `<mj-style>` without `inline`".to_owned();
+                self.error("mjml", message, content.start + rule..content.start + rule + 1, Some(help));
+            }
             self.found.inline_styles.push(content);
         } else if name == "mj-raw" && position > 0 && self.open[position - 1].name == "mj-wrapper" && self.is_more_than_tags(&content) {
             self.found.html_in_wrappers.push(content);
