@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::filters::{Part, URL_PART};
 use super::headers::refused_name;
-use super::language::{Compiled, Language, LiquidFault, Signature};
 use super::html::markup::{self, Ground as MarkupGround, Markup};
 use super::html::stretches::Stretches;
+use super::language::{Compiled, Language, LiquidFault, Signature};
 use super::source::{Partials, Source};
 use super::tokenizer::SegmentKind;
 use super::walk::{Ground, walk};

@@ -53,12 +53,39 @@ mod tests {
 
     #[test]
     fn tells_values_from_rules() {
-        for value in ["red", "#ff0000", "12px", "50%", "1.5em auto", "rgb(1, 2,3)", "rgba(0 0 0 / 50%)", "'Open Sans', Arial", "red !important", "calc(100% - 4px)", ""] {
+        for value in [
+            "red",
+            "#ff0000",
+            "12px",
+            "50%",
+            "1.5em auto",
+            "rgb(1, 2,3)",
+            "rgba(0 0 0 / 50%)",
+            "'Open Sans', Arial",
+            "red !important",
+            "calc(100% - 4px)",
+            "",
+        ] {
             assert!(is_value(value), "{value}");
         }
         for value in [
-            "red;background:red", "url(https://a.test)", "expression(1)", "red}", "\\75rl(x)", "a:b", "rgb(1", "1)", "'a", "/*", "@import", "\"a;b\"",
-            "<b>", "a&b", "red\nblue", "URL(x)", "attr(x)",
+            "red;background:red",
+            "url(https://a.test)",
+            "expression(1)",
+            "red}",
+            "\\75rl(x)",
+            "a:b",
+            "rgb(1",
+            "1)",
+            "'a",
+            "/*",
+            "@import",
+            "\"a;b\"",
+            "<b>",
+            "a&b",
+            "red\nblue",
+            "URL(x)",
+            "attr(x)",
         ] {
             assert!(!is_value(value), "{value}");
         }

@@ -170,11 +170,10 @@ impl Filter for TableFilter {
         for argument in &self.arguments {
             arguments.push(argument.evaluate(runtime)?.into_owned());
         }
-        (self.run)(&Call { input, arguments: &arguments, zone: &self.zone })
-            .map_err(|message| {
-                let is_named = rows().any(|row| row.public && row.name == self.name);
-                Error::with_msg(if is_named { format!("filter `{}` {message}", self.name) } else { message })
-            })
+        (self.run)(&Call { input, arguments: &arguments, zone: &self.zone }).map_err(|message| {
+            let is_named = rows().any(|row| row.public && row.name == self.name);
+            Error::with_msg(if is_named { format!("filter `{}` {message}", self.name) } else { message })
+        })
     }
 }
 

@@ -38,7 +38,13 @@ impl Address {
             (Self::Fragment, _) => Self::Fragment,
             (Self::AfterValue, ':') => Self::Broken,
             (Self::AfterValue, '&' | '=') => Self::Query,
-            (Self::Slashes(slashes), '/') => if slashes == 0 { Self::Slashes(1) } else { Self::HostStart },
+            (Self::Slashes(slashes), '/') => {
+                if slashes == 0 {
+                    Self::Slashes(1)
+                } else {
+                    Self::HostStart
+                }
+            }
             (Self::Slashes(_), _) => Self::Host,
             (Self::Scheme(scheme), ':') if matches!(scheme.as_str(), "http" | "https") => Self::Slashes(0),
             (Self::Scheme(_), ':') => Self::Opaque,

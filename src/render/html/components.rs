@@ -25,8 +25,17 @@ pub(super) const TAKE_RAW: [&str; 7] =
 
 /// What stands in a column.
 const CONTENT: &[&str] = &[
-    "mj-accordion", "mj-button", "mj-carousel", "mj-divider", "mj-image", "mj-navbar", "mj-raw", "mj-social", "mj-spacer",
-    "mj-table", "mj-text",
+    "mj-accordion",
+    "mj-button",
+    "mj-carousel",
+    "mj-divider",
+    "mj-image",
+    "mj-navbar",
+    "mj-raw",
+    "mj-social",
+    "mj-spacer",
+    "mj-table",
+    "mj-text",
 ];
 
 /// The components a container may hold; `None` for what holds HTML or text.
@@ -34,7 +43,14 @@ pub(super) fn children(component: &str) -> Option<&'static [&'static str]> {
     Some(match component {
         "mjml" => &["mj-head", "mj-body"],
         "mj-head" => &[
-            "mj-attributes", "mj-breakpoint", "mj-font", "mj-html-attributes", "mj-preview", "mj-raw", "mj-style", "mj-title",
+            "mj-attributes",
+            "mj-breakpoint",
+            "mj-font",
+            "mj-html-attributes",
+            "mj-preview",
+            "mj-raw",
+            "mj-style",
+            "mj-title",
         ],
         "mj-body" => &["mj-hero", "mj-raw", "mj-section", "mj-wrapper"],
         "mj-wrapper" => &["mj-hero", "mj-raw", "mj-section"],
@@ -53,19 +69,37 @@ pub(super) fn children(component: &str) -> Option<&'static [&'static str]> {
 const PADDING: &[&str] = &["padding", "padding-bottom", "padding-left", "padding-right", "padding-top"];
 const BORDER: &[&str] = &["border", "border-bottom", "border-left", "border-radius", "border-right", "border-top"];
 const FONT: &[&str] = &[
-    "color", "font-family", "font-size", "font-style", "font-weight", "letter-spacing", "line-height", "text-decoration",
+    "color",
+    "font-family",
+    "font-size",
+    "font-style",
+    "font-weight",
+    "letter-spacing",
+    "line-height",
+    "text-decoration",
     "text-transform",
 ];
 const LINK: &[&str] = &["href", "name", "rel", "target", "title"];
 const ICONS: &[&str] = &[
-    "icon-align", "icon-height", "icon-position", "icon-unwrapped-alt", "icon-unwrapped-url", "icon-width",
-    "icon-wrapped-alt", "icon-wrapped-url",
+    "icon-align",
+    "icon-height",
+    "icon-position",
+    "icon-unwrapped-alt",
+    "icon-unwrapped-url",
+    "icon-width",
+    "icon-wrapped-alt",
+    "icon-wrapped-url",
 ];
 const THUMBNAILS: &[&str] =
     &["tb-border", "tb-border-radius", "tb-hover-border-color", "tb-selected-border-color", "tb-width"];
 const BACKGROUND: &[&str] = &[
-    "background-color", "background-position", "background-position-x", "background-position-y", "background-repeat",
-    "background-size", "background-url",
+    "background-color",
+    "background-position",
+    "background-position-x",
+    "background-position-y",
+    "background-repeat",
+    "background-size",
+    "background-url",
 ];
 const EVERYWHERE: &[&str] = &["css-class", "mj-class"];
 
@@ -81,29 +115,62 @@ const ATTRIBUTES: &[(&str, &[&[&str]])] = &[
     (
         "mj-button",
         &[
-            PADDING, BORDER, FONT, LINK,
+            PADDING,
+            BORDER,
+            FONT,
+            LINK,
             &[
-                "align", "background-color", "container-background-color", "height", "inner-padding", "inner-padding-bottom",
-                "inner-padding-left", "inner-padding-right", "inner-padding-top", "text-align", "vertical-align", "width",
+                "align",
+                "background-color",
+                "container-background-color",
+                "height",
+                "inner-padding",
+                "inner-padding-bottom",
+                "inner-padding-left",
+                "inner-padding-right",
+                "inner-padding-top",
+                "text-align",
+                "vertical-align",
+                "width",
             ],
         ],
     ),
     (
         "mj-carousel",
         &[
-            PADDING, THUMBNAILS,
-            &["align", "border-radius", "container-background-color", "icon-width", "left-icon", "right-icon", "thumbnails"],
+            PADDING,
+            THUMBNAILS,
+            &[
+                "align",
+                "border-radius",
+                "container-background-color",
+                "icon-width",
+                "left-icon",
+                "right-icon",
+                "thumbnails",
+            ],
         ],
     ),
     ("mj-carousel-image", &[LINK, THUMBNAILS, &["alt", "border-radius", "src", "thumbnails-src"]]),
     (
         "mj-column",
         &[
-            PADDING, BORDER,
+            PADDING,
+            BORDER,
             &[
-                "background-color", "container-background-color", "direction", "inner-background-color", "inner-border",
-                "inner-border-bottom", "inner-border-left", "inner-border-radius", "inner-border-right", "inner-border-top",
-                "mobile-width", "vertical-align", "width",
+                "background-color",
+                "container-background-color",
+                "direction",
+                "inner-background-color",
+                "inner-border",
+                "inner-border-bottom",
+                "inner-border-left",
+                "inner-border-radius",
+                "inner-border-right",
+                "inner-border-top",
+                "mobile-width",
+                "vertical-align",
+                "width",
             ],
         ],
     ),
@@ -116,21 +183,47 @@ const ATTRIBUTES: &[(&str, &[&[&str]])] = &[
     (
         "mj-hero",
         &[
-            PADDING, BACKGROUND,
+            PADDING,
+            BACKGROUND,
             &[
-                "align", "background-height", "background-width", "border-radius", "container-background-color", "height",
-                "inner-background-color", "inner-padding", "inner-padding-bottom", "inner-padding-left",
-                "inner-padding-right", "inner-padding-top", "mode", "vertical-align", "width",
+                "align",
+                "background-height",
+                "background-width",
+                "border-radius",
+                "container-background-color",
+                "height",
+                "inner-background-color",
+                "inner-padding",
+                "inner-padding-bottom",
+                "inner-padding-left",
+                "inner-padding-right",
+                "inner-padding-top",
+                "mode",
+                "vertical-align",
+                "width",
             ],
         ],
     ),
     (
         "mj-image",
         &[
-            PADDING, BORDER, LINK,
+            PADDING,
+            BORDER,
+            LINK,
             &[
-                "align", "alt", "container-background-color", "fluid-on-mobile", "font-size", "full-width", "height",
-                "max-height", "sizes", "src", "srcset", "usemap", "width",
+                "align",
+                "alt",
+                "container-background-color",
+                "fluid-on-mobile",
+                "font-size",
+                "full-width",
+                "height",
+                "max-height",
+                "sizes",
+                "src",
+                "srcset",
+                "usemap",
+                "width",
             ],
         ],
     ),
@@ -139,9 +232,23 @@ const ATTRIBUTES: &[(&str, &[&[&str]])] = &[
         &[
             PADDING,
             &[
-                "align", "base-url", "hamburger", "ico-align", "ico-close", "ico-color", "ico-font-family", "ico-font-size",
-                "ico-line-height", "ico-open", "ico-padding", "ico-padding-bottom", "ico-padding-left", "ico-padding-right",
-                "ico-padding-top", "ico-text-decoration", "ico-text-transform",
+                "align",
+                "base-url",
+                "hamburger",
+                "ico-align",
+                "ico-close",
+                "ico-color",
+                "ico-font-family",
+                "ico-font-size",
+                "ico-line-height",
+                "ico-open",
+                "ico-padding",
+                "ico-padding-bottom",
+                "ico-padding-left",
+                "ico-padding-right",
+                "ico-padding-top",
+                "ico-text-decoration",
+                "ico-text-transform",
             ],
         ],
     ),
@@ -152,20 +259,44 @@ const ATTRIBUTES: &[(&str, &[&[&str]])] = &[
     (
         "mj-social",
         &[
-            PADDING, FONT,
+            PADDING,
+            FONT,
             &[
-                "align", "border-radius", "container-background-color", "icon-height", "icon-padding", "icon-size",
-                "inner-padding", "mode", "table-layout", "text-padding", "vertical-align",
+                "align",
+                "border-radius",
+                "container-background-color",
+                "icon-height",
+                "icon-padding",
+                "icon-size",
+                "inner-padding",
+                "mode",
+                "table-layout",
+                "text-padding",
+                "vertical-align",
             ],
         ],
     ),
     (
         "mj-social-element",
         &[
-            PADDING, FONT, LINK,
+            PADDING,
+            FONT,
+            LINK,
             &[
-                "align", "alt", "background-color", "border-radius", "icon-height", "icon-padding", "icon-position", "icon-size",
-                "sizes", "src", "srcset", "text-align", "text-padding", "vertical-align",
+                "align",
+                "alt",
+                "background-color",
+                "border-radius",
+                "icon-height",
+                "icon-padding",
+                "icon-position",
+                "icon-size",
+                "sizes",
+                "src",
+                "srcset",
+                "text-align",
+                "text-padding",
+                "vertical-align",
             ],
         ],
     ),
@@ -174,16 +305,28 @@ const ATTRIBUTES: &[(&str, &[&[&str]])] = &[
     (
         "mj-table",
         &[
-            PADDING, FONT,
+            PADDING,
+            FONT,
             &[
-                "align", "border", "cellpadding", "cellspacing", "container-background-color", "role", "table-layout",
-                "vertical-align", "width",
+                "align",
+                "border",
+                "cellpadding",
+                "cellspacing",
+                "container-background-color",
+                "role",
+                "table-layout",
+                "vertical-align",
+                "width",
             ],
         ],
     ),
     (
         "mj-text",
-        &[PADDING, FONT, &["align", "background-color", "container-background-color", "height", "text-align", "vertical-align"]],
+        &[
+            PADDING,
+            FONT,
+            &["align", "background-color", "container-background-color", "height", "text-align", "vertical-align"],
+        ],
     ),
     ("mj-title", &[]),
     (
@@ -204,7 +347,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// The attributes a component reads; `None` where any may stand.
 pub(super) fn attributes(component: &str) -> Option<Vec<&'static str>> {
     if component == "mj-all" {
-        let mut all: Vec<&str> = ATTRIBUTES.iter().flat_map(|(_, groups)| groups.iter()).flat_map(|group| group.iter().copied()).collect();
+        let mut all: Vec<&str> =
+            ATTRIBUTES.iter().flat_map(|(_, groups)| groups.iter()).flat_map(|group| group.iter().copied()).collect();
         all.extend(EVERYWHERE);
         return Some(all);
     }

@@ -15,8 +15,10 @@ use crate::render::stand_ins;
 /// What a value becomes where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Context {
-    /// Between tags, in a title or a comment.
+    /// Between tags or in a title.
     Text,
+    /// In a comment, also the text of one that Outlook reads.
+    Comment,
     /// In an attribute, through these filters.
     Attribute(&'static [&'static str]),
     /// In an address after `?` or in its path, where an author may have encoded the value already.
@@ -47,13 +49,91 @@ enum Holds {
 
 /// Attributes of text, on every element that is not [`RUNS`].
 const PLAIN: &[&str] = &[
-    "abbr", "align", "alink", "alt", "arcsize", "aspect", "axis", "bgcolor", "border", "bordercolor", "cellpadding", "cellspacing",
-    "class", "clear", "color", "color2", "cols", "colspan", "compact", "content", "coordsize", "cx", "cy", "datetime", "dir",
-    "face", "fill", "fillcolor", "filled", "for", "frame", "headers", "height", "hspace", "id", "inset", "itemprop", "label",
-    "lang", "link", "max", "maxlength", "min", "name", "noshade", "nowrap", "opacity", "origin", "placeholder", "position",
-    "property", "r", "role", "rows", "rowspan", "rules", "rx", "ry", "scope", "size", "span", "start", "step", "stroke",
-    "strokecolor", "stroked", "strokeweight", "summary", "tabindex", "text", "title", "type", "valign", "value", "viewbox", "vlink",
-    "vspace", "width", "x", "x1", "x2", "xml:lang", "y", "y1", "y2",
+    "abbr",
+    "align",
+    "alink",
+    "alt",
+    "arcsize",
+    "aspect",
+    "axis",
+    "bgcolor",
+    "border",
+    "bordercolor",
+    "cellpadding",
+    "cellspacing",
+    "class",
+    "clear",
+    "color",
+    "color2",
+    "cols",
+    "colspan",
+    "compact",
+    "content",
+    "coordsize",
+    "cx",
+    "cy",
+    "datetime",
+    "dir",
+    "face",
+    "fill",
+    "fillcolor",
+    "filled",
+    "for",
+    "frame",
+    "headers",
+    "height",
+    "hspace",
+    "id",
+    "inset",
+    "itemprop",
+    "label",
+    "lang",
+    "link",
+    "max",
+    "maxlength",
+    "min",
+    "name",
+    "noshade",
+    "nowrap",
+    "opacity",
+    "origin",
+    "placeholder",
+    "position",
+    "property",
+    "r",
+    "role",
+    "rows",
+    "rowspan",
+    "rules",
+    "rx",
+    "ry",
+    "scope",
+    "size",
+    "span",
+    "start",
+    "step",
+    "stroke",
+    "strokecolor",
+    "stroked",
+    "strokeweight",
+    "summary",
+    "tabindex",
+    "text",
+    "title",
+    "type",
+    "valign",
+    "value",
+    "viewbox",
+    "vlink",
+    "vspace",
+    "width",
+    "x",
+    "x1",
+    "x2",
+    "xml:lang",
+    "y",
+    "y1",
+    "y2",
 ];
 
 /// Attributes that hold an address.
@@ -61,9 +141,33 @@ const ADDRESSES: &[&str] = &["action", "background", "cite", "formaction", "href
 
 /// Elements that run, redirect, embed or animate something: no attribute of theirs takes a value.
 const RUNS: &[&str] = &[
-    "animate", "animatecolor", "animatemotion", "animatetransform", "applet", "base", "bgsound", "embed", "fencedframe",
-    "foreignobject", "frame", "frameset", "iframe", "keygen", "link", "noembed", "noframes", "object", "param",
-    "plaintext", "portal", "script", "set", "style", "track", "use", "xmp",
+    "animate",
+    "animatecolor",
+    "animatemotion",
+    "animatetransform",
+    "applet",
+    "base",
+    "bgsound",
+    "embed",
+    "fencedframe",
+    "foreignobject",
+    "frame",
+    "frameset",
+    "iframe",
+    "keygen",
+    "link",
+    "noembed",
+    "noframes",
+    "object",
+    "param",
+    "plaintext",
+    "portal",
+    "script",
+    "set",
+    "style",
+    "track",
+    "use",
+    "xmp",
 ];
 
 /// A stretch of HTML that is not plain text.
@@ -76,6 +180,7 @@ enum RegionKind {
     /// Within a start tag.
     Tag,
     Attribute(Attribute),
+    Comment,
     /// The content of a style or script.
     Code,
 }
@@ -105,6 +210,7 @@ pub(super) fn contexts(html: &str, piece: impl Fn(usize) -> Piece) -> Vec<Contex
         }
         let within = match &region.kind {
             RegionKind::Tag => vec![Context::Refused(BETWEEN_ATTRIBUTES.into(), MOVE); last - first],
+            RegionKind::Comment => vec![Context::Comment; last - first],
             RegionKind::Code => vec![Context::Refused(IN_CODE.into(), MOVE); last - first],
             RegionKind::Attribute(attribute) => in_attribute(attribute, last - first, &piece),
         };
@@ -178,7 +284,9 @@ fn in_address(states: &[Address], rest: &str) -> Context {
             Address::Slashes(_) | Address::Broken => {
                 Context::Refused("where it decides how an address is opened".into(), WHOLE_ADDRESS)
             }
-            Address::HostStart | Address::Host | Address::Root | Address::Path | Address::Query | Address::Fragment => Context::Piece,
+            Address::HostStart | Address::Host | Address::Root | Address::Path | Address::Query | Address::Fragment => {
+                Context::Piece
+            }
             Address::Opaque => Context::Attribute(&[URL_OPAQUE, ESCAPE]),
         };
         if !contexts.contains(&context) {
@@ -245,7 +353,9 @@ pub(super) fn dangerous_addresses(html: &str) -> Vec<Range<usize>> {
             "href" | "action" | "formaction" => {
                 schemes.iter().any(|scheme| read.starts_with(scheme)) || read.starts_with("data:")
             }
-            name => (ADDRESSES.contains(&name) || name == "data") && schemes.iter().any(|scheme| read.starts_with(scheme)),
+            name => {
+                (ADDRESSES.contains(&name) || name == "data") && schemes.iter().any(|scheme| read.starts_with(scheme))
+            }
         }
     };
     regions
@@ -274,8 +384,12 @@ fn collect(html: &str, offset: usize, regions: &mut Vec<Region>) {
             Ok(Token::String(text)) if code => {
                 regions.push(Region { span: moved(text.span, offset), kind: RegionKind::Code });
             }
-            // Outlook reads what stands in a conditional comment as HTML.
-            Ok(Token::Comment(comment)) if comment.value.starts_with(b"[if") => {
+            Ok(Token::Comment(comment)) => {
+                regions.push(Region { span: moved(comment.span, offset), kind: RegionKind::Comment });
+                // Outlook reads what stands in a conditional comment as HTML.
+                if !comment.value.starts_with(b"[if") {
+                    continue;
+                }
                 let text = &html[comment.span.start.min(html.len())..comment.span.end.min(html.len())];
                 if let Some(start) = text.find('>') {
                     collect(&text[start + 1..], offset + comment.span.start + start + 1, regions);

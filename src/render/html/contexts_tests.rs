@@ -46,7 +46,7 @@ fn value(html: &str) -> Context {
 fn tells_places_apart() {
     for (html, context) in [
         ("<p>§</p>", Context::Text),
-        ("<!-- § -->", Context::Text),
+        ("<!-- § -->", Context::Comment),
         ("<title>§</title>", Context::Text),
         ("<p title=\"é\"\r\n alt='§'>", PLAIN),
         ("<td width=\"§\">", PLAIN),

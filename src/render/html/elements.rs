@@ -31,8 +31,24 @@ names! {
 pub(super) fn is_void(element: &str) -> bool {
     matches!(
         element,
-        "area" | "base" | "basefont" | "bgsound" | "br" | "col" | "embed" | "frame" | "hr" | "img" | "input"
-            | "keygen" | "link" | "meta" | "param" | "source" | "track" | "wbr"
+        "area"
+            | "base"
+            | "basefont"
+            | "bgsound"
+            | "br"
+            | "col"
+            | "embed"
+            | "frame"
+            | "hr"
+            | "img"
+            | "input"
+            | "keygen"
+            | "link"
+            | "meta"
+            | "param"
+            | "source"
+            | "track"
+            | "wbr"
     )
 }
 
@@ -45,8 +61,18 @@ pub(super) fn is_raw_text(element: &str) -> bool {
 pub(super) fn is_never_shown(element: &str) -> bool {
     matches!(
         element,
-        "head" | "style" | "script" | "title" | "template" | "noscript" | "svg" | "iframe" | "noembed" | "noframes"
-            | "datalist" | "math"
+        "head"
+            | "style"
+            | "script"
+            | "title"
+            | "template"
+            | "noscript"
+            | "svg"
+            | "iframe"
+            | "noembed"
+            | "noframes"
+            | "datalist"
+            | "math"
     )
 }
 
@@ -54,18 +80,28 @@ pub(super) fn is_never_shown(element: &str) -> bool {
 pub(super) fn is_of_head(element: &str) -> bool {
     matches!(
         element,
-        "base" | "basefont" | "bgsound" | "head" | "link" | "meta" | "noscript" | "script" | "style" | "template" | "title"
+        "base"
+            | "basefont"
+            | "bgsound"
+            | "head"
+            | "link"
+            | "meta"
+            | "noscript"
+            | "script"
+            | "style"
+            | "template"
+            | "title"
     )
 }
 
 /// How many line breaks an element is surrounded by.
 pub(super) fn breaks_around(element: &str) -> u8 {
     match element {
-        "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "ul" | "ol" | "dl" | "div" | "table" | "blockquote" | "section"
-        | "hr" | "pre" | "figure" | "fieldset" | "form" => 2,
-        "header" | "footer" | "article" | "aside" | "nav" | "main" | "center" | "body" | "tbody" | "thead" | "tfoot"
-        | "tr" | "li" | "dt" | "dd" | "address" | "figcaption" | "caption" | "details" | "summary" | "legend" | "option"
-        | "optgroup" | "dir" | "menu" | "hgroup" | "html" | "textarea" | "xmp" => 1,
+        "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "ul" | "ol" | "dl" | "div" | "table" | "blockquote"
+        | "section" | "hr" | "pre" | "figure" | "fieldset" | "form" => 2,
+        "header" | "footer" | "article" | "aside" | "nav" | "main" | "center" | "body" | "tbody" | "thead"
+        | "tfoot" | "tr" | "li" | "dt" | "dd" | "address" | "figcaption" | "caption" | "details" | "summary"
+        | "legend" | "option" | "optgroup" | "dir" | "menu" | "hgroup" | "html" | "textarea" | "xmp" => 1,
         _ => 0,
     }
 }
@@ -77,7 +113,20 @@ pub(super) fn is_special(element: &str) -> bool {
 
 /// Whether a start tag ends an open `<p>`.
 pub(super) fn ends_paragraph(element: &str) -> bool {
-    breaks_around(element) > 0 && !matches!(element, "tr" | "tbody" | "thead" | "tfoot" | "caption" | "option" | "optgroup" | "legend" | "body" | "html" | "textarea")
+    breaks_around(element) > 0
+        && !matches!(
+            element,
+            "tr" | "tbody"
+                | "thead"
+                | "tfoot"
+                | "caption"
+                | "option"
+                | "optgroup"
+                | "legend"
+                | "body"
+                | "html"
+                | "textarea"
+        )
 }
 
 /// Which open elements a start tag ends when they are the innermost ones, and where looking for them stops.

@@ -19,18 +19,10 @@ use crate::render::tokenizer::SegmentKind;
 pub(super) fn inline(source: &Source, html: &str, css: Option<String>) -> Result<String, Vec<Diagnostic>> {
     let style_tags = css.is_none();
     let places = contexts::contexts(html, |index| piece(source, index));
-    let is_text = |occurrence: usize, at: usize| places[occurrence] == Context::Text && !in_comment(html, at);
-    let in_text: BTreeSet<usize> = stand_ins::find(html)
-        .into_iter()
-        .enumerate()
-        .filter(|(occurrence, (span, _))| is_text(*occurrence, span.start))
-        .map(|(_, (_, index))| index)
-        .collect();
     // A comment stays where it is between table rows, where a parser would move text out of the table.
-    let starts: Vec<usize> = stand_ins::find(html).into_iter().map(|(span, _)| span.start).collect();
     let commented = stand_ins::restore(html, |occurrence, index| {
         let word = stand_in(index);
-        if is_text(occurrence, starts[occurrence]) { format!("<!--{word}-->") } else { word }
+        if places[occurrence] == Context::Text { format!("{COMMENT}{word}{COMMENT_END}") } else { word }
     });
     let options = InlineOptions {
         load_remote_stylesheets: false,
@@ -47,11 +39,7 @@ pub(super) fn inline(source: &Source, html: &str, css: Option<String>) -> Result
             &source.start(),
         )]
     })?;
-    let mut html = without_implied_bodies(&inlined);
-    for index in in_text {
-        let word = stand_in(index);
-        html = html.replace(&format!("<!--{word}-->"), &word).replace(&format!("&lt;!--{word}--&gt;"), &word);
-    }
+    let html = without_comments(&without_implied_bodies(&inlined));
     let kept: BTreeSet<usize> = stand_ins::find(&html).into_iter().map(|(_, index)| index).collect();
     let lost: Vec<Diagnostic> = source
         .segments
@@ -70,9 +58,17 @@ pub(super) fn inline(source: &Source, html: &str, css: Option<String>) -> Result
     if lost.is_empty() { Ok(html) } else { Err(lost) }
 }
 
-/// Whether a byte stands within `<!-- -->`.
-fn in_comment(html: &str, at: usize) -> bool {
-    html[..at].rfind("<!--").is_some_and(|open| !html[open..at].contains("-->"))
+/// Frames a stand-in that is carried as a comment; apart from what a template may write.
+const COMMENT: &str = "<!--mlpc";
+const COMMENT_END: &str = "cplm-->";
+/// The same where a parser reads text alone, as in a title.
+const WRITTEN_OUT: (&str, &str) = ("&lt;!--mlpc", "cplm--&gt;");
+
+/// Takes the comments off the stand-ins.
+fn without_comments(html: &str) -> String {
+    [(COMMENT, COMMENT_END), WRITTEN_OUT]
+        .iter()
+        .fold(html.to_owned(), |html, (open, close)| html.replace(open, "").replace(close, ""))
 }
 
 /// Marks the table bodies that are written, since a parser adds those that are not.

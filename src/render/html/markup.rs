@@ -59,7 +59,8 @@ pub(in crate::render) fn compile(
     stretches: &mut Stretches,
 ) -> Result<Compiled, Vec<Diagnostic>> {
     if let Some(at) = source.text.find(stretches::is_mark) {
-        let finding = Diagnostic::error("control-character", "no mail program shows this character", &source.place(at..at + 1));
+        let finding =
+            Diagnostic::error("control-character", "no mail program shows this character", &source.place(at..at + 1));
         return Err(vec![finding.with_help("delete it")]);
     }
     let (html, warnings) = match markup {
@@ -86,7 +87,15 @@ pub(in crate::render) fn compile(
             Diagnostic::error("dangerous-address", message, &dangerous_place(source)).with_help("use an https address"),
         );
     }
-    let mut cutter = Cutter { harmless: Harmless { source, ground }, stretches, captures: 0, open: String::new(), template: String::new(), fixed_bytes: 0, findings };
+    let mut cutter = Cutter {
+        harmless: Harmless { source, ground },
+        stretches,
+        captures: 0,
+        open: String::new(),
+        template: String::new(),
+        fixed_bytes: 0,
+        findings,
+    };
     cutter.cut(&html, &places);
     let Cutter { template, fixed_bytes, findings, .. } = cutter;
     if findings.is_empty() {
@@ -160,7 +169,7 @@ impl Cutter<'_> {
         for (occurrence, (span, index)) in stand_ins::find(html).into_iter().enumerate() {
             let Some(segment) = source.segments.get(index) else { continue };
             let written = &source.text[segment.span.clone()];
-            self.fixed(&html[at..span.start], trims, written.starts_with("{{-") || written.starts_with("{%-"));
+            self.fixed(&html[at..span.start], trims, Some(segment));
             trims = written.ends_with("-}}") || written.ends_with("-%}");
             at = span.end;
             match self.harmless.write(segment, &places[occurrence]) {
@@ -179,14 +188,20 @@ impl Cutter<'_> {
                 _ => {}
             }
         }
-        self.fixed(&html[at..], trims, false);
+        self.fixed(&html[at..], trims, None);
     }
 
     /// Writes what stands between two segments; liquid would trim it, so it is trimmed here.
-    fn fixed(&mut self, html: &str, trims_start: bool, trims_end: bool) {
+    fn fixed(&mut self, html: &str, trims_start: bool, next: Option<&Segment>) {
+        let written = next.map_or("", |next| &self.harmless.source.text[next.span.clone()]);
+        let trims_end = written.starts_with("{{-") || written.starts_with("{%-");
+        let before_value = next.is_some_and(|next| next.kind == SegmentKind::Output);
         let space = |letter: char| letter.is_ascii_whitespace();
         let html = if trims_start { html.trim_start_matches(space) } else { html };
         let html = if trims_end { html.trim_end_matches(space) } else { html };
+        // A value could make an entity of a bare `&` before it.
+        let escaped = (before_value && html.ends_with('&')).then(|| format!("{html}amp;"));
+        let html = escaped.as_deref().unwrap_or(html);
         if html.is_empty() {
             return;
         }
@@ -274,13 +289,22 @@ impl Harmless<'_> {
                 let message = format!("no value can be printed safely {place}");
                 return Err(Refusal { message, help });
             }
-            Context::Text => if is_html { Vec::new() } else { vec![ESCAPE] },
+            Context::Text | Context::Comment => {
+                if is_html {
+                    Vec::new()
+                } else {
+                    vec![ESCAPE]
+                }
+            }
             Context::Attribute([ESCAPE]) if named("escape") => Vec::new(),
             Context::Attribute(_) | Context::Piece if makes_html && !named("escape") => {
-                let message = format!("`{}` makes HTML, which cannot stand in an attribute", last.map_or("", |last| &last.name));
+                let message =
+                    format!("`{}` makes HTML, which cannot stand in an attribute", last.map_or("", |last| &last.name));
                 return Err(Refusal { message, help: "print the value without it here" });
             }
-            Context::Attribute(filters) => is_html.then_some(PLAIN).into_iter().chain(filters.iter().copied()).collect(),
+            Context::Attribute(filters) => {
+                is_html.then_some(PLAIN).into_iter().chain(filters.iter().copied()).collect()
+            }
             Context::Piece => {
                 let encoded = chain.filters.iter().any(|filter| filter.name == "url_encode")
                     || self.holds(self.ground.encoded, &chain);

@@ -70,9 +70,7 @@ fn rendered(source: &Source, swapped: &Swapped, start: usize, text: &str) -> Res
     let options = RenderOptions { fonts: HashMap::new(), ..RenderOptions::default() };
     let html = catch_unwind(AssertUnwindSafe(|| output.element.render(&options)))
         .map_err(|_| vec![Diagnostic::error("mjml", "MJML cannot render this template", &source.start())])?;
-    html.map_err(|error| {
-        vec![Diagnostic::error("mjml", format!("MJML cannot be rendered: {error}"), &source.start())]
-    })
+    html.map_err(|error| vec![Diagnostic::error("mjml", format!("MJML cannot be rendered: {error}"), &source.start())])
 }
 
 /// The parser under mrml looks two bytes back from a `>` and panics inside a longer character; two spaces keep it apart.

@@ -32,6 +32,8 @@ pub(super) struct Writer {
     cell: bool,
     /// The open elements, and whether they are more than a stretch of text.
     stack: Vec<(Name, bool)>,
+    /// How many `<p>` are open.
+    paragraphs: usize,
     /// The depth of the outermost hidden element that is open.
     hidden: Option<usize>,
     links: Vec<Link>,
@@ -174,6 +176,7 @@ impl Writer {
         let shown = self.hidden.is_none();
         if !tag.void && !(tag.self_closing && self.is_in_svg()) && tag.name != elements::HTML {
             self.stack.push((tag.name, tag.special));
+            self.paragraphs += usize::from(tag.name == elements::P);
             if tag.hidden && shown {
                 self.hidden = Some(self.stack.len());
             }
@@ -238,6 +241,7 @@ impl Writer {
     /// Ends what a start tag ends without an end tag.
     fn end_implied(&mut self, tag: &Open) {
         if tag.ends_paragraph
+            && self.paragraphs > 0
             && let Some(at) = self.find(elements::P, true)
         {
             self.pop_to(at);
@@ -297,8 +301,11 @@ impl Writer {
 
     /// Closes the elements from `depth` on.
     fn pop_to(&mut self, depth: usize) {
-        if self.hidden.is_none() && self.stack[depth..].iter().any(|(name, _)| matches!(*name, elements::TD | elements::TH)) {
-            self.cell = !self.out.is_empty();
+        for (name, _) in &self.stack[depth..] {
+            self.paragraphs -= usize::from(*name == elements::P);
+            if self.hidden.is_none() && matches!(*name, elements::TD | elements::TH) {
+                self.cell = !self.out.is_empty();
+            }
         }
         self.stack.truncate(depth);
         self.hidden = self.hidden.filter(|hidden| *hidden <= depth);

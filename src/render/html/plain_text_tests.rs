@@ -18,10 +18,7 @@ fn keeps_what_a_reader_sees() {
         ("<ul><li>one</li><li>two</li></ul>", "- one\n- two"),
         ("<ul><li>one<ul><li>a<li>b</ul><li><p>two</p><li></ul>end", "- one\n  - a\n  - b\n- two\n\nend"),
         ("<ol start=3><li><a href=\"https://a.test\">x</a><li>y</ol>", "3. x (https://a.test)\n4. y"),
-        (
-            "<table><tr><td>Logins</td><td>12</td></tr><tr><td>Polls</td><td>3</td></tr></table>",
-            "Logins  12\nPolls  3",
-        ),
+        ("<table><tr><td>Logins</td><td>12</td></tr><tr><td>Polls</td><td>3</td></tr></table>", "Logins  12\nPolls  3"),
         ("<table><tr><td>a<td><td>b<tr><td>c</table>d", "a  b\nc\n\nd"),
         ("a<!-- b --><!--[if mso]><p>c</p><![endif]-->d<!--[if !mso]><!-->e<!--<![endif]-->", "ade"),
         ("&lt;b&gt; &amp; caf&eacute;", "<b> & café"),

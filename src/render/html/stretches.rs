@@ -148,8 +148,8 @@ impl Parts {
         }
         let length = self.open.len();
         self.open.push_str(rest);
-        if token_end(&self.open) == Some(self.open.len()) {
-            self.writer.play(&ops::read(&self.open));
+        if token_end_after(&self.open, length) == Some(self.open.len()) {
+            self.writer.play(&ops::read_tag(&self.open));
             self.open.clear();
             return true;
         }
@@ -171,8 +171,8 @@ impl Parts {
         if !self.open.is_empty() {
             let length = self.open.len();
             self.open.push_str(html);
-            let Some(end) = token_end(&self.open) else { return };
-            self.writer.play(&ops::read(&self.open[..end]));
+            let Some(end) = token_end_after(&self.open, length) else { return };
+            self.writer.play(&ops::read_tag(&self.open[..end]));
             self.open.clear();
             rest = &html[end.max(length) - length..];
         }
@@ -200,9 +200,14 @@ fn complete(html: &str) -> usize {
 
 /// Where the tag ends with which a text begins; a style or script ends with its end tag.
 pub(super) fn token_end(html: &str) -> Option<usize> {
+    token_end_after(html, 0)
+}
+
+/// The same where the first `seen` bytes are known not to end it.
+fn token_end_after(html: &str, seen: usize) -> Option<usize> {
     let rest = html.get(1..)?;
     match rest.bytes().next()? {
-        b'!' if rest.starts_with("!--") => comment_end(html),
+        b'!' if rest.starts_with("!--") => comment_end(html, seen),
         // What may become a comment is not yet told apart.
         b'!' if "!--".starts_with(rest) => None,
         b'/' if rest.len() == 1 => None,
@@ -212,13 +217,13 @@ pub(super) fn token_end(html: &str) -> Option<usize> {
             let end = tag_end(html)?;
             let name = html[1..end].split(|letter: char| letter.is_ascii_whitespace() || matches!(letter, '/' | '>'));
             let name = name.into_iter().next().unwrap_or_default().to_ascii_lowercase();
-            if elements::is_raw_text(&name) { raw_text_end(html, end, &name) } else { Some(end) }
+            if elements::is_raw_text(&name) { raw_text_end(html, end.max(seen.saturating_sub(name.len() + 3)), &name) } else { Some(end) }
         }
         _ => Some(1),
     }
 }
 
-fn comment_end(html: &str) -> Option<usize> {
+fn comment_end(html: &str, seen: usize) -> Option<usize> {
     let rest = &html[4..];
     if rest.starts_with('>') {
         return Some(5);
@@ -226,7 +231,7 @@ fn comment_end(html: &str) -> Option<usize> {
     if rest.starts_with("->") {
         return Some(6);
     }
-    let mut at = 4;
+    let mut at = html.floor_char_boundary(seen.saturating_sub(4).max(4));
     while let Some(offset) = html[at..].find("--") {
         at += offset;
         for mark in ["-->", "--!>"] {
@@ -260,7 +265,7 @@ fn tag_end(html: &str) -> Option<usize> {
 
 /// Where the end tag of an element ends whose content is text.
 fn raw_text_end(html: &str, from: usize, name: &str) -> Option<usize> {
-    let mut at = from;
+    let mut at = html.floor_char_boundary(from);
     while let Some(offset) = html[at..].find("</") {
         at += offset;
         let after = &html.as_bytes()[at + 2..];
@@ -295,7 +300,9 @@ mod tests {
                 for second in cuts.iter().filter(|second| *second >= first) {
                     let pieces = [&page[..*first], &page[*first..*second], &page[*second..]];
                     // An entity that is cut is no entity; nor is a space that a tag's name or a comment begins with.
-                    if pieces.concat() != page || page[..*first].ends_with("&am") { continue }
+                    if pieces.concat() != page || page[..*first].ends_with("&am") {
+                        continue;
+                    }
                     let mut stretches = Stretches::default();
                     let mut open = String::new();
                     let mut given = String::new();
@@ -309,7 +316,11 @@ mod tests {
                     }
                     let (html, text) = stretches.assemble(&given, true, 0);
                     assert_eq!(html, page);
-                    let in_entity = [*first, *second].iter().any(|cut| page[..*cut].rfind('&').is_some_and(|at| page[at..].find(';').is_some_and(|end| at + end >= *cut)));
+                    let in_entity = [*first, *second].iter().any(|cut| {
+                        page[..*cut]
+                            .rfind('&')
+                            .is_some_and(|at| page[at..].find(';').is_some_and(|end| at + end >= *cut))
+                    });
                     if !in_entity {
                         assert_eq!(text, whole, "{pieces:?}");
                     }

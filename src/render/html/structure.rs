@@ -25,9 +25,11 @@ pub(super) struct Found {
 /// Checks the MJML that begins at `start` of the swapped text.
 pub(super) fn check(source: &Source, swapped: &Swapped, start: usize) -> Found {
     let text = &swapped.text[start..];
-    let tokens: Vec<Token<usize>> = Tokenizer::new_with_emitter(text, DefaultEmitter::<usize>::new_with_span()).filter_map(Result::ok).collect();
+    let tokens: Vec<Token<usize>> =
+        Tokenizer::new_with_emitter(text, DefaultEmitter::<usize>::new_with_span()).filter_map(Result::ok).collect();
     let classes = tokens.iter().filter_map(class_name).collect();
-    let mut walk = Walk { source, swapped, text, start, classes, open: Vec::new(), loops: Vec::new(), found: Found::default() };
+    let mut walk =
+        Walk { source, swapped, text, start, classes, open: Vec::new(), loops: Vec::new(), found: Found::default() };
     for token in &tokens {
         match token {
             Token::StartTag(tag) => walk.start(tag),
@@ -112,7 +114,9 @@ impl Walk<'_> {
 
     /// An element of HTML where components stand: MJML drops it or shows it in one program alone.
     fn html_element(&mut self, name: &str, at: Range<usize>) {
-        let Some(parent) = self.parent().filter(|parent| CONTAINERS.contains(parent)).map(ToOwned::to_owned) else { return };
+        let Some(parent) = self.parent().filter(|parent| CONTAINERS.contains(parent)).map(ToOwned::to_owned) else {
+            return;
+        };
         let help = if TAKE_RAW.contains(&parent.as_str()) {
             format!("put it inside `<mj-text>` or `<mj-raw>`: `<mj-raw><{name}>...</{name}></mj-raw>`")
         } else {
@@ -146,7 +150,12 @@ impl Walk<'_> {
                 // What liquid stands between attributes is told of elsewhere.
                 if stand_ins::find(&written).is_empty() && !written.starts_with("xmlns") {
                     let help = did_you_mean(&written, known.iter().copied());
-                    self.error("mjml-attribute", format!("MJML: `<{name}>` has no attribute `{written}`"), at.clone(), help);
+                    self.error(
+                        "mjml-attribute",
+                        format!("MJML: `<{name}>` has no attribute `{written}`"),
+                        at.clone(),
+                        help,
+                    );
                 }
             }
             if written != "mj-class" || name == "mj-class" {
@@ -157,7 +166,12 @@ impl Walk<'_> {
                 if !self.classes.contains(class) {
                     let help = did_you_mean(class, self.classes.iter().map(String::as_str))
                         .unwrap_or_else(|| format!("declare it: `<mj-attributes><mj-class name=\"{class}\" ... />`"));
-                    self.error("mjml-class", format!("MJML: there is no `mj-class` named `{class}`"), at.clone(), Some(help));
+                    self.error(
+                        "mjml-class",
+                        format!("MJML: there is no `mj-class` named `{class}`"),
+                        at.clone(),
+                        Some(help),
+                    );
                 }
             }
         }
@@ -190,7 +204,11 @@ impl Walk<'_> {
                 self.error("mjml", message, content.start + rule..content.start + rule + 1, Some(help));
             }
             self.found.inline_styles.push(content);
-        } else if name == "mj-raw" && position > 0 && self.open[position - 1].name == "mj-wrapper" && self.is_more_than_tags(&content) {
+        } else if name == "mj-raw"
+            && position > 0
+            && self.open[position - 1].name == "mj-wrapper"
+            && self.is_more_than_tags(&content)
+        {
             self.found.html_in_wrappers.push(content);
         }
         self.open.truncate(position);
@@ -213,7 +231,9 @@ impl Walk<'_> {
         for (_, index) in stand_ins::find(words) {
             self.liquid(index);
         }
-        let Some(parent) = self.parent().filter(|parent| CONTAINERS.contains(parent)).map(ToOwned::to_owned) else { return };
+        let Some(parent) = self.parent().filter(|parent| CONTAINERS.contains(parent)).map(ToOwned::to_owned) else {
+            return;
+        };
         let shown = stand_ins::restore(words, |_, _| String::new());
         if !shown.trim().is_empty() {
             let blank = self.text[at..].len() - self.text[at..].trim_start().len();

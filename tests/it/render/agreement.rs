@@ -57,10 +57,28 @@ struct Person {
 }
 
 const NAMES: &[&str] = &[
-    "Ann", "A&B #1", "</p><b>", "it's \"x\"", "<!-- x", "-->", "{{ y }}", "&amp;", "a\u{1}b\u{2}", "é 漢", "<style>", "?a=1", "x onload=y",
-    "\u{3}q\u{4}w\u{5}", "]]>", "<![endif]-->", "a\tb", "../x", "100%",
+    "Ann",
+    "A&B #1",
+    "</p><b>",
+    "it's \"x\"",
+    "<!-- x",
+    "-->",
+    "{{ y }}",
+    "&amp;",
+    "a\u{1}b\u{2}",
+    "é 漢",
+    "<style>",
+    "?a=1",
+    "x onload=y",
+    "\u{3}q\u{4}w\u{5}",
+    "]]>",
+    "<![endif]-->",
+    "a\tb",
+    "../x",
+    "100%",
 ];
-const SITES: &[&str] = &["https://a.test/", "https://a.test/?x=1&y=2", "javascript:alert(1)", "//b.test/z", "", "mailto:a@b.test"];
+const SITES: &[&str] =
+    &["https://a.test/", "https://a.test/?x=1&y=2", "javascript:alert(1)", "//b.test/z", "", "mailto:a@b.test"];
 
 fn test() -> impl Strategy<Value = Test> {
     prop::sample::select(vec![Test::Active, Test::Word])
@@ -261,7 +279,9 @@ fn meant(nodes: &[Node], state: &mut State<'_>, flat: bool) -> String {
             Node::Link(address, nodes) => {
                 let address = match address {
                     Address::Whole if state.person.website.starts_with("javascript") => "#".into(),
-                    Address::Whole if state.person.website.starts_with("//") => format!("https:{}", state.person.website),
+                    Address::Whole if state.person.website.starts_with("//") => {
+                        format!("https:{}", state.person.website)
+                    }
                     Address::Whole => state.person.website.to_owned(),
                     Address::Query => format!("https://a.test/?q={}&z=1", encoded(state.person.name)),
                     Address::Path => format!("https://a.test/{}/x", encoded(state.person.name)),
@@ -275,7 +295,13 @@ fn meant(nodes: &[Node], state: &mut State<'_>, flat: bool) -> String {
                 meant(nodes, state, true);
                 String::new()
             }
-            Node::Trimmed(test) => if holds(test, &state.word) { "xyz".into() } else { "xz".into() },
+            Node::Trimmed(test) => {
+                if holds(test, &state.word) {
+                    "xyz".into()
+                } else {
+                    "xz".into()
+                }
+            }
         };
         html.push_str(&piece);
     }

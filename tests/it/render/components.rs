@@ -7,19 +7,69 @@ use serde_json::json;
 /// A container, what stands round its children, and a child of it that says a word.
 const CONTAINERS: &[(&str, &str, &str, &str)] = &[
     ("mj-body", "", "", "<mj-section><mj-column><mj-text>WORD</mj-text></mj-column></mj-section>"),
-    ("mj-wrapper", "<mj-wrapper>", "</mj-wrapper>", "<mj-section><mj-column><mj-text>WORD</mj-text></mj-column></mj-section>"),
+    (
+        "mj-wrapper",
+        "<mj-wrapper>",
+        "</mj-wrapper>",
+        "<mj-section><mj-column><mj-text>WORD</mj-text></mj-column></mj-section>",
+    ),
     ("mj-section", "<mj-section>", "</mj-section>", "<mj-column><mj-text>WORD</mj-text></mj-column>"),
-    ("mj-group", "<mj-section><mj-group>", "</mj-group></mj-section>", "<mj-column><mj-text>WORD</mj-text></mj-column>"),
+    (
+        "mj-group",
+        "<mj-section><mj-group>",
+        "</mj-group></mj-section>",
+        "<mj-column><mj-text>WORD</mj-text></mj-column>",
+    ),
     ("mj-column", "<mj-section><mj-column>", "</mj-column></mj-section>", "<mj-text>WORD</mj-text>"),
-    ("mj-column", "<mj-section><mj-column>", "</mj-column></mj-section>", "<mj-button href=\"https://a.test\">WORD</mj-button>"),
-    ("mj-column", "<mj-section><mj-column>", "</mj-column></mj-section>", "<mj-image src=\"https://a.test/a.png\" alt=\"WORD\" />"),
-    ("mj-column", "<mj-section><mj-column>", "</mj-column></mj-section>", "<mj-table><tr><td>WORD</td></tr></mj-table>"),
+    (
+        "mj-column",
+        "<mj-section><mj-column>",
+        "</mj-column></mj-section>",
+        "<mj-button href=\"https://a.test\">WORD</mj-button>",
+    ),
+    (
+        "mj-column",
+        "<mj-section><mj-column>",
+        "</mj-column></mj-section>",
+        "<mj-image src=\"https://a.test/a.png\" alt=\"WORD\" />",
+    ),
+    (
+        "mj-column",
+        "<mj-section><mj-column>",
+        "</mj-column></mj-section>",
+        "<mj-table><tr><td>WORD</td></tr></mj-table>",
+    ),
     ("mj-hero", "<mj-hero>", "</mj-hero>", "<mj-text>WORD</mj-text>"),
-    ("mj-social", "<mj-section><mj-column><mj-social>", "</mj-social></mj-column></mj-section>", "<mj-social-element src=\"https://a.test/a.png\" href=\"https://a.test\">WORD</mj-social-element>"),
-    ("mj-navbar", "<mj-section><mj-column><mj-navbar>", "</mj-navbar></mj-column></mj-section>", "<mj-navbar-link href=\"https://a.test\">WORD</mj-navbar-link>"),
-    ("mj-accordion", "<mj-section><mj-column><mj-accordion>", "</mj-accordion></mj-column></mj-section>", "<mj-accordion-element><mj-accordion-title>WORD</mj-accordion-title><mj-accordion-text>x</mj-accordion-text></mj-accordion-element>"),
-    ("mj-accordion-element", "<mj-section><mj-column><mj-accordion><mj-accordion-element>", "</mj-accordion-element></mj-accordion></mj-column></mj-section>", "<mj-accordion-title>WORD</mj-accordion-title>"),
-    ("mj-carousel", "<mj-section><mj-column><mj-carousel>", "</mj-carousel></mj-column></mj-section>", "<mj-carousel-image src=\"https://a.test/a.png\" alt=\"WORD\" />"),
+    (
+        "mj-social",
+        "<mj-section><mj-column><mj-social>",
+        "</mj-social></mj-column></mj-section>",
+        "<mj-social-element src=\"https://a.test/a.png\" href=\"https://a.test\">WORD</mj-social-element>",
+    ),
+    (
+        "mj-navbar",
+        "<mj-section><mj-column><mj-navbar>",
+        "</mj-navbar></mj-column></mj-section>",
+        "<mj-navbar-link href=\"https://a.test\">WORD</mj-navbar-link>",
+    ),
+    (
+        "mj-accordion",
+        "<mj-section><mj-column><mj-accordion>",
+        "</mj-accordion></mj-column></mj-section>",
+        "<mj-accordion-element><mj-accordion-title>WORD</mj-accordion-title><mj-accordion-text>x</mj-accordion-text></mj-accordion-element>",
+    ),
+    (
+        "mj-accordion-element",
+        "<mj-section><mj-column><mj-accordion><mj-accordion-element>",
+        "</mj-accordion-element></mj-accordion></mj-column></mj-section>",
+        "<mj-accordion-title>WORD</mj-accordion-title>",
+    ),
+    (
+        "mj-carousel",
+        "<mj-section><mj-column><mj-carousel>",
+        "</mj-carousel></mj-column></mj-section>",
+        "<mj-carousel-image src=\"https://a.test/a.png\" alt=\"WORD\" />",
+    ),
 ];
 
 /// Tags before, between and after two children, and the words that are shown when the person is active, and when not.
@@ -28,7 +78,13 @@ const BLOCKS: &[(&str, &str, &str, &str, &str)] = &[
     ("{% unless metrics.logins.value > 5 %}", "{% else %}", "{% endunless %}", "two", "one"),
     ("{% case metrics.logins.value %}{% when 12 %}", "{% else %}", "{% endcase %}", "one", "two"),
     ("{% for m in matrix %}", "{% if m.value > 5 %}", "{% endif %}{% endfor %}", "one two one", "one one"),
-    ("{% for m in matrix %}", "{% endfor %}{% for m in matrix %}", "{% endfor %}", "one one two two", "one one two two"),
+    (
+        "{% for m in matrix %}",
+        "{% endfor %}{% for m in matrix %}",
+        "{% endfor %}",
+        "one one two two",
+        "one one two two",
+    ),
 ];
 
 fn shown(house: &House) -> (Vec<String>, Vec<String>) {
@@ -91,7 +147,10 @@ fn own(expected: &str) -> Vec<String> {
 #[test]
 fn what_is_advised_for_containers_without_raw_works() {
     let inside = |child: &str, word: &str| child.replace("WORD", word);
-    for (container, open, close, child) in CONTAINERS.iter().filter(|(name, ..)| matches!(*name, "mj-social" | "mj-navbar" | "mj-accordion" | "mj-carousel")) {
+    for (container, open, close, child) in CONTAINERS
+        .iter()
+        .filter(|(name, ..)| matches!(*name, "mj-social" | "mj-navbar" | "mj-accordion" | "mj-carousel"))
+    {
         let open = open.strip_prefix("<mj-section><mj-column>").expect("in a column");
         let close = close.strip_suffix("</mj-column></mj-section>").expect("in a column");
         let mut house = House::mjml(&format!(
@@ -112,8 +171,12 @@ fn html_in_a_wrapper_is_shown_to_everybody() {
     for body in [
         format!("<mj-wrapper><mj-raw><p>one</p></mj-raw>{section}</mj-wrapper>"),
         format!("<mj-wrapper>{section}<mj-raw><p>one</p></mj-raw>{section}</mj-wrapper>"),
-        format!("<mj-wrapper>{section}<mj-raw>{{% if true %}}<p>{{{{ 'one' }}}}</p>{{% endif %}}</mj-raw></mj-wrapper>"),
-        format!("<mj-wrapper full-width=\"full-width\">{section}<mj-raw>{{% include 'one.html' %}}</mj-raw>{section}</mj-wrapper>"),
+        format!(
+            "<mj-wrapper>{section}<mj-raw>{{% if true %}}<p>{{{{ 'one' }}}}</p>{{% endif %}}</mj-raw></mj-wrapper>"
+        ),
+        format!(
+            "<mj-wrapper full-width=\"full-width\">{section}<mj-raw>{{% include 'one.html' %}}</mj-raw>{section}</mj-wrapper>"
+        ),
     ] {
         let house = House::mjml(&body);
         house.write("one.html", "<p>one</p>");
@@ -129,7 +192,11 @@ fn what_mjml_ignores_is_told_with_the_nearest_name() {
         (column("<mj-button herf=\"https://a.test\">x</mj-button>"), "mjml-attribute 3:35", "did you mean `href`?"),
         (column("<mj-text colour=\"red\">x</mj-text>"), "mjml-attribute 3:33", "did you mean `color`?"),
         (column("<mj-text\n  font-familly='x'>x</mj-text>"), "mjml-attribute 4:3", "did you mean `font-family`?"),
-        ("<mj-section bakground-url=\"https://a.test\"></mj-section>".into(), "mjml-attribute 3:13", "did you mean `background-url`?"),
+        (
+            "<mj-section bakground-url=\"https://a.test\"></mj-section>".into(),
+            "mjml-attribute 3:13",
+            "did you mean `background-url`?",
+        ),
         (column("<mj-txet>x</mj-txet>"), "mjml 3:25", "did you mean `mj-text`?"),
         (column("<mj-text mj-class=\"big\">x</mj-text>"), "mjml-class 3:33", "declare it"),
         (column("hello"), "mjml 3:24", "put it inside `<mj-text>`"),
@@ -141,14 +208,31 @@ fn what_mjml_ignores_is_told_with_the_nearest_name() {
     for (body, expected, help) in cases {
         let house = House::mjml(&body);
         let found = house.findings();
-        assert!(found.iter().any(|finding| finding.split_once(' ').is_some_and(|(_, rest)| rest.starts_with(expected))), "{body}: {found:?}");
-        assert!(house.composer().1.iter().any(|finding| finding.help.as_ref().is_some_and(|told| told.contains(help))), "{body}");
+        assert!(
+            found.iter().any(|finding| finding.split_once(' ').is_some_and(|(_, rest)| rest.starts_with(expected))),
+            "{body}: {found:?}"
+        );
+        assert!(
+            house.composer().1.iter().any(|finding| finding.help.as_ref().is_some_and(|told| told.contains(help))),
+            "{body}"
+        );
     }
-    let head = |inside: &str| House::with("mail.mjml", &format!("<mjml><mj-head>{inside}</mj-head><mj-body>{}</mj-body></mjml>", column("<mj-text mj-class=\"big\">x</mj-text>")));
+    let head = |inside: &str| {
+        House::with(
+            "mail.mjml",
+            &format!(
+                "<mjml><mj-head>{inside}</mj-head><mj-body>{}</mj-body></mjml>",
+                column("<mj-text mj-class=\"big\">x</mj-text>")
+            ),
+        )
+    };
     for (inside, expected) in [
         ("<mj-attributes><mj-class name=\"bgi\" color=\"red\" /></mj-attributes>", Some("mjml-class")),
         ("<mj-attributes><mj-class name=\"big\" colro=\"red\" /></mj-attributes>", Some("mjml-attribute")),
-        ("<mj-attributes><mj-text colro=\"red\" /><mj-class name=\"big\" color=\"red\" /></mj-attributes>", Some("mjml-attribute")),
+        (
+            "<mj-attributes><mj-text colro=\"red\" /><mj-class name=\"big\" color=\"red\" /></mj-attributes>",
+            Some("mjml-attribute"),
+        ),
         ("<mj-attributes><mj-all font-family=\"x\" /><mj-class name=\"big\" color=\"red\" /></mj-attributes>", None),
         ("<mj-include path=\"x.css\" type=\"css\" css-inline=\"inline\" />", Some("mjml ")),
         ("<mj-include path=\"x.html\" type=\"html\" />", Some("mjml ")),
@@ -156,7 +240,11 @@ fn what_mjml_ignores_is_told_with_the_nearest_name() {
         let mut house = head(inside);
         house.category = milepost::project::Category::Transactional;
         let found = house.findings();
-        assert_eq!(found.iter().any(|finding| expected.is_some_and(|code| finding.contains(code))), expected.is_some(), "{inside}: {found:?}");
+        assert_eq!(
+            found.iter().any(|finding| expected.is_some_and(|code| finding.contains(code))),
+            expected.is_some(),
+            "{inside}: {found:?}"
+        );
         assert_eq!(found.is_empty(), expected.is_none(), "{inside}: {found:?}");
     }
 }

@@ -58,7 +58,9 @@ fn what_an_author_encodes_is_not_encoded_again() {
         let html = house.compose().expect(template).html;
         assert_eq!(attribute(&html, "href").as_deref(), Some("https://a.test/?q=A%26B"), "{template}");
     }
-    let mut house = House::html("{% capture q %}{{ profile.name }}{% endcapture %}<a href=\"https://a.test/?q={{ q }}\" title=\"{{ q }}\">x</a>");
+    let mut house = House::html(
+        "{% capture q %}{{ profile.name }}{% endcapture %}<a href=\"https://a.test/?q={{ q }}\" title=\"{{ q }}\">x</a>",
+    );
     house.context["profile"]["name"] = json!("A&B");
     let html = house.compose().expect("renders").html;
     assert_eq!(attribute(&html, "href").as_deref(), Some("https://a.test/?q=A%26B"));
@@ -72,9 +74,17 @@ fn styles_keep_safe_values_and_refuse_the_others() {
         ("<p style=\"color:§\">x</p>", "rgb(1, 2, 3)", "color:rgb(1, 2, 3)"),
         ("<p style=\"font-family:§\">x</p>", "'Open Sans', Arial", "font-family:'Open Sans', Arial"),
         ("<p style=\"width:§px;color:red\">x</p>", "12.5", "width:12.5px;color:red"),
-        ("<p style=\"background:url('§')\">x</p>", "https://cdn.test/a b('1').png?x=1&y=2", "background:url('https://cdn.test/a%20b%28%271%27%29.png?x=1&y=2')"),
+        (
+            "<p style=\"background:url('§')\">x</p>",
+            "https://cdn.test/a b('1').png?x=1&y=2",
+            "background:url('https://cdn.test/a%20b%28%271%27%29.png?x=1&y=2')",
+        ),
         ("<p style=\"background:url(§)\">x</p>", "javascript:alert(1)", "background:url(%23)"),
-        ("<p style=\"background:url(https://a.test/§.png)\">x</p>", "a')", "background:url(https://a.test/a%27%29.png)"),
+        (
+            "<p style=\"background:url(https://a.test/§.png)\">x</p>",
+            "a')",
+            "background:url(https://a.test/a%27%29.png)",
+        ),
     ];
     for (template, value, expected) in safe {
         let mut house = House::html(&template.replace('§', "{{ profile.name }}"));
@@ -87,7 +97,10 @@ fn styles_keep_safe_values_and_refuse_the_others() {
         let mut house = House::html("<p style=\"color:{{ profile.name }}\">x</p>");
         house.context["profile"]["name"] = json!(value);
         let error = house.compose().expect_err("this would be another style");
-        assert!(matches!(&error, RenderError::Template { reason, .. } if reason.contains("style") && !reason.contains(value)), "{error}");
+        assert!(
+            matches!(&error, RenderError::Template { reason, .. } if reason.contains("style") && !reason.contains(value)),
+            "{error}"
+        );
     }
 }
 
@@ -133,7 +146,10 @@ fn places_that_are_not_listed_are_refused_at_their_line() {
     ] {
         let house = House::html(&format!("x\n{}", place.replace('§', "{{ profile.name }}")));
         let findings = house.findings();
-        assert!(findings.iter().any(|finding| finding.starts_with("error unsafe-position 2:")), "{place}: {findings:?}");
+        assert!(
+            findings.iter().any(|finding| finding.starts_with("error unsafe-position 2:")),
+            "{place}: {findings:?}"
+        );
         let raw = House::html(&format!("x\n{}", place.replace('§', "{{ profile.name | raw }}")));
         let notes = raw.composer().1;
         assert!(notes.iter().any(|note| note.code == "raw"), "{place}: {notes:?}");

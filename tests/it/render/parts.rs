@@ -9,8 +9,16 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("<p>{% include 'word.html' %}</p><p>Next</p>", "INCLUDED\n\nNext", "INCLUDED\n\nNext"),
     ("{% include 'block.html' %}Next", "INCLUDED\n\nNext", "INCLUDED\n\nNext"),
     ("<b>{% include 'word.html' %}</b>Next", "INCLUDEDNext", "INCLUDEDNext"),
-    ("<ul>{% for m in matrix %}{% include 'item.html' %}{% endfor %}</ul>Next", "- Logins\n- Polls & more\n\nNext", "- Logins\n- Polls & more\n\nNext"),
-    ("{% capture c %}<p>one</p><p>{{ profile.name }}</p>{% endcapture %}a{{ c }}b", "a\n\none\n\nAnn Lee\n\nb", "a\n\none\n\nAnn Lee\n\nb"),
+    (
+        "<ul>{% for m in matrix %}{% include 'item.html' %}{% endfor %}</ul>Next",
+        "- Logins\n- Polls & more\n\nNext",
+        "- Logins\n- Polls & more\n\nNext",
+    ),
+    (
+        "{% capture c %}<p>one</p><p>{{ profile.name }}</p>{% endcapture %}a{{ c }}b",
+        "a\n\none\n\nAnn Lee\n\nb",
+        "a\n\none\n\nAnn Lee\n\nb",
+    ),
     (
         "<p hidden>{% if metrics.logins.value > 5 %}{% assign word = 'Pro' %}{% else %}{% assign word = 'Free' %}{% endif %}</p>{{ word }}",
         "Pro",
@@ -21,13 +29,21 @@ const TEXTS: &[(&str, &str, &str)] = &[
         "Pro",
         "Free",
     ),
-    ("<!-- {% assign word = 'Pro' %}{% capture more %}<b>x</b>{% endcapture %} -->{{ word }}{{ more }}", "Prox", "Prox"),
+    (
+        "<!-- {% assign word = 'Pro' %}{% capture more %}<b>x</b>{% endcapture %} -->{{ word }}{{ more }}",
+        "Prox",
+        "Prox",
+    ),
     (
         "<p style=\"{% unless metrics.logins.value > 5 %}display:none{% endunless %}\">shown</p>always",
         "shown\n\nalways",
         "always",
     ),
-    ("<p style=\"color:red;{% if metrics.logins.value > 5 %}display : none !important{% endif %}\">a</p>b", "b", "a\n\nb"),
+    (
+        "<p style=\"color:red;{% if metrics.logins.value > 5 %}display : none !important{% endif %}\">a</p>b",
+        "b",
+        "a\n\nb",
+    ),
     ("<p style=\"display:{% if metrics.logins.value > 5 %}none{% else %}block{% endif %}\">a</p>b", "b", "a\n\nb"),
     ("<style>.x { display: none }</style><p class=\"x\">a</p>b", "b", "b"),
     (
@@ -35,17 +51,38 @@ const TEXTS: &[(&str, &str, &str)] = &[
         "Go (https://a.test/)",
         "Go (https://b.test/)",
     ),
-    ("<img src=\"https://a.test/x\" alt=\"{% if metrics.logins.value > 5 %}Many{% else %}Few{% endif %} & {{ profile.name }}\">", "Many & Ann Lee", "Few & Ann Lee"),
-    ("{% if metrics.logins.value > 5 %}<p>{% else %}<div>{% endif %}x{% if metrics.logins.value > 5 %}</p>{% else %}</div>{% endif %}y", "x\n\ny", "x\n\ny"),
+    (
+        "<img src=\"https://a.test/x\" alt=\"{% if metrics.logins.value > 5 %}Many{% else %}Few{% endif %} & {{ profile.name }}\">",
+        "Many & Ann Lee",
+        "Few & Ann Lee",
+    ),
+    (
+        "{% if metrics.logins.value > 5 %}<p>{% else %}<div>{% endif %}x{% if metrics.logins.value > 5 %}</p>{% else %}</div>{% endif %}y",
+        "x\n\ny",
+        "x\n\ny",
+    ),
     ("{% if metrics.logins.value > 5 %}<!--{% endif %}x{% if metrics.logins.value > 5 %}-->{% endif %}y", "y", "xy"),
-    ("<table><tr>{% for m in matrix %}<td>{{ m.label }}</td>{% endfor %}</tr></table>", "Logins  Polls & more", "Logins  Polls & more"),
-    ("{% for m in matrix %}{% ifchanged %}<p>{{ 'a' }}</p>{% endifchanged %}{% cycle 'x', 'y' %}{% endfor %}", "a\n\nxy", "a\n\nxy"),
+    (
+        "<table><tr>{% for m in matrix %}<td>{{ m.label }}</td>{% endfor %}</tr></table>",
+        "Logins  Polls & more",
+        "Logins  Polls & more",
+    ),
+    (
+        "{% for m in matrix %}{% ifchanged %}<p>{{ 'a' }}</p>{% endifchanged %}{% cycle 'x', 'y' %}{% endfor %}",
+        "a\n\nxy",
+        "a\n\nxy",
+    ),
     ("a {%- if true -%} b {%- endif -%} c {{- 'd' -}} e", "abcde", "abcde"),
     ("{% raw %}{{ x }}<b>y</b>{% endraw %}", "{{ x }}y", "{{ x }}y"),
     ("{{ '<p>a</p><p hidden>b</p>' | raw }}c", "a\n\nc", "a\n\nc"),
     ("{{ profile.website | newline_to_br }}", "one\ntwo", "one\ntwo"),
-    ("{{ metrics.logins.trend | bars }} {{ 0.4 | progress_bar }}", "▃▅▆▁▁█▅ [####------] 40%", "▃▅▆▁▁█▅ [####------] 40%"),
+    (
+        "{{ metrics.logins.trend | bars }} {{ 0.4 | progress_bar }}",
+        "▃▅▆▁▁█▅ [####------] 40%",
+        "▃▅▆▁▁█▅ [####------] 40%",
+    ),
     ("{% capture c %}{{ 0.4 | progress_bar }}{% endcapture %}<p>{{ c }}</p>", "[####------] 40%", "[####------] 40%"),
+    ("<i title=\"&{{ 'lt;' }}\">&{{ 'lt;' }}</i>", "&lt;", "&lt;"),
     ("&#123;&#123; profile.name }}", "{{ profile.name }}", "{{ profile.name }}"),
 ];
 

@@ -54,7 +54,9 @@ fn open(tag: &str) -> (Piece, &str) {
         if let Some(after) = rest.strip_prefix('>') {
             return (Piece::Open(name, attributes), after);
         }
-        let end = rest.find(|letter: char| letter.is_whitespace() || matches!(letter, '=' | '>' | '/')).expect("an attribute ends");
+        let end = rest
+            .find(|letter: char| letter.is_whitespace() || matches!(letter, '=' | '>' | '/'))
+            .expect("an attribute ends");
         let attribute = rest[..end].to_ascii_lowercase();
         rest = rest[end..].trim_start();
         let mut value = "";
@@ -106,9 +108,13 @@ pub(super) fn words(html: &str) -> Vec<String> {
             Piece::Text(text) if !hidden => seen.push_str(&text),
             Piece::Text(_) => {}
             Piece::Open(name, attributes) => {
-                let get = |wanted: &str| attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+                let get =
+                    |wanted: &str| attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
                 let style = get("style").unwrap_or_default().replace(' ', "").to_ascii_lowercase();
-                let hides = hidden || NEVER.contains(&name.as_str()) || get("hidden").is_some() || style.contains("display:none");
+                let hides = hidden
+                    || NEVER.contains(&name.as_str())
+                    || get("hidden").is_some()
+                    || style.contains("display:none");
                 if !hides && !INLINE.contains(&name.as_str()) {
                     seen.push(' ');
                 }
