@@ -70,6 +70,13 @@ fn job_block(job: &JobReport) -> String {
     }
     for note in &job.health {
         let _ = writeln!(text, "  {}: [{}] {}", note.verdict(), note.found.check, note.found.message);
+    if job.clipped > 0 {
+        let _ =
+            writeln!(text, "  {:>9} clipped: Gmail shows 102 KB of HTML and a link to the rest", grouped(job.clipped));
+    }
+    if job.cleaned > 0 {
+        let _ =
+            writeln!(text, "  {:>9} control characters in subjects and headers became a space", grouped(job.cleaned));
     }
     if let Some(published) = &job.published {
         let _ = writeln!(text, "  {:>9} rows published to {}", grouped(published.rows), published.to);

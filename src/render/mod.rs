@@ -8,11 +8,8 @@ mod compile;
 mod expression;
 mod filters;
 mod headers;
+mod html;
 mod language;
-mod markup;
-mod mjml;
-mod plain_text;
-mod positions;
 mod source;
 mod stand_ins;
 mod tokenizer;
@@ -192,8 +189,7 @@ impl Composer {
         let preheader = self.one_line(&preheader);
         view.push("preheader", View::text(&preheader));
 
-        let html = rendered(&compiled.html, &view)?;
-        let text = text_of(compiled, &view)?;
+        let (html, text) = bodies(compiled, &view)?;
         let headers = self.headers(compiled, &view, leave.as_deref())?;
         if html.len() > CLIPPED_BYTES {
             self.clipped.fetch_add(1, Ordering::Relaxed);
@@ -261,16 +257,19 @@ fn rendered(line: &Line, view: &View<'_>) -> Result<String, RenderError> {
         .map_err(|fault| RenderError::Template { place: line.place.clone(), reason: fault.message })
 }
 
-fn text_of(compiled: &CompiledMessage, view: &View<'_>) -> Result<String, RenderError> {
-    let mut text = rendered(&compiled.text, view)?;
-    if text.contains('\0') {
-        text = text.replace('\0', "\u{fffd}");
-    }
-    let text = if compiled.text_is_derived { plain_text::tidy(&text) } else { text.trim().to_owned() };
+/// The HTML part and the text part, which says what the HTML shows unless it has a template of its own.
+fn bodies(compiled: &CompiledMessage, view: &View<'_>) -> Result<(String, String), RenderError> {
+    let given = rendered(&compiled.html, view)?;
+    let (html, derived) =
+        compiled.stretches.assemble(&given, compiled.text.is_none(), given.len() + compiled.fixed_bytes);
+    let (text, place) = match &compiled.text {
+        Some(own) => (rendered(own, view)?.replace('\0', "\u{fffd}").trim().to_owned(), &own.place),
+        None => (derived, &compiled.html.place),
+    };
     if text.is_empty() {
-        return Err(RenderError::EmptyText { place: compiled.text.place.clone() });
+        return Err(RenderError::EmptyText { place: place.clone() });
     }
-    Ok(text)
+    Ok((html, text))
 }
 
 fn unsubscribe_address(line: &Line, view: &View<'_>) -> Result<String, RenderError> {

@@ -196,7 +196,11 @@ impl JobRun<'_> {
         let started = clock::monotonic();
         mailing.unless_stopped(self.record(lease, std::mem::take(&mut decided.stored))).await?;
         crashpoint!("after_record");
-        mailing.mail(decided.mails, report).await?;
+        let composer = &self.prepared.composer;
+        let (clipped, cleaned) = (composer.clipped(), composer.cleaned());
+        let mailed = mailing.mail(decided.mails, report).await;
+        (report.clipped, report.cleaned) = (composer.clipped() - clipped, composer.cleaned() - cleaned);
+        mailed?;
         report.timing_seconds.insert("deliver", seconds_since(started));
         if report.mails.is_empty() && !report.carried_out.is_empty() {
             report.message.get_or_insert("the plan is already carried out".to_owned());

@@ -69,6 +69,10 @@ pub struct JobReport {
     pub withdrawn: u64,
     /// Rows that could not become candidates, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// Mails with more HTML than Gmail shows, which ends them with a link to the rest.
+    pub clipped: u64,
+    /// Runs of control characters that became a space in subjects and headers.
+    pub cleaned: u64,
     /// Outcomes by the provider's code or what happened.
     pub reasons: BTreeMap<String, u64>,
     /// Requests made to the provider.
@@ -121,6 +125,8 @@ impl JobReport {
             recovered: BTreeMap::new(),
             withdrawn: 0,
             dropped: BTreeMap::new(),
+            clipped: 0,
+            cleaned: 0,
             reasons: BTreeMap::new(),
             requests: 0,
             timing_seconds: BTreeMap::new(),
@@ -286,6 +292,8 @@ mod tests {
             recovered: BTreeMap::from([("found", 88), ("accepted", 88)]),
             withdrawn: 0,
             dropped: BTreeMap::new(),
+            clipped: 0,
+            cleaned: 0,
             reasons: BTreeMap::new(),
             requests: 0,
             timing_seconds: BTreeMap::new(),
