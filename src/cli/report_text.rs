@@ -70,6 +70,7 @@ fn job_block(job: &JobReport) -> String {
     }
     for note in &job.health {
         let _ = writeln!(text, "  {}: [{}] {}", note.verdict(), note.found.check, note.found.message);
+    }
     if job.clipped > 0 {
         let _ =
             writeln!(text, "  {:>9} clipped: Gmail shows 102 KB of HTML and a link to the rest", grouped(job.clipped));
