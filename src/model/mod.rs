@@ -10,6 +10,7 @@ pub mod message;
 pub mod number;
 pub mod outcome;
 pub mod period;
+pub mod redaction;
 pub mod shape;
 pub mod suppression;
 pub mod template_context;

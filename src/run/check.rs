@@ -66,7 +66,7 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String], tables: CheckTab
             }
             CheckTables::Offline => {}
         }
-        add_later(&mut diagnostics, workspace.project.providers.values().flat_map(providers::check));
+        add_later(&mut diagnostics, providers(workspace));
         let jobs = workspace.jobs(jobs)?;
         for job in &jobs {
             names.push(job.name.clone());
@@ -81,6 +81,11 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String], tables: CheckTab
         add_later(&mut diagnostics, super::job_tests::ready(workspace, &names).1);
     }
     Ok(CheckReport { diagnostics: arrange(diagnostics), jobs: names, saved })
+}
+
+fn providers(workspace: &Workspace) -> impl Iterator<Item = Diagnostic> {
+    let project = &workspace.project;
+    project.providers.values().flat_map(|config| providers::check(config, &project.root))
 }
 
 /// Saves the columns of every table; `None`, and the file as it was, when one of them could not be opened.

@@ -70,6 +70,8 @@ pub struct JobReport {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Outcomes by the provider's code or what happened.
     pub reasons: BTreeMap<String, u64>,
+    /// What the provider said to those it refused for good, and to how many of them.
+    pub rejections: BTreeMap<String, u64>,
     /// Requests made to the provider.
     pub requests: u64,
     /// Seconds per phase.
@@ -117,6 +119,7 @@ impl JobReport {
             withdrawn: 0,
             dropped: BTreeMap::new(),
             reasons: BTreeMap::new(),
+            rejections: BTreeMap::new(),
             requests: 0,
             timing_seconds: BTreeMap::new(),
             published: None,
@@ -267,27 +270,10 @@ mod tests {
     #[test]
     fn a_delivery_cleared_of_doubt_counts_once() {
         let report = JobReport {
-            job: "job".into(),
-            status: JobStatus::Completed,
-            period: None,
-            provider: "local/outbox".into(),
-            decisions: BTreeMap::new(),
             known: BTreeMap::from([("accepted", 288), ("expired", 5)]),
             outcomes: BTreeMap::from([("accepted", 3)]),
             recovered: BTreeMap::from([("found", 88), ("accepted", 88)]),
-            withdrawn: 0,
-            dropped: BTreeMap::new(),
-            reasons: BTreeMap::new(),
-            requests: 0,
-            timing_seconds: BTreeMap::new(),
-            published: None,
-            message: None,
-            hint: None,
-            logged: None,
-            mails: Vec::new(),
-            carried_out: Vec::new(),
-            samples: Vec::new(),
-            exit: Exit::Done,
+            ..JobReport::named("job", "local/outbox")
         };
         assert_eq!((report.accepted(), report.accepted_before()), (91, 200));
     }

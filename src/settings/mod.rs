@@ -1,8 +1,10 @@
 //! Environment and secrets: the only place that reads environment variables.
 
+mod redaction;
 mod rehearsal;
 mod secret;
 
+pub use redaction::{redacted, redacted_id};
 pub use rehearsal::{CRASHPOINTS, SEEDED_BUGS};
 #[cfg(debug_assertions)]
 pub(crate) use rehearsal::{clock_jump, is_seeded, reach};

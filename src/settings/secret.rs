@@ -42,12 +42,18 @@ impl Secret {
     /// When the reference is neither, or what it names is missing.
     pub fn resolve(reference: &str, root: &Path) -> Result<Self, SecretError> {
         if let Some(name) = reference.strip_prefix("env:") {
-            return super::variable(name).map(Self).ok_or_else(|| SecretError::Unset { name: name.to_owned() });
+            return super::variable(name).map(Self::known).ok_or_else(|| SecretError::Unset { name: name.to_owned() });
         }
         let path = reference.strip_prefix("file:").ok_or(SecretError::Plain)?;
         std::fs::read_to_string(root.join(path))
-            .map(|text| Self(text.trim_end_matches(['\r', '\n']).to_owned()))
+            .map(|text| Self::known(text.trim_end_matches(['\r', '\n']).to_owned()))
             .map_err(|source| SecretError::File { path: path.to_owned(), source })
+    }
+
+    /// A secret that no text of this process shows from now on.
+    fn known(text: String) -> Self {
+        super::redaction::remember(&text);
+        Self(text)
     }
 
     /// The text, for the one call that needs it.

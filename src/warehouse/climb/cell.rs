@@ -212,7 +212,7 @@ fn instant(count: i64, unit: u8) -> Option<Timestamp> {
         0 => Timestamp::from_second(count).ok(),
         1 => Timestamp::from_millisecond(count).ok(),
         2 => Timestamp::from_microsecond(count).ok(),
-        3 => Timestamp::from_nanosecond(i128::from(count)).ok(),
+        3 => Timestamp::from_microsecond(count.div_euclid(1_000)).ok(),
         _ => Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_hours(count.checked_mul(24)?)).ok(),
     }
 }
