@@ -163,8 +163,10 @@ pub(super) fn delivery(found: &ShownDelivery) -> String {
 /// Jobs, last runs and what needs a person.
 #[must_use]
 pub(super) fn status(report: &StatusReport) -> String {
-    let mut lines =
-        vec![["JOB", "LAST RUN", "STATUS", "ACCEPTED", "REJECTED", "WAITING", "UNKNOWN", "NEXT PERIOD", "NOW"].map(str::to_owned)];
+    let mut lines = vec![
+        ["JOB", "LAST RUN", "STATUS", "ACCEPTED", "REJECTED", "WAITING", "UNKNOWN", "NEXT PERIOD", "NOW"]
+            .map(str::to_owned),
+    ];
     lines.extend(report.jobs.iter().map(|job| {
         [
             job.job.clone(),

@@ -61,7 +61,11 @@ impl Identity {
         if let Some(address) = profile_id.contains('@').then(|| EmailAddress::parse(profile_id)).flatten() {
             return format!("hmac:{}", self.address_hash(&address));
         }
-        if is_plain(profile_id) && !holds_address(profile_id) { profile_id.to_owned() } else { format!("hmac:{}", self.hash("id", &[profile_id])) }
+        if is_plain(profile_id) && !holds_address(profile_id) {
+            profile_id.to_owned()
+        } else {
+            format!("hmac:{}", self.hash("id", &[profile_id]))
+        }
     }
 
     /// The profile id of a tombstone: nothing of the id is left but its hash.
@@ -81,7 +85,7 @@ impl Identity {
     }
 
     /// Entity ids stand between slashes and may be addresses; `gone_quiet@2026-10-20` has no domain with a dot and is none.
-    fn stored_occasion(&self, occasion: &str) -> String {
+    pub(super) fn stored_occasion(&self, occasion: &str) -> String {
         if is_plain(occasion) && !holds_address(occasion) {
             return occasion.to_owned();
         }
@@ -162,7 +166,8 @@ mod tests {
         let stored = identity.stored_profile_id("Ann@example.test");
         assert!(!stored.contains('@'));
         assert_eq!(stored, identity.stored_profile_id("ann@example.test"));
-        for id in ["mailto:ann@example.test", "Ann Lee <ann@example.test>", "crm:ann%40example.test", "\u{e4}nn@b.test"] {
+        for id in ["mailto:ann@example.test", "Ann Lee <ann@example.test>", "crm:ann%40example.test", "\u{e4}nn@b.test"]
+        {
             let stored = identity.stored_profile_id(id);
             assert!(stored.starts_with("hmac:") && stored.len() == 37, "{id}");
             assert_eq!(stored, identity.stored_profile_id(&stored), "storing twice changes nothing");

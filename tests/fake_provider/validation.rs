@@ -43,7 +43,9 @@ pub(crate) fn refusal(message: &Value, in_batch: bool) -> Option<String> {
     }
     let headers = fields.get("headers").map_or(Some(0), |headers| headers.as_object().map(|_| 0));
     let lines = fields.get("headers").and_then(Value::as_object).into_iter().flatten();
-    if headers.is_none() || !lines.into_iter().all(|(name, value)| is_token(name) && value.as_str().is_some_and(is_line)) {
+    if headers.is_none()
+        || !lines.into_iter().all(|(name, value)| is_token(name) && value.as_str().is_some_and(is_line))
+    {
         return Some("Invalid `headers` field.".to_owned());
     }
     let tags = fields.get("tags").map_or(Some(&[][..]), |tags| tags.as_array().map(Vec::as_slice));
@@ -66,7 +68,10 @@ fn is_mailbox(text: &str) -> bool {
     };
     let Some((local, domain)) = address.rsplit_once('@') else { return false };
     let plain = |part: &str| {
-        part.is_ascii() && !part.contains(|letter: char| letter.is_whitespace() || letter.is_control() || "<>()\",;:@[]".contains(letter))
+        part.is_ascii()
+            && !part.contains(|letter: char| {
+                letter.is_whitespace() || letter.is_control() || "<>()\",;:@[]".contains(letter)
+            })
     };
     let label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
     (1..=64).contains(&local.len())
@@ -90,5 +95,6 @@ fn is_token(text: &str) -> bool {
 }
 
 fn is_word(text: &str) -> bool {
-    (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+    (1..=256).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }

@@ -81,9 +81,14 @@ async fn a_fault_of_the_account_settles_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_shared_by_all_of_the_first_is_the_accounts() {
-    for (people, batch, flags) in
-        [(250, 1, &[][..]), (250, 100, &[]), (250, 100, &["--strict"]), (1, 1, &[]), (3, 1, &[]), (3, 100, &["--strict"])]
-    {
+    for (people, batch, flags) in [
+        (250, 1, &[][..]),
+        (250, 100, &[]),
+        (250, 100, &["--strict"]),
+        (1, 1, &[]),
+        (3, 1, &[]),
+        (3, 100, &["--strict"]),
+    ] {
         let fake = Fake::start(&[&["--fault", "odd_422=1"], flags].concat());
         let (house, folder) = (House::memory(), tempfile::tempdir().expect("a folder"));
         let settings = [("batch", batch.into()), ("in_flight", 4.into())];
@@ -121,7 +126,8 @@ async fn a_single_address_that_nobody_takes_is_no_fault_of_the_account() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_in_doubt_that_is_refused_whole_is_decided_anew() {
-    let (house, slow) = (House::memory(), Fake::start(&["--honour-keys", "false", "--fault", "accept_then_time_out=1"]));
+    let (house, slow) =
+        (House::memory(), Fake::start(&["--honour-keys", "false", "--fault", "accept_then_time_out=1"]));
     let strict = Fake::start(&["--strict"]);
     let folder = tempfile::tempdir().expect("a folder");
     let people = some_refused(20, &[7]);

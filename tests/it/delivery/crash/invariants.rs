@@ -141,8 +141,11 @@ fn unknown_bounded(stage: &Stage, rows: &[LedgerRow], history: &History, broken:
     }
     // Where answers are hardly waited for, a machine that is busy loses some by itself.
     let hasty = matches!(stage.setting.fault, "accept_then_time_out" | "slow_drip");
-    let explained =
-        |row: &LedgerRow| struck.contains_key(&row.delivery_id) || is_refused(stage, row) || (hasty && row.reason.contains("no answer in time"));
+    let explained = |row: &LedgerRow| {
+        struck.contains_key(&row.delivery_id)
+            || is_refused(stage, row)
+            || (hasty && row.reason.contains("no answer in time"))
+    };
     let unexplained: Vec<_> = unknown.iter().filter(|row| !explained(row)).collect();
     let waves: BTreeSet<_> = unexplained.iter().filter(|row| row.attempt == 1).map(|row| row.dispatched_at).collect();
     let allowed = history.crashes * WAVES_PER_CRASH;
