@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::command;
 use super::output::Format;
+use crate::clock::whole_microseconds;
 use crate::model::Check;
 use crate::model::diagnostic::did_you_mean;
 
@@ -161,11 +162,12 @@ impl Moment {
     }
 }
 
-/// Reads an instant such as `2026-11-01T06:00:00Z`, or a day such as `2026-11-01`.
+/// Reads an instant such as `2026-11-01T06:00:00Z`, of which anything finer than a microsecond is cut off, or a day such as
+/// `2026-11-01`.
 pub(super) fn parse_moment(text: &str) -> Result<Moment, String> {
     let wrong =
         || format!("`{text}` is no instant; write it as 2026-11-01T06:00:00Z, or as 2026-11-01 for its midnight");
-    let (moment, year) = match text.parse::<Timestamp>() {
+    let (moment, year) = match text.parse::<Timestamp>().map(whole_microseconds) {
         Ok(instant) => (Moment::Instant(instant), instant.to_zoned(TimeZone::UTC).year()),
         Err(_) if text.len() == "2026-11-01".len() => {
             let day: Date = text.parse().map_err(|_| wrong())?;
@@ -248,6 +250,7 @@ mod tests {
         let zone = || TimeZone::get("America/New_York").expect("a zone");
         for (text, instant) in [
             ("2026-11-30T06:00:00Z", "2026-11-30T06:00:00Z"),
+            ("2026-11-30T06:00:00.0000019Z", "2026-11-30T06:00:00.000001Z"),
             ("2026-11-30T06:00:00+02:00", "2026-11-30T04:00:00Z"),
             ("2026-11-30", "2026-11-30T05:00:00Z"),
             ("2026-07-01", "2026-07-01T04:00:00Z"),

@@ -15,6 +15,7 @@ mod lifetime;
 mod memory;
 mod postgres;
 mod sqlite;
+mod stored_ids;
 mod suppressions;
 mod transition;
 mod upkeep;

@@ -11,6 +11,7 @@ pub mod message;
 pub mod number;
 pub mod outcome;
 pub mod period;
+pub mod redaction;
 pub mod shape;
 pub mod suppression;
 pub mod template_context;

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::outbox::write_atomically;
+use super::outbox_folder::{INDEX, PAGES, write_atomically};
 use crate::model::Message;
 
 /// The most mails the gallery shows.
@@ -54,12 +54,7 @@ impl Pages {
 impl Gallery {
     /// The gallery of an outbox folder.
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), pages: folder.join("pages"), written: Arc::default() }
-    }
-
-    /// The folder of the pages.
-    pub(super) fn pages(&self) -> &Path {
-        &self.pages
+        Self { folder: folder.to_owned(), pages: folder.join(PAGES), written: Arc::default() }
     }
 
     /// Pages for those of the messages that the gallery can still show.
@@ -94,7 +89,7 @@ impl Gallery {
         shown.sort_by(|left, right| (&right.0, right.1, &left.2.subject).cmp(&(&left.0, left.1, &right.2.subject)));
         let mails = count_mails(&self.folder)?;
         let headings: Vec<_> = shown.into_iter().map(|(_, _, heading)| heading).collect();
-        let page = self.folder.join("index.html");
+        let page = self.folder.join(INDEX);
         write_atomically(&page, index(&headings, mails).as_bytes())?;
         Ok(Some(page))
     }

@@ -69,6 +69,7 @@ fn a_batch_answer_is_read_per_item_or_not_at_all() {
         (r#"{"data":[{"id":"a"}]}"#, ["unknown", "unknown"]),
         (r#"{"data":[{"id":"a"},{"id":"b"},{"id":"c"}]}"#, ["unknown", "unknown"]),
         (r#"{"data":[{"id":"a"}],"errors":[{"index":9,"message":"no"}]}"#, ["unknown", "unknown"]),
+        (r#"{"errors":[{"index":0,"message":"no"},{"index":1,"message":"no"}]}"#, ["rejected", "rejected"]),
         (r#"{"data":[{"id""#, ["unknown", "unknown"]),
     ];
     for (text, expected) in cases {
@@ -97,7 +98,7 @@ fn settings_are_checked_without_the_secret() {
         ("idempotency", false.into()),
         ("base_url", "http://127.0.0.1:9/".into()),
     ]);
-    assert_eq!(check(&good), vec![]);
+    assert_eq!(check(&good, Path::new("/")), vec![]);
     assert!(matches!(connect(&good, Path::new("/")), Err(ProviderError::Secret { setting: "api_key", .. })));
 }
 
@@ -116,13 +117,13 @@ fn every_wrong_setting_is_named_at_once() {
         ("base_ulr", 3.into(), "unknown-key"),
     ];
     for (name, value, code) in cases.clone() {
-        let found = check(&config(&[("api_key", "env:A".into()), (name, value)]));
+        let found = check(&config(&[("api_key", "env:A".into()), (name, value)]), Path::new("/"));
         assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), [code], "{name}");
     }
     let all: BTreeMap<_, _> = cases.iter().map(|(name, value, _)| (*name, value.clone())).collect();
     let all: Vec<_> = all.into_iter().collect();
-    assert_eq!(check(&config(&all)).len(), all.len());
-    let missing = check(&config(&[]));
+    assert_eq!(check(&config(&all), Path::new("/")).len(), all.len());
+    let missing = check(&config(&[]), Path::new("/"));
     assert_eq!(missing.len(), 1);
     assert_eq!(missing[0].code, "missing-key");
 }

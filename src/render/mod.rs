@@ -123,6 +123,9 @@ impl Part {
 /// The longest address that fits into a header of every provider.
 const LONGEST_ADDRESS: usize = 900;
 
+/// The unsubscribe address of redirected mail: of no server, and of nobody.
+const LEAVES_NOBODY: &str = "https://redirected.invalid/unsubscribe";
+
 impl Composer {
     /// Compiles every message of a job against what its candidates show: one shape per message, each an object.
     /// `None` when any finding is an error; the findings of all messages are returned at once.
@@ -181,6 +184,8 @@ impl Composer {
         let mut view = View::Object(fields);
 
         let leave = compiled.unsubscribe.as_ref().map(|line| unsubscribe_address(line, &view)).transpose()?;
+        // Whoever reads redirected mail must not be able to opt the real person out.
+        let leave = leave.map(|own| if self.redirect.is_some() { LEAVES_NOBODY.to_owned() } else { own });
         if let Some(address) = &leave {
             view.push("unsubscribe_url", View::text(address));
         }

@@ -70,7 +70,7 @@ pub async fn check(options: &WorkspaceOptions, jobs: &[String], tables: CheckTab
             CheckTables::Offline => {}
         }
         add_later(&mut diagnostics, left_out(workspace));
-        add_later(&mut diagnostics, workspace.project.providers.values().flat_map(providers::check));
+        add_later(&mut diagnostics, providers(workspace));
         let jobs = workspace.jobs(jobs)?;
         for job in &jobs {
             names.push(job.name.clone());
@@ -106,6 +106,11 @@ fn left_out(workspace: &Workspace) -> Vec<Diagnostic> {
             ))
         });
     findings.collect()
+}
+
+fn providers(workspace: &Workspace) -> impl Iterator<Item = Diagnostic> {
+    let project = &workspace.project;
+    project.providers.values().flat_map(|config| providers::check(config, &project.root))
 }
 
 /// Saves the columns of every table; `None`, and the file as it was, when one of them could not be opened.

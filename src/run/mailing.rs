@@ -181,6 +181,7 @@ impl<'a> Mailing<'a> {
         }
         report.requests = after.requests;
         report.reasons.clone_from(&after.reasons);
+        report.rejections.clone_from(&after.rejections);
         ended?;
         if let Some((reason, until)) = after.stopped.as_ref().and_then(|stopped| self.another_day(stopped)) {
             let deferring = self.defer_rest(source(&mut mails, limit)?, reason, until);
@@ -194,7 +195,7 @@ impl<'a> Mailing<'a> {
     fn another_day(&self, stopped: &Stopped) -> Option<(&'static str, Timestamp)> {
         match stopped {
             Stopped::DailyLimit { until } => Some(("daily_limit", *until)),
-            Stopped::Configuration { code, .. } if is_quota(code) => {
+            Stopped::Quota { .. } => {
                 let today = self.run.context.clock.now().to_zoned(TimeZone::UTC).date();
                 let tomorrow = today.tomorrow().and_then(|day| day.to_zoned(TimeZone::UTC)).ok()?;
                 Some(("provider_quota", tomorrow.timestamp()))
@@ -281,7 +282,7 @@ fn stop(stopped: &Stopped, cause: Option<StopCause>, report: &mut JobReport) -> 
     let goes_on = cause.hint();
     let (exit, message, hint) = match stopped {
         Stopped::Interrupted | Stopped::Aborted => (cause.exit(), cause.to_string(), Some(goes_on.as_str())),
-        Stopped::Configuration { code, detail } if is_quota(code) => (
+        Stopped::Quota { code, detail } => (
             Exit::Retryable,
             format!("the provider's quota is spent ({code}): {detail}"),
             Some("the rest is deferred: run again once there is more"),
@@ -295,6 +296,14 @@ fn stop(stopped: &Stopped, cause: Option<StopCause>, report: &mut JobReport) -> 
             Exit::Invalid,
             format!("the provider refuses this account ({code}): {detail}"),
             Some("mend its key, sender or plan, then run again: nothing is lost"),
+        ),
+        Stopped::RefusedAll { requests, code, detail } => (
+            Exit::Invalid,
+            format!(
+                "the provider refused everything, {requests} requests, and accepted nothing ({code}): {detail}; this is \
+                 taken for the account's fault or the project's, and nobody is settled"
+            ),
+            Some("mend what it says, then run again: nothing is lost"),
         ),
         Stopped::Throttled { retry_after } => (
             Exit::Retryable,
@@ -321,10 +330,6 @@ fn stop(stopped: &Stopped, cause: Option<StopCause>, report: &mut JobReport) -> 
     report.message = Some(message);
     report.hint = hint.map(str::to_owned);
     exit
-}
-
-fn is_quota(code: &str) -> bool {
-    code.contains("quota")
 }
 
 /// How others find that the address has the occasion already.

@@ -75,6 +75,8 @@ pub struct JobReport {
     pub cleaned: u64,
     /// Outcomes by the provider's code or what happened.
     pub reasons: BTreeMap<String, u64>,
+    /// What the provider said to those it refused for good, and to how many of them.
+    pub rejections: BTreeMap<String, u64>,
     /// Requests made to the provider.
     pub requests: u64,
     /// Seconds per phase.
@@ -128,6 +130,7 @@ impl JobReport {
             clipped: 0,
             cleaned: 0,
             reasons: BTreeMap::new(),
+            rejections: BTreeMap::new(),
             requests: 0,
             timing_seconds: BTreeMap::new(),
             published: None,
@@ -282,31 +285,10 @@ mod tests {
     #[test]
     fn a_delivery_cleared_of_doubt_counts_once() {
         let report = JobReport {
-            job: "job".into(),
-            status: JobStatus::Completed,
-            period: None,
-            provider: "local/outbox".into(),
-            decisions: BTreeMap::new(),
             known: BTreeMap::from([("accepted", 288), ("expired", 5)]),
             outcomes: BTreeMap::from([("accepted", 3)]),
             recovered: BTreeMap::from([("found", 88), ("accepted", 88)]),
-            withdrawn: 0,
-            dropped: BTreeMap::new(),
-            clipped: 0,
-            cleaned: 0,
-            reasons: BTreeMap::new(),
-            requests: 0,
-            timing_seconds: BTreeMap::new(),
-            published: None,
-            health: Vec::new(),
-            audience_rows: None,
-            message: None,
-            hint: None,
-            logged: None,
-            mails: Vec::new(),
-            carried_out: Vec::new(),
-            samples: Vec::new(),
-            exit: Exit::Done,
+            ..JobReport::named("job", "local/outbox")
         };
         assert_eq!((report.accepted(), report.accepted_before()), (91, 200));
     }

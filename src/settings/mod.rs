@@ -3,12 +3,13 @@
 
 mod allowed;
 mod local_files;
+mod redaction;
 mod rehearsal;
 mod secret;
 
 pub use allowed::{Allowed, allow, is_host_allowed, is_variable_allowed};
 pub use local_files::{ALLOW_PATH, FileRefusal, LocalFiles};
-
+pub use redaction::{redacted, redacted_id};
 pub use rehearsal::{CRASHPOINTS, SEEDED_BUGS};
 #[cfg(debug_assertions)]
 pub(crate) use rehearsal::{clock_jump, is_seeded, reach};

@@ -57,13 +57,19 @@ impl Secret {
             if !is_variable_allowed(name) {
                 return Err(SecretError::NotAllowed { name: name.to_owned() });
             }
-            return super::variable(name).map(Self).ok_or_else(|| SecretError::Unset { name: name.to_owned() });
+            return super::variable(name).map(Self::known).ok_or_else(|| SecretError::Unset { name: name.to_owned() });
         }
         let path = reference.strip_prefix("file:").ok_or(SecretError::Plain)?;
         LocalFiles::of_project(root)
             .read_secret(&root.join(path), SECRET_BYTES_MAX)
-            .map(|text| Self(text.trim_end_matches(['\r', '\n']).to_owned()))
+            .map(|text| Self::known(text.trim_end_matches(['\r', '\n']).to_owned()))
             .map_err(|source| SecretError::File { source })
+    }
+
+    /// A secret that no text of this process shows from now on.
+    fn known(text: String) -> Self {
+        super::redaction::remember(&text);
+        Self(text)
     }
 
     /// The text, for the one call that needs it.

@@ -163,6 +163,11 @@ fn redirected_mail_says_so_and_goes_nowhere_else() {
     house.redirect = true;
     let message = house.compose().expect("renders");
     assert_eq!((message.to.address.as_str(), message.subject.as_str()), ("qa@acme.test", "[staging] Hello"));
+    let leave = "https://redirected.invalid/unsubscribe";
+    assert!(message.html.contains(leave) && message.text.contains(leave), "{message:?}");
+    assert_eq!(message.headers[0], ("List-Unsubscribe".to_owned(), format!("<{leave}>")));
+    let everything = format!("{message:?}");
+    assert!(!everything.contains("tok/1") && !everything.contains("tok%2F1"), "the real person's token: {everything}");
 }
 
 #[test]
