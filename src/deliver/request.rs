@@ -117,7 +117,7 @@ impl Request {
             lane.starts();
             crashpoint!("before_request");
             self.started = monotonic();
-            let attempt = Attempt { messages: &self.messages, idempotency_key: self.key() };
+            let attempt = Attempt { job: &lane.lease.job, messages: &self.messages, idempotency_key: self.key() };
             let outcomes = lane.account.provider().attempt(attempt).await;
             crashpoint!("after_response");
             if seeded!("send_before_record") {

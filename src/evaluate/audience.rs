@@ -130,6 +130,11 @@ impl Audience {
         &self.schema
     }
 
+    /// The table or view.
+    pub(super) fn relation(&self) -> &str {
+        &self.relation
+    }
+
     /// The same rows, one per profile and this entity; `None`: one per profile.
     pub(super) fn of_entity(&self, entity: Option<&String>) -> Self {
         Self { entity: entity.cloned(), ..self.clone() }

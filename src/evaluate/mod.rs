@@ -26,6 +26,7 @@ mod moments;
 mod own_view;
 mod pass_run;
 mod period;
+mod profiles;
 mod pruning;
 mod reaches;
 mod reaches_climb;
@@ -242,21 +243,21 @@ impl CompiledJob {
         flags::start(self, warehouse, request, columns).await
     }
 
+    /// The columns that the `only_if` of a part names: of the audience, `level` and `value`, or metrics of a recap.
+    #[must_use]
+    pub fn asked_columns(&self, part: usize) -> BTreeSet<String> {
+        match &self.plan {
+            Plan::Milestones(passes) => passes.iter().find_map(|pass| pass.asked_columns(part)).unwrap_or_default(),
+            Plan::Recap(recap) => recap.asked_columns.clone(),
+        }
+    }
+
     /// How many rows of the audience the profiles of a request have: none when a job may not mail them.
     ///
     /// # Errors
     /// When the period is not due, or the warehouse fails.
     pub async fn audience_rows(&self, warehouse: &Warehouse, request: &Request) -> Result<u64, EvaluateError> {
-        let session = match &self.plan {
-            Plan::Milestones(_) => warehouse.bind(&parameters(request)).await?,
-            Plan::Recap(recap) => {
-                let slots = recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await?;
-                match slots.last() {
-                    Some(slot) => recap.session(warehouse, request, slot).await?,
-                    None => return Ok(0),
-                }
-            }
-        };
+        let Some(session) = self.audience_session(warehouse, request).await? else { return Ok(0) };
         let tables = self.audience.tables(request.profiles.is_some());
         let sql = sql::with(&tables, "select count(*) as rows from audience_rows");
         let batches = session.rows("counting the audience", &sql).await?;

@@ -13,7 +13,8 @@ use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{Breakdown, Entity, Job, Metric, Project, Recap, RecapZone, Trend};
 use crate::warehouse::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::warehouse::{
-    Aggregate, ExpressionRole, LocalUnit, PERIOD_END, PERIOD_START, Parameter, Parameters, Scope, Session, Warehouse,
+    Aggregate, Expression, ExpressionRole, LocalUnit, PERIOD_END, PERIOD_START, Parameter, Parameters, Scope, Session,
+    Warehouse,
     not_a_time,
 };
 
@@ -30,6 +31,8 @@ pub(super) struct RecapPlan {
     pub(super) top: Vec<TopPlan>,
     /// The predicate over metrics.
     pub(super) only_if: Option<String>,
+    /// What it names.
+    pub(super) asked_columns: BTreeSet<String>,
     /// Whether `mail_within` decides expiry instead of the next period.
     pub(super) has_deadline: bool,
     pub(super) shown: Shown,
@@ -208,7 +211,8 @@ pub(super) async fn compile(
         metrics,
         by,
         top,
-        only_if,
+        asked_columns: only_if.as_ref().map(|only_if| only_if.columns.clone()).unwrap_or_default(),
+        only_if: only_if.map(|only_if| only_if.sql),
         has_deadline: job.mail_within.is_some(),
         shown: Shown { metrics: true, matrix: true, rows: true },
     })
@@ -336,7 +340,7 @@ async fn check_only_if(
     metrics: &[MetricPlan],
     windows: &Windows,
     session: &Session,
-) -> Result<Option<String>, Vec<Diagnostic>> {
+) -> Result<Option<Expression>, Vec<Diagnostic>> {
     let Some(only_if) = only_if else {
         return Ok(None);
     };
@@ -347,7 +351,7 @@ async fn check_only_if(
     }
     let columns: SchemaRef = std::sync::Arc::new(Schema::new(fields));
     let scope = Scope { relation: "metrics", columns: &columns };
-    session.check_expression(only_if, scope, ExpressionRole::Predicate).await.map(|expression| Some(expression.sql))
+    session.check_expression(only_if, scope, ExpressionRole::Predicate).await.map(Some)
 }
 
 /// The parameters of views and metrics under inspection.

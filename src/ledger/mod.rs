@@ -28,7 +28,9 @@ use jiff::Timestamp;
 
 use crate::model::{DeliveryKey, DeliveryState, Level};
 
-pub use administration::{AnchorStem, Anchored, DeliveryFilter, DeliveryRow, JobStatus, LedgerAdministration, RunRow};
+pub use administration::{
+    AnchorStem, Anchored, DeliveryFilter, DeliveryRow, JobStatus, LedgerAdministration, RunRow, STEMS_MAX,
+};
 pub use allowance::{Ask, Granted, LedgerAllowances};
 pub use copying::copy;
 pub use corrections::{Correction, CorrectionRow, LedgerCorrections};
@@ -95,6 +97,24 @@ pub enum LedgerError {
         location: String,
         /// What does not fit, and what to do.
         reason: String,
+    },
+    /// The file is from before a run that noted itself beside it.
+    #[error(
+        "the ledger {location} is older than the last run that used it (by {runs} {}), so whom it mailed would be mailed \
+         again",
+        if *.runs == 1 { "run" } else { "runs" }
+    )]
+    Older {
+        /// Where it is.
+        location: String,
+        /// How many runs it does not know.
+        runs: u64,
+    },
+    /// Only a ledger in a file can be asked for this.
+    #[error("the ledger {location} is no file")]
+    NoFile {
+        /// The ledger.
+        location: String,
     },
     /// A change of state that the state machine does not allow; nothing was written.
     #[error("delivery {delivery_id} may not go from {from} to {to}: nothing of the request was written")]

@@ -18,7 +18,7 @@ pub mod template_context;
 pub mod window;
 
 pub use address::{EmailAddress, Mailbox};
-pub use candidate::{Candidate, DeliveryKey, Suppression};
+pub use candidate::{Candidate, DeliveryKey, Suppression, occasion_stem};
 pub use decision::Decision;
 pub use delivery::DeliveryState;
 pub use diagnostic::{Diagnostic, Place, Severity, SourceFile};

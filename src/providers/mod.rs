@@ -44,6 +44,8 @@ pub struct Capabilities {
 /// One request's worth of messages.
 #[derive(Debug)]
 pub struct Attempt<'a> {
+    /// The job whose messages they are.
+    pub job: &'a str,
     /// At most `Capabilities::batch` messages, in the order of the batch.
     pub messages: &'a [Message],
     /// The same for every attempt at the same bytes.
@@ -182,6 +184,16 @@ fn redacted_outcome(outcome: Outcome) -> Outcome {
         Outcome::Unknown { why } => Outcome::Unknown { why: redacted(&why) },
         Outcome::Throttled { retry_after } => Outcome::Throttled { retry_after },
     }
+}
+
+/// The files with these mails that a provider kept in a folder of this machine.
+#[must_use]
+pub fn kept_mails(config: &ProviderConfig, root: &Path, delivery_ids: &[String]) -> Vec<PathBuf> {
+    if config.kind.value != outbox::MEMBER.kind {
+        return Vec::new();
+    }
+    let written = config.settings.get("dir").and_then(|setting| setting.value.value.as_str());
+    gallery::files_of(&root.join(written.unwrap_or(outbox::DEFAULT_FOLDER)), delivery_ids)
 }
 
 /// Text for a header: every control character is a space, so that no line can be added.

@@ -22,6 +22,8 @@ use crate::project::ProviderConfig;
 /// The family's entry.
 pub(super) const MEMBER: Member = Member { kind: "outbox", check, connect };
 
+/// Where mails are written unless `dir` names another folder.
+pub(super) const DEFAULT_FOLDER: &str = "outbox";
 /// Files are kept until somebody deletes them: a delivery id is honoured for as long as that.
 const ALWAYS: Duration = Duration::from_hours(876_000);
 
@@ -33,7 +35,7 @@ struct Outbox {
 
 fn read(config: &ProviderConfig, root: &Path) -> (PathBuf, Vec<Diagnostic>) {
     let mut reader = Reader::new(config);
-    let folder = root.join(reader.folder("dir").unwrap_or("outbox"));
+    let folder = root.join(reader.folder("dir").unwrap_or(DEFAULT_FOLDER));
     let mut findings = reader.finish();
     if let (true, Some(refused)) = (findings.is_empty(), outbox_folder::refusal(&folder)) {
         let place = config.settings.get("dir").map_or(&config.place, |setting| &setting.value.place);
@@ -74,7 +76,7 @@ impl Provider for Outbox {
     async fn attempt(&self, attempt: Attempt<'_>) -> Vec<Outcome> {
         let mails: Vec<_> =
             attempt.messages.iter().map(|message| (message.delivery_id.clone(), mime(message))).collect();
-        let pages = self.gallery.pages_for(attempt.messages);
+        let pages = self.gallery.pages_for(attempt.job, attempt.messages);
         let (folder, size) = (self.folder.clone(), mails.len());
         let written = tokio::task::spawn_blocking(move || {
             // The gallery is a convenience: a page that cannot be written must not hold a mail back.

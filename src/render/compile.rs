@@ -1,6 +1,6 @@
 //! One message of a job: its templates read, checked against what they may see, and compiled.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::filters::{Part, URL_PART};
@@ -50,6 +50,8 @@ pub(super) struct Compiler<'a> {
     pub(super) project: &'a Project,
     pub(super) job: &'a Job,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Files read for messages since they were last taken: paths below the project's folder, and texts.
+    pub(super) files: BTreeMap<String, String>,
     line_language: Language,
     html_filters: Vec<Signature>,
     line_filters: Vec<Signature>,
@@ -64,6 +66,7 @@ impl<'a> Compiler<'a> {
             project,
             job,
             diagnostics: Vec::new(),
+            files: BTreeMap::new(),
             line_language,
         }
     }
@@ -227,6 +230,7 @@ impl<'a> Compiler<'a> {
         let mut partials = Partials::new(path.parent().unwrap_or(&self.project.root), &self.project.root);
         let walked = self.walk(&mut source, Part::Html, globals, &mut partials)?;
         references.extend(walked.references.iter().cloned());
+        self.note_partials(&partials);
         self.check_marketing(&source, &walked, &partials);
         let sound = walked.sound && partials.loaded().values().all(|partial| self.check_liquid(partial));
         let cut = self.cut(&source, markup, &walked, &partials);
@@ -284,7 +288,10 @@ impl<'a> Compiler<'a> {
 
     fn read(&mut self, path: &Path, named: &crate::model::Place) -> Option<Source> {
         match Source::file(path, &self.project.root) {
-            Ok(source) => Some(source),
+            Ok(source) => {
+                self.files.insert(source.start().file.path.clone(), source.text.clone());
+                Some(source)
+            }
             Err(error) => {
                 let shown = path.strip_prefix(&self.project.root).unwrap_or(path).display();
                 let message = format!("the template `{shown}` cannot be read: {error}");
@@ -292,6 +299,11 @@ impl<'a> Compiler<'a> {
                 None
             }
         }
+    }
+
+    fn note_partials(&mut self, partials: &Partials) {
+        let loaded = partials.loaded().values();
+        self.files.extend(loaded.map(|partial| (partial.start().file.path.clone(), partial.text.clone())));
     }
 
     /// Whether liquid itself accepts a text; its finding is reported where it is.
@@ -329,6 +341,7 @@ impl<'a> Compiler<'a> {
         let mut partials = Partials::new(path.parent().unwrap_or(&self.project.root), &self.project.root);
         let walked = self.walk(&mut source, Part::Text, globals, &mut partials)?;
         references.extend(walked.references);
+        self.note_partials(&partials);
         if source.text.trim().is_empty() {
             self.report([Diagnostic::error("empty-text", "the text part is empty", &source.start())]);
             return None;

@@ -16,7 +16,7 @@ mod tokenizer;
 mod values;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
@@ -96,6 +96,8 @@ struct Part {
     /// What is mailed to candidates of no variant.
     plain: CompiledMessage,
     variants: Vec<(String, CompiledMessage)>,
+    /// The files that they are made of: paths below the project's folder, and texts.
+    files: BTreeMap<String, String>,
 }
 
 impl Part {
@@ -105,7 +107,8 @@ impl Part {
             written.map(|variant| Some((variant.name.clone(), compiler.message(&variant.message, globals)?))).collect();
         // Where there are variants, the plain message is the first of them; what is wrong is said once.
         let plain = compiler.message(spec, globals)?;
-        Some(Self { plain, variants: variants.into_iter().collect::<Option<_>>()? })
+        let files = std::mem::take(&mut compiler.files);
+        Some(Self { plain, variants: variants.into_iter().collect::<Option<_>>()?, files })
     }
 
     /// The message of a variant; one that is no longer declared has the plain one.
@@ -151,6 +154,13 @@ impl Composer {
             cleaned: AtomicU64::new(0),
         });
         (composer, diagnostics)
+    }
+
+    /// The files that the message of a part is made of, partials included: paths below the project's folder, and texts.
+    #[must_use]
+    pub fn files(&self, part: usize) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.parts.get(part).map_or(&NONE, |part| &part.files)
     }
 
     /// Per message, variants included, the dotted paths of the candidate's context that it reads.

@@ -17,6 +17,7 @@ use crate::model::{Candidate, Decision, DeliveryKey, TemplateContext};
 use crate::settings::{crashpoint, seeded};
 use crate::warehouse::Warehouse;
 
+use super::orphans::Heirs;
 use super::plan::PlannedMail;
 use super::spool::{Spool, Spooled};
 use super::{PreparedJob, RunError};
@@ -97,6 +98,14 @@ pub(super) struct Deciding<'a> {
     pub(super) rules: &'a Rules,
 }
 
+/// Who looks on while a job is decided.
+pub(super) struct Watch<'a, 'b> {
+    /// Called with the candidates seen so far.
+    pub(super) seen: &'a (dyn Fn(u64) + Sync),
+    /// What tells a renamed job from a new one, where something of the job is new.
+    pub(super) heirs: Option<&'a mut Heirs<'b>>,
+}
+
 /// What takes a chunk of decided candidates.
 pub(super) type Take<'a> = &'a mut (dyn FnMut(Vec<(Candidate, Decided)>) -> Result<(), RunError> + Send);
 
@@ -109,7 +118,7 @@ impl Deciding<'_> {
         &self,
         ahead: &mut Ahead,
         keep_mails: bool,
-        candidates_seen: &(dyn Fn(u64) + Sync),
+        mut watch: Watch<'_, '_>,
     ) -> Result<DecidedJob, RunError> {
         let mut decided = DecidedJob {
             decisions: Decision::ALL.into_iter().map(|decision| (decision.name(), 0)).collect(),
@@ -128,10 +137,13 @@ impl Deciding<'_> {
             .each(ahead, &mut |chunk| {
                 seen += chunk.len() as u64;
                 for (candidate, decision) in chunk {
+                    if let Some(heirs) = &mut watch.heirs {
+                        heirs.note(&candidate);
+                    }
                     decided.add(candidate, decision, &day)?;
                 }
                 crashpoint!("within_decide");
-                candidates_seen(seen);
+                (watch.seen)(seen);
                 Ok(())
             })
             .await?;

@@ -16,9 +16,10 @@ use crate::model::{Candidate, DeliveryKey, DeliveryState};
 use crate::project::{Category, Job};
 use crate::settings::crashpoint;
 
-use super::decided::{DecidedJob, Deciding, StoredDecision, spool_failed};
+use super::decided::{DecidedJob, Deciding, StoredDecision, Watch, spool_failed};
 use super::health::SharedFacts;
 use super::mailing::Mailing;
+use super::orphans::{Heirs, Orphans, Renamed};
 use super::plan::{PlannedMail, PlannedSample};
 use super::publish::Publishing;
 use super::runs::{CLOSING_GRACE, Progress, Report};
@@ -52,6 +53,8 @@ pub(super) struct RunContext<'a> {
     pub(super) redirected: AtomicU64,
     /// What is known of tables that jobs share.
     pub(super) table_facts: SharedFacts,
+    /// Deliveries whose job or milestone the project no longer has; looked up by the first job that is new.
+    pub(super) orphans: tokio::sync::OnceCell<Orphans>,
 }
 
 /// One job of a run.
@@ -236,7 +239,9 @@ impl JobRun<'_> {
             if options.dry_run { std::mem::take(&mut *self.context.ahead.lock().await) } else { Ahead::default() };
         let mut ahead = kept.next_job(rules);
         let seen = |seen| progress(Progress::Evaluating { job: job.clone(), candidates: seen });
-        let mut decided = deciding.job(&mut ahead, options.keep_mails, &seen).await?;
+        let mut heirs = self.heirs(rules).await?;
+        let watch = Watch { seen: &seen, heirs: heirs.as_mut() };
+        let mut decided = deciding.job(&mut ahead, options.keep_mails, watch).await?;
         if options.dry_run {
             *self.context.ahead.lock().await = ahead;
         }
@@ -249,7 +254,22 @@ impl JobRun<'_> {
         report.dropped.clone_from(&decided.dropped);
         report.audience_rows = decided.audience_rows;
         report.timing_seconds.insert("evaluate", seconds_since(started));
-        Ok(decided)
+        match heirs.and_then(Heirs::verdict) {
+            Some(Renamed { message, hint }) => Err(RunError::Refused { message, hint }),
+            None => Ok(decided),
+        }
+    }
+
+    /// What tells a renamed job or milestone from a new one; `None` where nothing of the job is new.
+    async fn heirs(&self, rules: &Rules) -> Result<Option<Heirs<'_>>, RunError> {
+        let context = self.context;
+        let new_parts: Vec<&str> = rules.new_parts().map(|part| part.name.as_str()).collect();
+        if new_parts.is_empty() {
+            return Ok(None);
+        }
+        let look = || Orphans::of(context.ledger.as_ref(), &context.workspace.project);
+        let orphans = context.orphans.get_or_try_init(look).await?;
+        Ok(orphans.heirs(self.job(), &new_parts, context.ledger.identity()))
     }
 
     /// Finds the mails of the plan that an earlier run dispatched: a plan that was carried out in part goes on.

@@ -17,7 +17,7 @@ use crate::settings::{FileRefusal, LocalFiles};
 use crate::warehouse::{SCHEMAS_FILE, SavedSchemas, Warehouse, WarehouseOptions};
 
 use super::foreseen::selected;
-use super::{RunError, ledger_rows};
+use super::{RunError, ledger_rows, names};
 
 /// Where the project is and how much its queries may take.
 #[derive(Clone, Debug, Default)]
@@ -215,16 +215,11 @@ impl Workspace {
     ///
     /// # Errors
     /// When a name is not a job's.
-    pub fn jobs(&self, names: &[String]) -> Result<Vec<&Job>, RunError> {
-        for name in names {
-            if !self.project.jobs.iter().any(|job| job.name == *name) {
-                let known = self.project.jobs.iter().map(|job| job.name.as_str());
-                let hint = crate::model::diagnostic::did_you_mean(name, known.clone())
-                    .unwrap_or_else(|| format!("the project's jobs are: {}", known.collect::<Vec<_>>().join(", ")));
-                return Err(RunError::UnknownJob { name: name.clone(), hint });
-            }
+    pub fn jobs(&self, wanted: &[String]) -> Result<Vec<&Job>, RunError> {
+        for name in wanted {
+            names::refuse_unknown_job(&self.project, name)?;
         }
-        Ok(selected(&self.project, names).collect())
+        Ok(selected(&self.project, wanted).collect())
     }
 
     /// Compiles a job's queries and templates.
@@ -232,7 +227,14 @@ impl Workspace {
     /// # Errors
     /// Every finding when one of them is an error.
     pub async fn prepare<'a>(&self, job: &'a Job) -> Result<(PreparedJob<'a>, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let mut compiled = match evaluate::compile(&self.project, job, &self.warehouse).await {
+        let (mut prepared, findings) = self.prepare_whole(job).await?;
+        prepared.compiled.narrow(&prepared.composer.references());
+        Ok((prepared, findings))
+    }
+
+    /// The same with everything that templates could refer to, whether they do or not.
+    async fn prepare_whole<'a>(&self, job: &'a Job) -> Result<(PreparedJob<'a>, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let compiled = match evaluate::compile(&self.project, job, &self.warehouse).await {
             Ok(compiled) => compiled,
             Err(mut findings) => {
                 // Without columns nothing is known of the variables, but syntax, filters and files still are.
@@ -245,7 +247,6 @@ impl Workspace {
         let (composer, findings) = Composer::new(&self.project, job, compiled.shapes());
         match composer {
             Some(composer) if !has_errors(&findings) => {
-                compiled.narrow(&composer.references());
                 Ok((PreparedJob { job, compiled, composer: Arc::new(composer) }, findings))
             }
             _ => Err(findings),
@@ -261,6 +262,23 @@ impl Workspace {
             Ok((prepared, _)) => Ok(prepared),
             Err(diagnostics) => Err(RunError::Invalid { diagnostics }),
         }
+    }
+}
+
+impl Workspace {
+    /// Compiles jobs that must have no errors, with everything that templates could refer to.
+    ///
+    /// # Errors
+    /// [`RunError::Invalid`].
+    pub(super) async fn prepare_all<'a>(&self, jobs: Vec<&'a Job>) -> Result<Vec<PreparedJob<'a>>, RunError> {
+        let mut prepared = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match self.prepare_whole(job).await {
+                Ok((job, _)) => prepared.push(job),
+                Err(diagnostics) => return Err(RunError::Invalid { diagnostics }),
+            }
+        }
+        Ok(prepared)
     }
 }
 

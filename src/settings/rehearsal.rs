@@ -2,7 +2,7 @@
 //! see them caught. Nothing of it is in release builds.
 
 /// Every crash point, in about the order in which a run passes them; each stands once in the source.
-pub const CRASHPOINTS: [&str; 53] = [
+pub const CRASHPOINTS: [&str; 54] = [
     "before_open",
     "within_open_sqlite",
     "within_open_postgres",
@@ -53,6 +53,7 @@ pub const CRASHPOINTS: [&str; 53] = [
     "within_close_sqlite",
     "within_close_postgres",
     "after_close",
+    "before_checkpoint_sqlite",
     "before_results",
     "within_results",
     "after_results",

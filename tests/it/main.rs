@@ -25,6 +25,7 @@ mod ledger_commands;
 mod local_files;
 mod memory;
 mod offline;
+mod operate;
 mod output;
 mod plans;
 mod postgres;

@@ -55,7 +55,7 @@ fn connect(config: &ProviderConfig, root: &Path) -> Box<dyn Provider> {
 }
 
 async fn attempt(provider: &dyn Provider, messages: &[Message], key: &str) -> Vec<Outcome> {
-    provider.attempt(Attempt { messages, idempotency_key: key }).await
+    provider.attempt(Attempt { job: "milestones", messages, idempotency_key: key }).await
 }
 
 fn names(outcomes: &[Outcome]) -> Vec<&'static str> {

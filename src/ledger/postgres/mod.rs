@@ -214,6 +214,10 @@ impl LedgerAdministration for PostgresLedger {
         self.looking(reading::jobs(self)).await
     }
 
+    async fn stems(&self, job: &str) -> Result<Vec<(String, u64)>, LedgerError> {
+        self.looking(reading::stems(self, job)).await
+    }
+
     async fn counts(&self, job: &str) -> Result<BTreeMap<DeliveryState, u64>, LedgerError> {
         self.looking(reading::counts(self, job)).await
     }

@@ -138,9 +138,14 @@ pub(super) async fn begin_copy(place: &Place, given: &[(String, String)]) -> Res
     if facts(place, &mut connection).await?.is_some() {
         return Err(LedgerError::Exists { location: place.shown.clone() });
     }
-    // The name was checked: lower-case letters, digits and `_`.
-    let schema = sqlx::AssertSqlSafe(format!("create schema if not exists {}", place.schema));
-    sqlx::raw_sql(schema).execute(&mut connection).await.map_err(said)?;
+    let sql = "select exists (select from pg_catalog.pg_namespace where nspname = $1)";
+    let exists: bool = sqlx::query_scalar(sql).bind(&place.schema).fetch_one(&mut connection).await.map_err(said)?;
+    // PostgreSQL asks for the right to make schemas even where there is one and `if not exists` makes none.
+    if !exists {
+        // The name was checked: lower-case letters, digits and `_`.
+        let schema = sqlx::AssertSqlSafe(format!("create schema {}", place.schema));
+        sqlx::raw_sql(schema).execute(&mut connection).await.map_err(said)?;
+    }
     climb(&mut connection, 0).await.map_err(said)?;
     for (key, value) in given.iter().filter(|(key, _)| key != "format_version") {
         let write = sqlx::query("insert into meta (key, value) values ($1, $2)").bind(key).bind(value);

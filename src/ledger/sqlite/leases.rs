@@ -29,8 +29,14 @@ pub(super) async fn open(ledger: &SqliteLedger, request: &RunRequest) -> Result<
     let mut writer = ledger.writer.lock().await;
     ledger.begin(&mut writer).await?;
     let taken = begin_run(&mut writer.connection, &held, request).await;
+    let own_lock = held.iter().position(|name| *name == request.job).and_then(|own| locks.get(own));
+    let noted = own_lock.and_then(|lock| file::noted_epoch(lock, &ledger.identity));
     let lease = taken.map_err(|error| ledger.said(&error)).and_then(|found| understand(ledger, found));
+    let lease = lease.and_then(|lease| refuse_older(ledger, noted, lease.epoch - 1).map(|()| lease));
     let lease = ledger.end(&mut writer, lease).await?;
+    if let Some(lock) = own_lock {
+        file::note_epoch(lock, &ledger.identity, lease.epoch);
+    }
     ledger.held.lock().expect("no holder of this lock panics").insert(request.job.clone(), locks);
     Ok(Lease { renewed, ..lease })
 }
@@ -70,8 +76,22 @@ pub(super) async fn look(ledger: &SqliteLedger, request: &RunRequest) -> Result<
     check_owner(ledger, request)?;
     let mut reader = ledger.reader.lock().await;
     let found = read(&mut reader, request).await.map_err(|error| ledger.said(&error))?;
+    let noted = file::open_lock(&ledger.path, &request.job).and_then(|lock| file::noted_epoch(&lock, &ledger.identity));
+    refuse_older(ledger, noted, found.epoch)?;
     // Epochs begin at 1, so no write passes with this one.
     Ok(Lease { epoch: 0, ..understand(ledger, found)? })
+}
+
+/// Refuses a file from before the job's last run: a copy without its log, or an old backup, would mail again what the run
+/// mailed.
+fn refuse_older(ledger: &SqliteLedger, noted: Option<i64>, found: i64) -> Result<(), LedgerError> {
+    match noted {
+        Some(noted) if noted > found => {
+            let runs = noted - found;
+            Err(LedgerError::Older { location: ledger.path.display().to_string(), runs: runs.unsigned_abs() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_owner(ledger: &SqliteLedger, request: &RunRequest) -> Result<(), LedgerError> {

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use milepost::providers::Attempt;
+
 use super::{attempt, config, connect, message, messages, names};
 
 #[tokio::test]
@@ -47,10 +49,54 @@ async fn a_large_outbox_shows_the_newest_and_says_so() {
         provider.finish().await.expect("the index is written");
     }
     let index = fs::read_to_string(folder.path().join("outbox/index.html")).expect("an index");
-    assert!(index.contains("1240 mails, 500 shown here"), "{}", &index[..200]);
-    assert_eq!(index.matches("<li>").count(), 500);
+    assert!(index.contains("1240 mails, the newest 500 on this page"), "{index}");
+    assert_eq!(index.matches("<li ").count(), 500);
     assert!(!index.contains("pages/a"), "the newest run is shown");
-    assert_eq!(fs::read_dir(folder.path().join("outbox/pages")).expect("pages").count(), 500);
+    let pages = folder.path().join("outbox/pages");
+    let page = |name: &str| fs::read_to_string(pages.join(name)).expect("a further page");
+    let (second, third) = (page("list-2.html"), page("list-3.html"));
+    assert!(index.contains("pages/list-3.html") && third.contains("../index.html"));
+    for mail in fs::read_dir(folder.path().join("outbox")).expect("mails").flatten() {
+        let name = mail.file_name().to_string_lossy().into_owned();
+        let is_reachable = [&index, &second, &third].iter().any(|page| page.contains(&format!("{name}\"")));
+        assert!(is_reachable || !name.ends_with(".eml"), "{name}");
+    }
+    let mails = fs::read_dir(&pages).expect("pages").flatten().filter(|entry| entry.file_name().len() == 37).count();
+    assert_eq!(mails, 500, "the newest have pages of their own");
+}
+
+#[tokio::test]
+async fn mails_of_one_job_can_be_chosen_and_files_of_others_stay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let provider = connect(&config("outbox", &[]), folder.path());
+    for (number, job) in [(1, "streaks"), (2, "digest <b>"), (3, "streaks")] {
+        let messages = [message(number)];
+        provider.attempt(Attempt { job, messages: &messages, idempotency_key: "key" }).await;
+    }
+    let pages = folder.path().join("outbox/pages");
+    fs::write(pages.join("notes.html"), "mine").expect("written");
+    provider.finish().await.expect("the index is written");
+    let index = fs::read_to_string(folder.path().join("outbox/index.html")).expect("an index");
+    assert!(index.contains("digest &lt;b&gt;") && index.contains("> streaks</label>"), "{index}");
+    assert_eq!((index.matches("<li class=\"j0\">").count(), index.matches("<li class=\"j1\">").count()), (1, 2));
+    assert!(index.contains("#c1:checked) li:not(.j1)"), "{index}");
+    assert!(!index.contains("<script"), "{index}");
+    assert_eq!(fs::read_to_string(pages.join("notes.html")).expect("left alone"), "mine");
+}
+
+#[tokio::test]
+async fn mails_that_somebody_removed_and_mails_without_a_line_are_told_from_the_rest() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outbox = folder.path().join("outbox");
+    let provider = connect(&config("outbox", &[]), folder.path());
+    attempt(provider.as_ref(), &messages(3), "key").await;
+    let ids: Vec<String> = messages(3).into_iter().map(|message| message.delivery_id).collect();
+    fs::remove_file(outbox.join(format!("{}.eml", ids[0]))).expect("it was there");
+    fs::write(outbox.join("ffffffffffffffffffffffffffffffff.eml"), "by an earlier version").expect("written");
+    provider.finish().await.expect("the index is written");
+    let index = fs::read_to_string(outbox.join("index.html")).expect("an index");
+    assert!(index.contains("3 mails") && !index.contains(&ids[0]), "{index}");
+    assert!(index.contains("ffffffffffffffffffffffffffffffff.eml"), "{index}");
 }
 
 #[tokio::test]
