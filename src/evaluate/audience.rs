@@ -120,11 +120,6 @@ async fn resolve_suppressed(
 }
 
 impl Audience {
-    /// The table or view.
-    pub(super) fn relation(&self) -> &str {
-        &self.relation
-    }
-
     /// The columns of the audience.
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema

@@ -14,8 +14,7 @@ use crate::project::{Breakdown, Entity, Job, Metric, Project, Recap, RecapZone, 
 use crate::warehouse::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::warehouse::{
     Aggregate, Expression, ExpressionRole, LocalUnit, PERIOD_END, PERIOD_START, Parameter, Parameters, Scope, Session,
-    Warehouse,
-    not_a_time,
+    Warehouse, not_a_time,
 };
 
 /// A compiled recap.

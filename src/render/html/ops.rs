@@ -77,7 +77,8 @@ pub(super) fn read_tag(tag: &str) -> Vec<Op> {
 /// A start tag whose attributes are quoted and hold no entity but those that escaping writes; others are left to [`read`].
 fn start_tag(tag: &str) -> Option<Open> {
     let inside = tag.strip_prefix('<')?.strip_suffix('>')?;
-    let end = inside.find(|letter: char| !letter.is_ascii_lowercase() && !letter.is_ascii_digit()).unwrap_or(inside.len());
+    let end =
+        inside.find(|letter: char| !letter.is_ascii_lowercase() && !letter.is_ascii_digit()).unwrap_or(inside.len());
     let (name, mut rest) = inside.split_at(end);
     if name.is_empty() || elements::is_raw_text(name) {
         return None;
@@ -91,7 +92,9 @@ fn start_tag(tag: &str) -> Option<Open> {
         }
         let equals = rest.find('=')?;
         let attribute = &rest[..equals];
-        if attribute.is_empty() || !attribute.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b':')) {
+        if attribute.is_empty()
+            || !attribute.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b':'))
+        {
             return None;
         }
         let quote = rest[equals + 1..].chars().next().filter(|letter| matches!(letter, '"' | '\''))?;

@@ -217,7 +217,11 @@ fn token_end_after(html: &str, seen: usize) -> Option<usize> {
             let end = tag_end(html)?;
             let name = html[1..end].split(|letter: char| letter.is_ascii_whitespace() || matches!(letter, '/' | '>'));
             let name = name.into_iter().next().unwrap_or_default().to_ascii_lowercase();
-            if elements::is_raw_text(&name) { raw_text_end(html, end.max(seen.saturating_sub(name.len() + 3)), &name) } else { Some(end) }
+            if elements::is_raw_text(&name) {
+                raw_text_end(html, end.max(seen.saturating_sub(name.len() + 3)), &name)
+            } else {
+                Some(end)
+            }
         }
         _ => Some(1),
     }

@@ -26,7 +26,6 @@ struct Shown {
 }
 
 /// The files that previews made, by name.
-#[derive(Default)]
 pub(super) struct PreviewFiles {
     folder: PathBuf,
     made: BTreeMap<String, Shown>,
@@ -54,7 +53,11 @@ impl PreviewFiles {
         let made: BTreeMap<String, Shown> = serde_json::from_str(&text).unwrap_or_default();
         // Names alone: a list that was written by others must not lead elsewhere.
         let is_name = |name: &String| !name.starts_with('.') && !name.contains(['/', '\\']);
-        Self { made: made.into_iter().filter(|(name, _)| is_name(name)).collect(), folder, door: LocalFiles::of_project(root) }
+        Self {
+            made: made.into_iter().filter(|(name, _)| is_name(name)).collect(),
+            folder,
+            door: LocalFiles::of_project(root),
+        }
     }
 
     /// Writes one mail's HTML and returns its file.
