@@ -130,7 +130,8 @@ fn others(count: usize, seed: u64) -> Vec<Scenario> {
         let stores = Store::every();
         let (store, keys) = (stores[turn % stores.len()], Keys::BOTH[turn / 2 % 2]);
         let mut setting = setting(store, keys, "", dice.below(1 << 32));
-        let blows = match turn / 4 % 8 {
+        let blows = match turn / 4 % 9 {
+            8 => vec![Blow::TerminateAfter(dice.below(400_000)), Blow::TerminateAfter(dice.below(400_000))],
             0 => vec![Blow::Terminate(dice.below(12)), Blow::Terminate(dice.below(12))],
             1 => vec![Blow::Stop(1 + dice.below(6))],
             2 => vec![Blow::Overlap(2 + dice.below(7))],
@@ -140,12 +141,12 @@ fn others(count: usize, seed: u64) -> Vec<Scenario> {
             6 => vec![Blow::ClockAheadBeside(2), Blow::Run, Blow::EditTemplate, Blow::Run],
             _ => vec![Blow::Crash("after_response", 2), Blow::Run, Blow::LoseLedger],
         };
-        if matches!(turn / 4 % 8, 0 | 1 | 6) {
+        if matches!(turn / 4 % 9, 0 | 1 | 6) {
             (setting.delay_milliseconds, setting.batch) = (40, 1);
         }
         // Where clocks are wrong, what is due is not what the truth says.
-        setting.by_the_clock &= !matches!(turn / 4 % 8, 4..=6);
-        if turn >= 32 && dice.below(2) == 0 {
+        setting.by_the_clock &= !matches!(turn / 4 % 9, 4..=6);
+        if turn >= 36 && dice.below(2) == 0 {
             setting.fault = dice.one(&["", "accept_then_500", "throttle_429", "accept_then_reset", "reject_422"]);
         }
         scenarios.push(Scenario { setting, blows });
@@ -294,7 +295,7 @@ fn a_spread_subset_holds_and_every_point_is_reached() {
         scenarios.push(Scenario { setting: setting(store, keys, fault, dice.below(1 << 32)), blows: vec![Blow::Run] });
     }
     scenarios.extend(random_kills(8, seed));
-    scenarios.extend(others(32, seed).into_iter().skip(seed as usize % 4).step_by(4));
+    scenarios.extend(others(36, seed).into_iter().skip(seed as usize % 4).step_by(4));
     // Chance may end a run before its crash point: such points are tried again.
     for _ in 0..6 {
         let totals = play(scenarios, seed, None);
@@ -318,7 +319,7 @@ fn the_whole_matrix_holds() {
     let kills = number("MILEPOST_TEST_KILLS").unwrap_or(1_000);
     let parts = [
         ("random kills", random_kills(kills * 3 / 4, seed)),
-        ("signals, overlaps, disks, clocks", others(320, seed)),
+        ("signals, overlaps, disks, clocks", others(360, seed)),
         ("crash points x faults x ledgers x keys", whole(seed)),
     ];
     let mut broken = 0;

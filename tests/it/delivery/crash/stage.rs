@@ -249,16 +249,25 @@ impl Stage {
 
     fn run_command(&mut self, command: &mut Command, change: impl FnOnce(&mut Command)) -> Ended {
         change(command);
-        let results = self.folder.path().join("target/milepost/run_results.json");
-        let _ = fs::remove_file(&results);
+        self.forget_results();
         let before = self.requests();
         let status = wait(command.spawn().expect("started"));
-        let text = fs::read_to_string(&results).ok();
-        Ended {
-            code: status.code(),
-            requests: self.requests() - before,
-            results: text.map(|text| serde_json::from_str(&text).expect("results are whole or not there")),
-        }
+        Ended { code: status.code(), requests: self.requests() - before, results: self.results() }
+    }
+
+    fn results_file(&self) -> PathBuf {
+        self.folder.path().join("target/milepost/run_results.json")
+    }
+
+    /// Takes away what earlier runs wrote.
+    pub(super) fn forget_results(&self) {
+        let _ = fs::remove_file(self.results_file());
+    }
+
+    /// What the last run wrote.
+    pub(super) fn results(&self) -> Option<Value> {
+        let text = fs::read_to_string(self.results_file()).ok()?;
+        Some(serde_json::from_str(&text).expect("results are whole or not there"))
     }
 
     /// Requests that reached the provider so far; none while it refuses connections.
