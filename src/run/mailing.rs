@@ -316,7 +316,10 @@ fn stop(stopped: &Stopped, cause: Option<StopCause>, report: &mut JobReport) -> 
             } else {
                 Exit::Refused
             },
-            format!("stopped, since going on would make it worse: {why}"),
+            match most_frequent(&report.reasons) {
+                Some(reason) => format!("stopped, since going on would make it worse: {why}; most often: {reason}"),
+                None => format!("stopped, since going on would make it worse: {why}"),
+            },
             Some("see the reasons in target/milepost/run_results.json"),
         ),
         Stopped::Unreachable { why } => (
@@ -330,6 +333,11 @@ fn stop(stopped: &Stopped, cause: Option<StopCause>, report: &mut JobReport) -> 
     report.message = Some(message);
     report.hint = hint.map(str::to_owned);
     exit
+}
+
+/// The reason with the greatest count.
+fn most_frequent(reasons: &BTreeMap<String, u64>) -> Option<&str> {
+    reasons.iter().max_by_key(|(_, count)| **count).map(|(reason, _)| reason.as_str())
 }
 
 /// How others find that the address has the occasion already.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use crate::model::redaction;
 use crate::project::Job;
 use crate::warehouse::{LeftOut, Misfit, Warehouse};
 
@@ -87,9 +88,11 @@ pub struct JobReport {
     pub health: Vec<HealthNote>,
     /// Rows of the audience, where they were counted.
     pub audience_rows: Option<u64>,
-    /// Why, where it is not simply completed.
+    /// Why, where it is not simply completed; in artifacts without addresses.
+    #[serde(serialize_with = "without_addresses")]
     pub message: Option<String>,
     /// What to do about it.
+    #[serde(serialize_with = "without_addresses")]
     pub hint: Option<String>,
     /// What a log says in place of the message, where that may tell ids or values.
     #[serde(skip)]
@@ -106,6 +109,14 @@ pub struct JobReport {
     /// The exit this job asks for.
     #[serde(serialize_with = "exit_code")]
     pub exit: Exit,
+}
+
+/// Words may name ids of the data, and ids may hold addresses.
+fn without_addresses<'a, T, S: Serializer>(words: &'a T, serializer: S) -> Result<S::Ok, S::Error>
+where
+    &'a T: IntoIterator<Item = &'a String>,
+{
+    words.into_iter().next().map(|words| redaction::without_addresses(words)).serialize(serializer)
 }
 
 impl JobReport {
@@ -274,7 +285,7 @@ impl RunReport {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
-fn exit_code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
+fn exit_code<S: Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u8(exit.code())
 }
 

@@ -11,6 +11,8 @@ mod project;
 #[cfg(debug_assertions)]
 mod quota;
 mod recovery;
+#[cfg(debug_assertions)]
+mod redaction;
 mod refusals;
 mod stops;
 #[cfg(all(unix, debug_assertions))]
