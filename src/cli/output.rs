@@ -93,13 +93,13 @@ impl Output {
                 self.lines(&(diagnostics::render(&clean, errors_take_colour()) + "\n\n"));
             }
             Format::Json => {
-                for (finding, found) in findings.iter().zip(diagnostics::as_json(findings)) {
+                for (finding, shown) in findings.iter().zip(diagnostics::as_json(findings)) {
                     let level = match finding.severity {
                         Severity::Error => "ERROR",
                         Severity::Warning => "WARN",
                         Severity::Note => "INFO",
                     };
-                    let found = serde_json::to_value(found).unwrap_or_default();
+                    let found = serde_json::to_value(shown).unwrap_or_default();
                     self.log(level, "finding", json!({ "finding": found }));
                 }
             }

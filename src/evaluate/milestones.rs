@@ -255,6 +255,24 @@ impl Pass {
         }
     }
 
+    /// Where its rows come from, and the column of them that is the subject.
+    pub(super) fn event_relation(&self) -> (&str, &str) {
+        match &self.source {
+            PassSource::Reaches(pass) => (&pass.rows.relation, &pass.rows.profile),
+            PassSource::Moments(pass) => (&pass.rows.relation, &pass.rows.profile),
+            PassSource::View(pass) => (&pass.relation, &pass.subject),
+        }
+    }
+
+    /// How many levels it looks for; a milestone without a list of them counts as one.
+    pub(super) fn level_count(&self) -> usize {
+        let listed = self.ladders().iter().map(|ladder| match &ladder.levels {
+            Levels::List(levels) => levels.len(),
+            Levels::Every(_) => 1,
+        });
+        if self.ladders().is_empty() { self.parts().len() } else { listed.sum() }
+    }
+
     /// What it finds, for titles and errors.
     pub(super) fn title(&self) -> String {
         match &self.source {

@@ -17,6 +17,8 @@ mod flag_reader;
 mod flags;
 mod flags_wide;
 mod found;
+mod health;
+mod inspect;
 mod ladder;
 mod milestones;
 mod moment_reader;
@@ -52,15 +54,16 @@ pub use candidates::CandidateStream;
 pub use error::EvaluateError;
 pub use event_names::unknown_events;
 pub use flags::FlagColumns;
+pub use health::{Clocks, check_declared, day_zone, table_facts};
 pub use request::{PeriodChoice, Query, Request, Tally};
 pub use standings::Standing;
 
 use crate::model::Shape;
 use crate::model::diagnostic::Diagnostic;
 use crate::project::{Job, JobKind, Project};
-use crate::warehouse::{AS_OF, Parameter, Parameters, Scan, Session, TableReading, TableRows, Warehouse, value};
+use crate::warehouse::{AS_OF, Parameter, Parameters, Scan, Session, TableRows, Warehouse, value};
 use audience::Audience;
-use milestones::{How, Pass, scans_of};
+use milestones::Pass;
 use period::Calendar;
 use recap::RecapPlan;
 use subject::Keep;
@@ -169,7 +172,8 @@ impl CompiledJob {
         tally: &mut Tally,
     ) -> Result<(), EvaluateError> {
         for audience in self.audiences() {
-            audience.check_unique(session, restricted).await?;
+            let rows = audience.check_unique(session, restricted).await?;
+            tally.audience_rows = tally.audience_rows.or(rows);
             flag_reader::add_nulls(session, &audience.nulls_sql(), tally).await?;
         }
         let reads_zones = matches!(&self.plan, Plan::Milestones(passes) if passes.iter().any(Pass::reads_zones));
@@ -213,32 +217,6 @@ impl CompiledJob {
         match &mut self.plan {
             Plan::Milestones(passes) => passes.iter_mut().for_each(|pass| pass.narrow(references)),
             Plan::Recap(recap) => recap.narrow(references),
-        }
-    }
-
-    /// The SQL of the job, with `$parameters`.
-    ///
-    /// # Errors
-    /// When the period asked for is not one of the job, or not due.
-    pub fn queries(&self, request: &Request) -> Result<Vec<Query>, EvaluateError> {
-        let restricted = request.profiles.is_some();
-        match &self.plan {
-            Plan::Milestones(passes) => {
-                let how = How { as_of: request.as_of, keep: Keep::Flags, restricted };
-                let query = |scan: &Vec<Pass>| match scan.as_slice() {
-                    [pass] if !pass.ladder_pass().is_some_and(reaches::ReachesPass::climbs) => {
-                        Query { title: pass.title(), sql: pass.sql(&self.audience, how.keep, restricted) }
-                    }
-                    passes => {
-                        Query { title: climb_run::title(passes), sql: climb_run::sql(passes, &self.audience, how) }
-                    }
-                };
-                Ok(scans_of(passes).iter().map(query).collect())
-            }
-            Plan::Recap(recap) => {
-                recap.calendar.described(request)?;
-                Ok(vec![Query { title: recap.title(), sql: recap.candidates_sql(&self.audience, restricted) }])
-            }
         }
     }
 
@@ -323,40 +301,6 @@ impl CompiledJob {
             scans.push(session.scans(&recap.title(), &sql).await?);
         }
         Ok(scans)
-    }
-
-    /// What each query of [`Self::queries`] reads of tables of files, from plans and footers; the queries of a recap stand
-    /// once for each of its periods that are evaluated apart.
-    ///
-    /// # Errors
-    /// When the period is not due, or the warehouse fails.
-    pub async fn readings(
-        &self,
-        warehouse: &Warehouse,
-        request: &Request,
-    ) -> Result<Vec<(Query, Vec<TableReading>)>, EvaluateError> {
-        let restricted = request.profiles.is_some();
-        let mut readings = Vec::new();
-        match &self.plan {
-            Plan::Milestones(passes) => {
-                for pass in passes {
-                    let bound = parameters(request).and(&pass.parameters(request.as_of));
-                    let session = warehouse.bind(&bound).await?;
-                    let sql = pass.sql(&self.audience, Keep::Flags, restricted);
-                    let read = session.readings(&pass.title(), &sql).await?;
-                    readings.push((Query { title: pass.title(), sql }, read));
-                }
-            }
-            Plan::Recap(recap) => {
-                for slot in recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await? {
-                    let session = recap.session(warehouse, request, &slot).await?;
-                    let sql = recap.candidates_sql(&self.audience, restricted);
-                    let read = session.readings(&recap.title(), &sql).await?;
-                    readings.push((Query { title: recap.title(), sql }, read));
-                }
-            }
-        }
-        Ok(readings)
     }
 
     fn recap(&self, asked: &'static str) -> Result<&RecapPlan, EvaluateError> {

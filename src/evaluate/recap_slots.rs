@@ -59,7 +59,11 @@ impl RecapPlan {
         request: &Request,
         slot: &Slot,
     ) -> Result<Session, EvaluateError> {
-        let session = warehouse.bind(&parameters(request).and(&self.parameters(slot, request.as_of))).await?;
+        self.with_calendar(warehouse.bind(&parameters(request).and(&self.parameters(slot, request.as_of))).await?, slot)
+    }
+
+    /// A session with the calendar of a slot.
+    pub(super) fn with_calendar(&self, session: Session, slot: &Slot) -> Result<Session, EvaluateError> {
         let tables = self.calendar_tables(slot).map_err(|error| WarehouseError::Query {
             what: "the calendar of the recap".to_owned(),
             reason: error.to_string(),

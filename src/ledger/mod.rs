@@ -15,6 +15,7 @@ mod lifetime;
 mod memory;
 mod postgres;
 mod sqlite;
+mod stored_ids;
 mod suppressions;
 mod transition;
 mod upkeep;
@@ -185,6 +186,23 @@ pub struct Lease {
     /// Mails of the last complete runs that mailed anybody: by period of a recap, by day of milestones; latest first, at
     /// most [`VOLUMES_KEPT`].
     pub volumes: Vec<(String, u64)>,
+    /// The counts of the last completed run that looked at everybody; empty where there is none yet.
+    pub last_counts: BTreeMap<String, u64>,
+}
+
+/// The count by which a run that looked at everybody is told: the rows of its audience.
+pub const WHOLE_RUN: &str = "audience_rows";
+/// Among so many completed runs the last one that looked at everybody is sought.
+const COMPLETED_RUNS: i64 = 50;
+
+/// The counts of the last run that looked at everybody; the latest run comes first.
+fn last_whole(runs: impl IntoIterator<Item = BTreeMap<String, u64>>) -> BTreeMap<String, u64> {
+    runs.into_iter().find(|counts| counts.contains_key(WHOLE_RUN)).unwrap_or_default()
+}
+
+/// The same from counts as stored.
+fn last_whole_stored(runs: Vec<(String,)>) -> BTreeMap<String, u64> {
+    last_whole(runs.into_iter().filter_map(|(counts,)| serde_json::from_str(&counts).ok()))
 }
 
 /// How many volumes a lease tells.

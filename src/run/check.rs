@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::evaluate;
+use crate::evaluate::{self, EvaluateError};
 use crate::model::diagnostic::{Diagnostic, Severity, add_later, arrange};
 use crate::project::Project;
 use crate::providers;
@@ -12,6 +12,9 @@ use crate::warehouse::SCHEMAS_FILE;
 use super::workspace::{Workspace, WorkspaceOptions, saved_schemas};
 use super::{Exit, RunError, names, secrets, workspace};
 use super::{ledger_access, orphans};
+
+/// The code of findings about queries that cannot be run.
+const NOT_PLANNED: &str = "sql-does-not-plan";
 
 /// What a check knows of tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,10 +84,11 @@ pub async fn check(options: &WorkspaceOptions, request: &CheckRequest) -> Result
             }
             CheckTables::Offline => {}
         }
+        add_later(&mut diagnostics, left_out(workspace));
         if tables != CheckTables::Offline {
             add_later(&mut diagnostics, renamed(&workspace.project).await);
         }
-        add_later(&mut diagnostics, workspace.project.providers.values().flat_map(providers::check));
+        add_later(&mut diagnostics, providers(workspace));
         add_later(&mut diagnostics, secrets::unset(&workspace.project, tables == CheckTables::Offline && !secrets));
         let loaded = loaded_jobs(&workspace.project, jobs, &mut diagnostics)?;
         names.extend(jobs.iter().filter(|name| !loaded.contains(name)).cloned());
@@ -92,9 +96,16 @@ pub async fn check(options: &WorkspaceOptions, request: &CheckRequest) -> Result
         for job in &jobs {
             names.push(job.name.clone());
             match workspace.prepare(job).await {
-                Ok((_, findings)) | Err(findings) => add_later(&mut diagnostics, findings),
+                Ok((prepared, findings)) => {
+                    add_later(&mut diagnostics, findings);
+                    let rehearsed = prepared.compiled.rehearse(&workspace.warehouse).await;
+                    let failed = |error: EvaluateError| Diagnostic::error(NOT_PLANNED, error.to_string(), &job.place);
+                    add_later(&mut diagnostics, rehearsed.err().map(failed));
+                }
+                Err(findings) => add_later(&mut diagnostics, findings),
             }
         }
+        add_later(&mut diagnostics, evaluate::check_declared(&workspace.project, &workspace.warehouse).await);
         let unknown = evaluate::unknown_events(&workspace.project, &jobs, &workspace.warehouse).await;
         add_later(&mut diagnostics, unknown?);
     }
@@ -103,6 +114,25 @@ pub async fn check(options: &WorkspaceOptions, request: &CheckRequest) -> Result
     }
     secrets::weigh(&mut diagnostics, *secrets);
     Ok(CheckReport { diagnostics: arrange(diagnostics), jobs: names, saved })
+}
+
+/// A warning for each table whose location holds files that are not read.
+fn left_out(workspace: &Workspace) -> Vec<Diagnostic> {
+    let left_out = workspace.warehouse.left_out().into_iter();
+    let findings =
+        left_out.filter_map(|left_out| {
+            let table = workspace.project.tables.get(&left_out.table)?;
+            let finding = Diagnostic::warning("files-left-out", format!("not read: {left_out}"), &table.place);
+            Some(finding.with_help(
+                "move them away; or, if they hold rows of the table, name them as its other files are named",
+            ))
+        });
+    findings.collect()
+}
+
+fn providers(workspace: &Workspace) -> impl Iterator<Item = Diagnostic> {
+    let project = &workspace.project;
+    project.providers.values().flat_map(|config| providers::check(config, &project.root))
 }
 
 /// The names whose jobs could be read. One whose file has errors is left out, since its findings say what is wrong with it.
@@ -151,6 +181,7 @@ async fn save(workspace: &Workspace) -> Result<Option<String>, RunError> {
         return Ok(None);
     }
     let path = workspace.project.root.join(SCHEMAS_FILE).to_string_lossy().into_owned();
+    workspace.project.files.admit_target(Path::new(&path)).map_err(|refusal| failed(&path)(refusal.into()))?;
     let text = tempfile::NamedTempFile::new().map_err(failed(&path))?;
     std::fs::write(text.path(), schemas.to_text()).map_err(failed(&path))?;
     storage::write_file(text.path(), &path).await?;

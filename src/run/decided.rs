@@ -34,6 +34,10 @@ pub(super) struct DecidedJob {
     pub(super) volumes: BTreeMap<String, u64>,
     /// Which they are, and the first of them, where the run keeps them.
     pub(super) kept: Option<KeptMails>,
+    /// Flags and active entities with an audience row.
+    pub(super) in_audience: u64,
+    /// Rows of the audience, where they were counted.
+    pub(super) audience_rows: Option<u64>,
     /// Candidates to mail.
     pub(super) mails: Spool,
     /// Decisions to store.
@@ -122,6 +126,8 @@ impl Deciding<'_> {
             dropped: BTreeMap::new(),
             volumes: BTreeMap::new(),
             kept: keep_mails.then(KeptMails::default),
+            in_audience: 0,
+            audience_rows: None,
             mails: Spool::default(),
             stored: Spool::default(),
         };
@@ -141,6 +147,7 @@ impl Deciding<'_> {
                 Ok(())
             })
             .await?;
+        (decided.in_audience, decided.audience_rows) = (tally.in_audience, tally.audience_rows);
         decided.dropped = tally.by_reason().filter(|(_, count)| *count > 0).collect();
         Ok(decided)
     }

@@ -3,7 +3,7 @@
 use crate::deliver::DeliverError;
 use crate::evaluate::EvaluateError;
 use crate::ledger::LedgerError;
-use crate::model::{Diagnostic, Severity};
+use crate::model::{Diagnostic, Severity, Unhealthy};
 use crate::providers::ProviderError;
 use crate::storage::StorageError;
 use crate::warehouse::WarehouseError;
@@ -72,6 +72,14 @@ pub enum RunError {
         job: String,
         /// The limit, the number, and what allows it.
         refusal: crate::decide::Refusal,
+    },
+    /// Tables, or the run as a whole, are not as they usually are; nothing was dispatched.
+    #[error("the job `{job}`: {}", found.iter().map(|found| format!("[{}] {}", found.check, found.message)).collect::<Vec<_>>().join("; "))]
+    Unhealthy {
+        /// The job.
+        job: String,
+        /// Everything that was found.
+        found: Vec<Unhealthy>,
     },
     /// A job could not be planned.
     #[error("{message}")]
@@ -171,6 +179,8 @@ impl RunError {
                 Exit::Invalid
             }
             Self::Refused { .. } | Self::Guard { .. } => Exit::Refused,
+            Self::Unhealthy { found, .. } if Self::all_wait(found) => Exit::Unavailable,
+            Self::Unhealthy { .. } => Exit::Refused,
             Self::Planning { exit, .. } => *exit,
             Self::Stopped { cause } => cause.exit(),
             Self::Deliver(DeliverError::Fenced { .. }) => Exit::Fenced,
@@ -203,6 +213,11 @@ impl RunError {
             Self::UnknownProfile { near, .. } => {
                 let near: Vec<String> = near.iter().map(|id| format!("`{id}`")).collect();
                 Some(format!("did you mean {}?", near.join(" or ")))
+            }
+            Self::Unhealthy { found, .. } => {
+                let accept = Self::accept_arguments(found);
+                let remedy = if Self::all_wait(found) { "wait for the data and run again" } else { "look at the data" };
+                Some(format!("{remedy}; where it is as it should be, `{accept}` lets one run pass"))
             }
             Self::Planning { hint, .. } => hint.clone(),
             Self::Stopped { cause } => Some(cause.hint()),
@@ -250,20 +265,22 @@ fn evaluate_exit(error: &EvaluateError) -> Exit {
     match error {
         EvaluateError::Warehouse(WarehouseError::Unavailable { .. }) => Exit::Unavailable,
         EvaluateError::Warehouse(WarehouseError::Storage(error)) => storage_exit(error),
-        EvaluateError::Warehouse(WarehouseError::LowLimit { .. })
+        EvaluateError::Warehouse(WarehouseError::LowLimit { .. } | WarehouseError::Wrong { .. })
         | EvaluateError::DuplicateProfiles { .. }
         | EvaluateError::UnknownPeriod { .. }
         | EvaluateError::NotYetDue { .. }
-        | EvaluateError::WrongKind { .. } => Exit::Invalid,
+        | EvaluateError::WrongKind { .. }
+        | EvaluateError::Declared { .. } => Exit::Invalid,
         EvaluateError::Warehouse(_) => Exit::Failed,
     }
 }
 
 fn storage_exit(error: &StorageError) -> Exit {
     match error {
-        StorageError::Unsupported { .. } | StorageError::Settings { .. } | StorageError::Occupied { .. } => {
-            Exit::Invalid
-        }
+        StorageError::Unsupported { .. }
+        | StorageError::Settings { .. }
+        | StorageError::Occupied { .. }
+        | StorageError::Refused(_) => Exit::Invalid,
         StorageError::Overtaken { .. } => Exit::Fenced,
         StorageError::Unreachable { .. } => Exit::Unavailable,
         StorageError::Unwritable { .. } => Exit::Failed,

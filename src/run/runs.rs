@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::clock::{self, Clock};
 use crate::deliver::Account;
 use crate::ledger::{self, CreatePolicy, LedgerError, LedgerStore, MemoryLedger, RunEnd, RunRequest};
+use crate::model::Check;
 use crate::project::{Category, Job, Project};
 use crate::providers;
 use crate::settings::{crashpoint, seeded};
@@ -49,6 +50,8 @@ pub struct RunOptions {
     pub limit: Option<u64>,
     /// The volume a person agreed to.
     pub confirm: Option<u64>,
+    /// Checks that this run may fail.
+    pub accept: Vec<Check>,
     /// `as_of` is the wall clock too.
     pub replay: bool,
     /// Keep which mails were decided with the report: for plans.
@@ -211,6 +214,7 @@ pub(super) async fn carry_out(
         progress,
         ahead: tokio::sync::Mutex::default(),
         redirected: std::sync::atomic::AtomicU64::new(0),
+        table_facts: super::health::SharedFacts::default(),
         orphans: tokio::sync::OnceCell::new(),
     };
     (context.progress)(Progress::Started { run_id: context.run_id.clone(), as_of, jobs: jobs.len() });

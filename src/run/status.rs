@@ -33,6 +33,8 @@ pub struct JobStanding {
     pub accepted: u64,
     /// Deliveries without proof either way.
     pub unknown: u64,
+    /// Deliveries that the provider refused for good.
+    pub rejected: u64,
     /// Deliveries that the next run tries again.
     pub retryable: u64,
     /// Deliveries that wait for a cap or a window.
@@ -82,6 +84,7 @@ fn standing(project: &Project, job: &Job, status: Option<&JobStatus>, now: Times
         last_status: last_run.map(|run| run.status.clone()),
         accepted: count(DeliveryState::Accepted),
         unknown: count(DeliveryState::Unknown),
+        rejected: count(DeliveryState::Rejected),
         retryable: count(DeliveryState::Retryable),
         deferred: count(DeliveryState::Deferred),
         halted: false,

@@ -13,6 +13,7 @@ use crate::model::Shape;
 use crate::model::diagnostic::{Diagnostic, Severity, add_later};
 use crate::project::{self, Job, Project};
 use crate::render::Composer;
+use crate::settings::{FileRefusal, LocalFiles};
 use crate::warehouse::{SCHEMAS_FILE, SavedSchemas, Warehouse, WarehouseOptions};
 
 use super::foreseen::selected;
@@ -281,16 +282,23 @@ impl Workspace {
     }
 }
 
+/// No file of schemas is longer, in bytes.
+const SCHEMAS_BYTES_MAX: u64 = 16 << 20;
+
 /// The schemas that a project keeps; `None` where it keeps none.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn saved_schemas(root: &Path) -> Result<Option<SavedSchemas>, RunError> {
     let path = root.join(SCHEMAS_FILE);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match LocalFiles::of_project(root).read_text(&path, SCHEMAS_BYTES_MAX) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(RunError::File { path: path.display().to_string(), action: "read", source }),
+        Err(refusal) if refusal.is_absent() => return Ok(None),
+        Err(FileRefusal::System { path, source }) => return Err(RunError::File { path, action: "read", source }),
+        Err(refusal) => {
+            let hint = refusal.help().unwrap_or("write it anew with `milepost check --save-schemas`").to_owned();
+            return Err(RunError::Usage { message: refusal.to_string(), hint });
+        }
     };
     let saved = SavedSchemas::of_text(&text).map_err(|error| RunError::Usage {
         message: format!("{SCHEMAS_FILE} cannot be read: {error}"),

@@ -8,13 +8,13 @@ use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArguments, Ident, UnaryOperator, Value, VisitMut, VisitorMut,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::expression::{Expression, ExpressionRole, Scope, is_aggregate};
 use super::parameters::call;
 use super::place::planning_errors;
 use super::session::Session;
+use super::syntax::dialect::EngineDialect;
 use super::value;
 use crate::model::diagnostic::{Diagnostic, Located};
 
@@ -99,7 +99,7 @@ fn rewritten<V: VisitorMut>(expression: &Expression, visitor: &mut V) -> Expr {
 
 /// Writing a tree and reading it gives the same tree: nothing was lost or gained by the way it is written.
 fn reads_back(text: &str) -> bool {
-    let parse = |text: &str| Parser::new(&GenericDialect {}).try_with_sql(text)?.parse_expr();
+    let parse = |text: &str| Parser::new(&EngineDialect).try_with_sql(text)?.parse_expr();
     parse(text).is_ok_and(|tree| parse(&format!("({tree})")).is_ok_and(|again| again == Expr::Nested(Box::new(tree))))
 }
 

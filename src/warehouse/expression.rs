@@ -15,10 +15,11 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::engine::apart::apart;
-use super::place::{place_of_span, planning_errors};
+use super::place::place_of_span;
 use super::runtime::with_own_catalog;
 use super::session::{Session, plan_query};
 use super::statement::{Allowed, inspect, parse_expression, parse_query};
+use super::trial;
 use super::type_words::type_words;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
 
@@ -76,11 +77,16 @@ impl Session {
         let (_, mut findings) =
             inspect(snippet, &tree, &Allowed { state: &state, relations: &relations, parameters: &parameters });
         findings.extend(misplaced(snippet, &tree, role, &state));
-        if !findings.is_empty() {
-            return Err(findings);
-        }
-        let (data_type, nullable) =
-            self.type_of(&tree, scope).await.map_err(|error| planning_errors(snippet, &error))?;
+        let plan = match trial::snippet(self, snippet, &tree, scope, !findings.is_empty()).await {
+            Ok(plan) if findings.is_empty() => plan,
+            Ok(_) => return Err(findings),
+            Err(more) => {
+                findings.extend(more);
+                return Err(findings);
+            }
+        };
+        let field = plan.schema().field(0);
+        let (data_type, nullable) = (field.data_type().clone(), field.is_nullable());
         let columns = columns_of(&tree, scope.columns);
         let expression = Expression { sql: standing_alone(&snippet.value), data_type, nullable, columns, tree };
         match wrong_type(&expression, role) {
@@ -143,7 +149,8 @@ fn columns_of(tree: &Expr, columns: &SchemaRef) -> BTreeSet<String> {
     named
 }
 
-fn blank_query() -> Result<datafusion::sql::sqlparser::ast::Query, Diagnostic> {
+/// A query to put expressions into.
+pub(super) fn blank_query() -> Result<datafusion::sql::sqlparser::ast::Query, Diagnostic> {
     let text = "select 1 from scope";
     let file = Arc::new(crate::model::SourceFile { path: String::new(), text: text.to_owned() });
     parse_query(&Located::new(text.to_owned(), Place::new(&file, 0..text.len())))

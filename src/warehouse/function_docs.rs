@@ -1,4 +1,5 @@
-//! The documentation of the SQL functions that milepost adds: one table, whose examples are run by a test.
+//! The documentation of the SQL functions that milepost adds to the engine's plain ones: one table, whose examples are run
+//! by a test.
 
 /// One function, as `milepost functions` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -57,6 +58,94 @@ const DOCS: &[FunctionDoc] = &[
         about: "the longest run of consecutive days; nulls do not count; 0 where there is none",
         example: "select longest_streak(day) from (values (date '2026-11-01'), (date '2026-11-02'), (date '2026-11-03'), (date '2026-11-05')) as days (day)",
         output: "3",
+    },
+    FunctionDoc {
+        name: "json_as_text",
+        call: "json ->> key",
+        gives: "varchar",
+        about: "the value of a key of an object, or of a position of a list counted from 0, as text; null where there is none, or the text is no JSON; the same as json_as_text(json, key, …), which takes the keys of a path",
+        example: "select '{\"plan\": {\"name\": \"pro\"}}' -> 'plan' ->> 'name'",
+        output: "pro",
+    },
+    FunctionDoc {
+        name: "json_get_str",
+        call: "json_get_str(json, key, …)",
+        gives: "varchar",
+        about: "the text at a path; null where it is something else",
+        example: "select json_get_str('{\"plan\": \"pro\"}', 'plan')",
+        output: "pro",
+    },
+    FunctionDoc {
+        name: "json_get_int",
+        call: "json_get_int(json, key, …)",
+        gives: "bigint",
+        about: "the whole number at a path; null where it is something else",
+        example: "select json_get_int('{\"seats\": [3, 5]}', 'seats', 1)",
+        output: "5",
+    },
+    FunctionDoc {
+        name: "json_get_float",
+        call: "json_get_float(json, key, …)",
+        gives: "double",
+        about: "the number at a path; null where it is something else",
+        example: "select json_get_float('{\"rate\": 0.5}', 'rate')",
+        output: "0.5",
+    },
+    FunctionDoc {
+        name: "json_get_bool",
+        call: "json_get_bool(json, key, …)",
+        gives: "boolean",
+        about: "the truth at a path; null where it is something else",
+        example: "select json_get_bool('{\"paid\": true}', 'paid')",
+        output: "true",
+    },
+    FunctionDoc {
+        name: "json_get_json",
+        call: "json_get_json(json, key, …)",
+        gives: "varchar",
+        about: "whatever is at a path, as JSON",
+        example: "select json_get_json('{\"plan\": {\"name\": \"pro\"}}', 'plan')",
+        output: "{\"name\": \"pro\"}",
+    },
+    FunctionDoc {
+        name: "json_get_array",
+        call: "json_get_array(json, key, …)",
+        gives: "list of varchar",
+        about: "the list at a path, each item as JSON; for unnest",
+        example: "select array_length(json_get_array('{\"tags\": [\"a\", \"b\"]}', 'tags'))",
+        output: "2",
+    },
+    FunctionDoc {
+        name: "json_contains",
+        call: "json_contains(json, key, …)",
+        gives: "boolean",
+        about: "whether there is something at a path",
+        example: "select json_contains('{\"plan\": null}', 'plan')",
+        output: "true",
+    },
+    FunctionDoc {
+        name: "json_length",
+        call: "json_length(json, key, …)",
+        gives: "bigint",
+        about: "the items of the list, or the keys of the object, at a path",
+        example: "select json_length('{\"tags\": [\"a\", \"b\"]}', 'tags')",
+        output: "2",
+    },
+    FunctionDoc {
+        name: "md5",
+        call: "md5(text)",
+        gives: "varchar",
+        about: "the MD5 digest in hexadecimal digits",
+        example: "select md5('ann@acme.test')",
+        output: "3195327ebda20ce978461d011ef07710",
+    },
+    FunctionDoc {
+        name: "sha256",
+        call: "sha256(text)",
+        gives: "bytes",
+        about: "the SHA-256 digest; encode(sha256(text), 'hex') for its digits",
+        example: "select encode(sha256('a'), 'hex')",
+        output: "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
     },
 ];
 

@@ -4,6 +4,8 @@
 //! Never: knows jobs, mails or the ledger. The engine's types stay inside, Arrow batches excepted.
 
 mod aggregate;
+mod alike;
+mod bounded;
 mod calendar;
 mod climb;
 mod copies;
@@ -17,8 +19,11 @@ mod first_copies_step;
 mod function_docs;
 mod functions;
 mod given;
+mod habits;
 mod known_values;
+mod lateral;
 mod ledger_tables;
+mod left_out;
 mod local_days;
 mod memory;
 mod null_sums;
@@ -38,7 +43,11 @@ mod set_output;
 mod sources;
 mod statement;
 mod streaks;
+mod syntax;
 mod threads;
+mod total_order;
+mod trial;
+mod type_names;
 mod type_words;
 pub mod value;
 mod views;
@@ -50,6 +59,7 @@ use std::time::Duration;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
 use jiff::Timestamp;
 
@@ -61,6 +71,7 @@ pub use expression::{Expression, ExpressionRole, Scope};
 pub use function_docs::{FunctionDoc, function_docs};
 pub use known_values::compared_texts;
 pub use ledger_tables::LedgerRows;
+pub use left_out::LeftOut;
 pub use local_days::LocalUnit;
 pub use output::{TableFile, TableRows, WrittenTable};
 pub use parameters::{Parameter, Parameters};
@@ -77,6 +88,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;
 use crate::storage::Meter;
 use known_values::Weight;
+use left_out::LeftOutFiles;
 use sources::misfits::Misfits;
 use sources::segment::SegmentTable;
 use sources::{Opening, TableFailure};
@@ -100,6 +112,7 @@ pub struct Warehouse {
     weights: BTreeMap<String, Weight>,
     meter: Arc<Meter>,
     misfits: Misfits,
+    left_out: LeftOutFiles,
     vars: Parameters,
     query_timeout: Option<Duration>,
 }
@@ -144,6 +157,7 @@ impl Warehouse {
             weights: BTreeMap::new(),
             meter: Arc::default(),
             misfits: Misfits::default(),
+            left_out: LeftOutFiles::default(),
             vars: vars_of(project),
             query_timeout: options.query_timeout,
         };
@@ -173,9 +187,31 @@ impl Warehouse {
         self.misfits.take()
     }
 
+    /// Files that lie at the tables' locations and are not read, as far as they were listed.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        self.left_out.all()
+    }
+
     /// The names of tables and views that can be read.
     pub fn relations(&self) -> impl Iterator<Item = &str> + Clone {
         self.tables.keys().map(String::as_str).chain(self.views.iter().map(|view| view.name.as_str()))
+    }
+
+    /// The declared tables that a table or view reads, through whatever views.
+    #[must_use]
+    pub fn tables_behind(&self, relation: &str) -> BTreeSet<String> {
+        let (mut tables, mut seen, mut waiting) = (BTreeSet::new(), BTreeSet::new(), vec![relation.to_owned()]);
+        while let Some(name) = waiting.pop() {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            match self.views.iter().find(|view| view.name == name) {
+                Some(view) => waiting.extend(view.relations.iter().cloned()),
+                None => tables.extend(self.tables.contains_key(&name).then_some(name)),
+            }
+        }
+        tables
     }
 
     /// A session under these parameters and the project's `vars`.
@@ -183,7 +219,19 @@ impl Warehouse {
     /// # Errors
     /// When a view does not plan under them.
     pub async fn bind(&self, parameters: &Parameters) -> Result<Session, WarehouseError> {
-        let mut session = self.empty_session(self.vars.clone().and(parameters)).await?;
+        self.bound(parameters, Rows::All).await
+    }
+
+    /// The same over tables that have their columns and no rows: nothing is contacted.
+    ///
+    /// # Errors
+    /// When a view does not plan under them.
+    pub async fn bind_rowless(&self, parameters: &Parameters) -> Result<Session, WarehouseError> {
+        self.bound(parameters, Rows::None).await
+    }
+
+    async fn bound(&self, parameters: &Parameters, rows: Rows) -> Result<Session, WarehouseError> {
+        let mut session = self.empty_session(self.vars.clone().and(parameters), rows).await?;
         for view in &self.views {
             let planned = session.add_view(view).await;
             planned.map_err(|error| WarehouseError::from_engine(&format!("view `{}`", view.name), &error))?;
@@ -211,7 +259,14 @@ impl Warehouse {
     ) -> Result<Vec<Diagnostic>, WarehouseError> {
         let mut diagnostics = Vec::new();
         for table in project.tables.values() {
-            let opening = Opening { state: &self.state, meter: &self.meter, misfits: &self.misfits };
+            let opening = Opening {
+                state: &self.state,
+                meter: &self.meter,
+                misfits: &self.misfits,
+                left_out: &self.left_out,
+                files: &project.files,
+                project,
+            };
             let opened = match saved {
                 Some(saved) => sources::as_saved(table, saved),
                 None => sources::open_source(table, &opening).await,
@@ -234,10 +289,10 @@ impl Warehouse {
         Ok(diagnostics)
     }
 
-    /// Plans every view once; keeps those that plan and whose relations do.
+    /// Tries every view over relations without rows; keeps those that a run can read and whose relations are kept.
     async fn try_views(&mut self, views: Vec<ParsedView>) -> Vec<Diagnostic> {
         let mut diagnostics = Vec::new();
-        let Ok(mut session) = self.empty_session(self.trial_parameters()).await else {
+        let Ok(session) = self.empty_session(self.trial_parameters(), Rows::None).await else {
             return diagnostics;
         };
         for view in views {
@@ -245,17 +300,12 @@ impl Warehouse {
                 self.broken.insert(view.name);
                 continue;
             }
-            let planned = match session.add_view(&view).await {
-                Ok(()) => session.check_types(&view.name).await,
-                Err(error) => Err(error),
-            };
-            match planned {
-                Ok(()) if view.flawed => {
-                    self.broken.insert(view.name);
+            match trial::query(&session, &view.sql, &view.query, view.flawed).await {
+                Ok(columns) if !view.flawed && session.add_rowless(&view.name, &columns).is_ok() => {
+                    self.views.push(view)
                 }
-                Ok(()) => self.views.push(view),
-                Err(error) => {
-                    diagnostics.extend(place::planning_errors(&view.sql, &error));
+                tried => {
+                    diagnostics.extend(tried.err().unwrap_or_default());
                     self.broken.insert(view.name);
                 }
             }
@@ -263,11 +313,16 @@ impl Warehouse {
         diagnostics
     }
 
-    async fn empty_session(&self, parameters: Parameters) -> Result<Session, WarehouseError> {
+    async fn empty_session(&self, parameters: Parameters, rows: Rows) -> Result<Session, WarehouseError> {
         let context = runtime::with_own_catalog(&self.state)
             .map_err(|error| WarehouseError::from_engine("setting up the warehouse", &error))?;
         for (name, provider) in &self.tables {
             let failed = |error| WarehouseError::from_engine(&format!("table `{name}`"), &error);
+            if rows == Rows::None {
+                let table = Arc::new(EmptyTable::new(provider.schema()));
+                context.register_table(TableReference::bare(name.as_str()), table).map_err(failed)?;
+                continue;
+            }
             // What is known of people depends on the instant; rows of other tables carry their own.
             let bound = match parameters.get(AS_OF) {
                 Some(Parameter::Instant(as_of)) => SegmentTable::at(provider, *as_of).await.map_err(failed)?,
@@ -280,6 +335,13 @@ impl Warehouse {
             .map_err(|error| WarehouseError::from_engine("the ledger's tables", &error))?;
         Ok(Session { context, parameters, unbound: BTreeMap::new(), query_timeout: self.query_timeout })
     }
+}
+
+/// Which rows the tables of a session have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    All,
+    None,
 }
 
 /// The ledger's tables without rows.

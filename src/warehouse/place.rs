@@ -2,7 +2,7 @@
 
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
-use datafusion::sql::sqlparser::tokenizer::Span;
+use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
 use super::error::plain_message;
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
@@ -54,6 +54,7 @@ pub(super) fn syntax_error(sql: &Located<String>, error: &ParserError) -> Diagno
         Some((words, position)) => (words, position_of(sql, position)),
         None => (text, sql.place.clone()),
     };
+    let words = if words.starts_with("No infix parser") { "there is no operator here" } else { words };
     let words = words.trim_end_matches([',', '.']).replace("Expected:", "expected").replace("EOF", "the end");
     Diagnostic::error("sql-syntax", format!("this SQL cannot be read: {words}"), &place)
 }
@@ -72,18 +73,24 @@ pub(super) fn planning_errors(sql: &Located<String>, error: &DataFusionError) ->
     error.iter().map(|error| planning_error(sql, error)).collect()
 }
 
+/// Where the engine says that an error is.
+pub(super) fn span_of(error: &DataFusionError) -> Option<Span> {
+    let said = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+    let said = said.or_else(|| match error.find_root() {
+        DataFusionError::SchemaError(schema_error, _) => match schema_error.as_ref() {
+            SchemaError::FieldNotFound { field, .. } => field.spans.first(),
+            _ => None,
+        },
+        _ => None,
+    })?;
+    Some(Span::new(Location::new(said.start.line, said.start.column), Location::new(said.end.line, said.end.column)))
+}
+
 fn planning_error(sql: &Located<String>, error: &DataFusionError) -> Diagnostic {
-    let place = error
-        .diagnostic()
-        .and_then(|diagnostic| diagnostic.span)
-        .map(|span| place_of(sql, (span.start.line, span.start.column), (span.end.line, span.end.column)));
+    let place = span_of(error).map(|span| place_of_span(sql, span));
     if let DataFusionError::SchemaError(schema_error, _) = error.find_root()
         && let SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref()
     {
-        let place = place.or_else(|| {
-            let span = field.spans.first()?;
-            Some(place_of(sql, (span.start.line, span.start.column), (span.end.line, span.end.column)))
-        });
         let place = place.or_else(|| first_word(sql, &field.name)).unwrap_or_else(|| sql.place.clone());
         return Diagnostic::error("unknown-column", format!("there is no column `{}` here", field.name), &place)
             .with_optional_help(column_help(&field.name, valid_fields.iter().map(|column| column.name.as_str())));
@@ -103,6 +110,10 @@ pub(super) fn first_word(sql: &Located<String>, word: &str) -> Option<Place> {
 
 /// The nearest column, else the columns there are.
 pub(super) fn column_help<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+    // Names without quotes are read in lower case.
+    if let Some(written) = known.clone().find(|known| *known != name && known.to_lowercase() == name.to_lowercase()) {
+        return Some(format!("quote it: `\"{written}\"`"));
+    }
     did_you_mean(name, known.clone()).or_else(|| {
         let names: Vec<_> = known.take(20).collect();
         (!names.is_empty()).then(|| format!("the columns are {}", names.join(", ")))

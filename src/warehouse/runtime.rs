@@ -16,7 +16,10 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::error::WarehouseError;
 use super::memory::{self, QueryMemory};
-use super::{calendar, climb, distinct, first_copies, functions, null_sums, one_pass, ordered_lists, streaks};
+use super::{
+    alike, bounded, calendar, climb, distinct, first_copies, functions, null_sums, one_pass, ordered_lists, streaks,
+    type_names,
+};
 use crate::storage;
 
 /// The limit where neither the command line nor a control group names one: 2 GB.
@@ -102,11 +105,16 @@ pub(super) fn session_state(options: &WarehouseOptions, runtime: &Arc<RuntimeEnv
         .with_runtime_env(Arc::clone(runtime))
         .with_default_features()
         .with_physical_optimizer_rules(rules)
+        .with_type_planner(Arc::new(type_names::TypeNames))
         .build();
-    for function in functions::all().into_iter().chain(calendar::functions()).chain([climb::tells()]) {
+    // Functions, operators and one rewrite of plans; none of them can be refused by a state.
+    let _ = datafusion_functions_json::register_all(&mut state);
+    for function in functions::all().into_iter().chain(calendar::functions()).chain([climb::tells(), alike::function()])
+    {
         // Registering replaces a function of the same name and has no other way to fail.
         let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
     }
+    bounded::register(&mut state, options.limit_bytes() / 4 / options.threads() as u64);
     let ours = [distinct::count(), ordered_lists::array_agg()];
     for aggregate in streaks::functions().chain(climb::functions()).chain(null_sums::functions()).chain(ours) {
         let _ = datafusion::execution::FunctionRegistry::register_udaf(&mut state, aggregate);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, TableReference};
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -21,6 +22,7 @@ use super::error::WarehouseError;
 use super::parameters::Parameters;
 use super::statement::{bind, parse_query};
 use super::views::ParsedView;
+use super::{alike, lateral, total_order, trial};
 use crate::model::diagnostic::{Located, Place};
 
 /// Rows of a query, in batches of a few thousand, in the query's order.
@@ -83,6 +85,16 @@ impl Session {
         checked.await.map(|_| ()).map_err(|error| failed(&error))
     }
 
+    /// Plans a query as a run would and executes it, in a session without rows.
+    ///
+    /// # Errors
+    /// When a run would fail whatever its rows hold.
+    pub async fn rehearse(&self, what: &str, sql: &str) -> Result<(), WarehouseError> {
+        let failed = |error: &DataFusionError| WarehouseError::from_engine(what, error);
+        let plan = self.plan(sql).await.map_err(|error| failed(&error))?;
+        trial::rehearse(self, &plan).await.map_err(|error| failed(&error))
+    }
+
     /// Runs a query; `what` names it in errors.
     ///
     /// # Errors
@@ -139,14 +151,10 @@ impl Session {
         Ok(())
     }
 
-    /// Type-checks a relation, which planning alone does not.
-    pub(super) async fn check_types(&self, relation: &str) -> Result<(), DataFusionError> {
-        if self.unbound.contains_key(relation) {
-            return Ok(());
-        }
-        let plan = self.context.table(TableReference::bare(relation)).await?.into_unoptimized_plan();
-        let state = self.context.state();
-        apart(async move { state.optimize(&plan).map(|_| ()) }).await
+    /// Adds a relation that has these columns and no rows.
+    pub(super) fn add_rowless(&self, name: &str, columns: &SchemaRef) -> Result<(), DataFusionError> {
+        let table = std::sync::Arc::new(EmptyTable::new(SchemaRef::clone(columns)));
+        self.context.register_table(TableReference::bare(name), table).map(|_| ())
     }
 
     /// Adds a view if all its parameters and relations are there.
@@ -161,6 +169,7 @@ impl Session {
             return Ok(());
         }
         let plan = plan_query(&self.context.state(), view.query.clone(), &self.parameters).await?;
+        let plan = if total_order::has_limit(&view.query) { total_order::of_limits(plan)? } else { plan };
         let table = ViewTable::new(plan, Some(view.sql.value.clone()));
         self.context.register_table(TableReference::bare(view.name.as_str()), std::sync::Arc::new(table))?;
         Ok(())
@@ -171,7 +180,13 @@ impl Session {
 /// memory is done by then.
 async fn unless_exhausted(in_memory: DataFrame, spilling: DataFrame) -> Result<EngineRows, DataFusionError> {
     // The engine cannot plan every order above hash tables: not one that ends with a constant of a view.
-    let Ok(rows) = in_memory.execute_stream().await else { return Ok(spilling.execute_stream().await?.boxed()) };
+    let rows = match in_memory.execute_stream().await {
+        Ok(rows) => rows,
+        Err(error) => {
+            tracing::info!(code = "replanned", %error, "a plan with hash tables failed; sorting in their place");
+            return Ok(spilling.execute_stream().await?.boxed());
+        }
+    };
     let mut rows = rows.peekable();
     let first = std::pin::Pin::new(&mut rows).peek().await;
     let is_exhausted = |error: &DataFusionError| matches!(error.find_root(), DataFusionError::ResourcesExhausted(_));
@@ -190,9 +205,12 @@ pub(super) async fn plan_query(
     parameters: &Parameters,
 ) -> Result<LogicalPlan, DataFusionError> {
     bind(&mut query, parameters);
+    alike::tell_apart(&mut query);
+    let has_lateral = lateral::spell(&mut query);
     let statement = EngineStatement::Statement(Box::new(Statement::Query(Box::new(query))));
     let state = state.clone();
     let plan = apart(async move { state.statement_to_plan(statement).await }).await?;
+    let plan = if has_lateral { lateral::in_steps(plan)? } else { plan };
     datafusion::execution::context::SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)

@@ -11,17 +11,20 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArgumentClause, FunctionArguments, ObjectName, ObjectNamePart, Query, SetExpr, Spanned,
     Statement, TableFactor, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 
-use super::ledger_tables;
 use super::parameters::Parameters;
 use super::place::{first_word, place_of_span, syntax_error};
+use super::syntax::dialect::EngineDialect;
+use super::syntax::{self, FunctionKind};
+use super::{habits, ledger_tables};
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
 
 /// The code of findings about functions that differ from run to run.
 pub(super) const NOT_REPEATABLE: &str = "not-repeatable";
+/// The code of findings about functions that do not exist.
+pub(super) const UNKNOWN_FUNCTION: &str = "unknown-function";
 
 /// Nesting deeper than this is refused instead of overflowing the stack.
 const RECURSION_LIMIT: usize = 60;
@@ -47,7 +50,7 @@ pub(super) struct Allowed<'a> {
 
 /// Parses exactly one SELECT.
 pub(super) fn parse_query(sql: &Located<String>) -> Result<Query, Diagnostic> {
-    let mut statements = Parser::new(&GenericDialect {})
+    let mut statements = Parser::new(&EngineDialect)
         .with_recursion_limit(RECURSION_LIMIT)
         .try_with_sql(&sql.value)
         .and_then(|mut parser| parser.parse_statements())
@@ -70,8 +73,7 @@ pub(super) fn parse_query(sql: &Located<String>) -> Result<Query, Diagnostic> {
 /// Parses exactly one expression: nothing may follow it, so that a snippet cannot leave its place.
 pub(super) fn parse_expression(sql: &Located<String>) -> Result<Expr, Diagnostic> {
     let parse = || -> Result<Expr, ParserError> {
-        let mut parser =
-            Parser::new(&GenericDialect {}).with_recursion_limit(RECURSION_LIMIT).try_with_sql(&sql.value)?;
+        let mut parser = Parser::new(&EngineDialect).with_recursion_limit(RECURSION_LIMIT).try_with_sql(&sql.value)?;
         let expression = parser.parse_expr()?;
         parser.expect_token(&Token::EOF)?;
         Ok(expression)
@@ -86,7 +88,32 @@ pub(super) fn inspect<T: Visit>(sql: &Located<String>, tree: &T, allowed: &Allow
     let mut inspector =
         Inspector { sql, allowed, common_tables: names.0, uses: Uses::default(), diagnostics: Vec::new() };
     let _: ControlFlow<()> = tree.visit(&mut inspector);
-    (inspector.uses, inspector.diagnostics)
+    let mut diagnostics = inspector.diagnostics;
+    diagnostics.extend(syntax::refusals(sql, tree, &|name| kind_of(allowed.state, name)));
+    (inspector.uses, diagnostics)
+}
+
+/// Whether the engine has a function of this name, of any kind.
+pub(super) fn is_known_function(state: &SessionState, name: &str) -> bool {
+    kind_of(state, &name.to_lowercase()) != FunctionKind::Unknown
+}
+
+/// Whether a call gives one value for its arguments, the same each time.
+pub(super) fn is_scalar_function(state: &SessionState, function: &Function) -> bool {
+    let known = state.scalar_functions().get(&function.name.to_string().to_lowercase());
+    known.is_some_and(|known| known.signature().volatility == Volatility::Immutable) && function.over.is_none()
+}
+
+/// What kind of function the engine takes a name for, in the order in which it looks.
+fn kind_of(state: &SessionState, name: &str) -> FunctionKind {
+    match name {
+        _ if state.scalar_functions().contains_key(name) => FunctionKind::Scalar,
+        _ if state.higher_order_functions().contains_key(name) => FunctionKind::Scalar,
+        "unnest" | "unnest_outer" => FunctionKind::Unnest,
+        _ if state.aggregate_functions().contains_key(name) => FunctionKind::Aggregate,
+        _ if state.window_functions().contains_key(name) => FunctionKind::Window,
+        _ => FunctionKind::Unknown,
+    }
 }
 
 /// Replaces every parameter by its typed value; an unbound one stays and fails in planning.
@@ -147,15 +174,9 @@ impl Inspector<'_> {
                 Some(help),
             );
         }
-        let known = scalar.is_some()
-            || state.aggregate_functions().contains_key(&name)
-            || state.window_functions().contains_key(&name)
-            || state.higher_order_functions().contains_key(&name);
-        if !known {
-            let names = state.scalar_functions().keys().chain(state.aggregate_functions().keys());
-            let names = names.chain(state.window_functions().keys()).map(String::as_str);
-            let help = did_you_mean(&name, names);
-            self.report("unknown-function", format!("there is no function `{name}`"), span, help);
+        if kind_of(state, &name) == FunctionKind::Unknown {
+            let help = habits::help(&name).map(str::to_owned).or_else(|| nearest_function(&name, state));
+            self.report(UNKNOWN_FUNCTION, format!("there is no function `{name}`"), span, help);
         }
         if ORDERED_AGGREGATES.contains(&name.as_str()) && function.over.is_none() && !is_ordered(function) {
             let help = format!("write `{name}(x order by y)`");
@@ -165,6 +186,15 @@ impl Inspector<'_> {
                 span,
                 Some(help),
             );
+        }
+    }
+
+    fn table_function(&mut self, name: &ObjectName) {
+        let function = name.to_string().to_lowercase();
+        if !self.allowed.state.table_functions().contains_key(&function) {
+            let help = habits::help(&function).map(str::to_owned);
+            let message = format!("there is no table function `{function}`");
+            self.report("unknown-table-function", message, name.span(), help);
         }
     }
 
@@ -218,16 +248,9 @@ impl Visitor for Inspector<'_> {
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         match factor {
             TableFactor::Table { name, args: None, .. } => self.relation(name),
-            TableFactor::Table { name, args: Some(_), .. } => {
-                let function = name.to_string().to_lowercase();
-                if !self.allowed.state.table_functions().contains_key(&function) {
-                    self.report(
-                        "unknown-function",
-                        format!("there is no table function `{function}`"),
-                        name.span(),
-                        None,
-                    );
-                }
+            TableFactor::Table { name, args: Some(_), .. } => self.table_function(name),
+            TableFactor::Function { name, .. } if !name.to_string().eq_ignore_ascii_case("unnest") => {
+                self.table_function(name);
             }
             _ => {}
         }
@@ -246,6 +269,14 @@ impl Visitor for Inspector<'_> {
         }
         ControlFlow::Continue(())
     }
+}
+
+/// The nearest function by letters; the same in every run, since names are looked at in order.
+fn nearest_function(name: &str, state: &SessionState) -> Option<String> {
+    let names = state.scalar_functions().keys().chain(state.aggregate_functions().keys());
+    let names: BTreeSet<&str> = names.chain(state.window_functions().keys()).map(String::as_str).collect();
+    let is_slip = |known: &&str| strsim::damerau_levenshtein(name, known) <= 1 + name.len() / 4;
+    did_you_mean(name, names.into_iter().filter(is_slip))
 }
 
 fn is_ordered(function: &Function) -> bool {

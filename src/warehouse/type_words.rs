@@ -19,6 +19,8 @@ pub(super) fn in_type_words(said: &str) -> String {
         let (name, after) = rest.split_at(end.unwrap_or(rest.len()));
         let parts = in_parentheses(after);
         let (translated, after) = match (plain(name), parts) {
+            // An operator between two values is binary too.
+            (Some(_), _) if name == "Binary" && after.starts_with(" operator") => (name.to_owned(), after),
             (Some(word), _) => (word.to_owned(), after),
             (None, Some((inner, after))) => match compound(name, inner) {
                 Some(word) => (word, after),
@@ -54,6 +56,7 @@ fn compound(name: &str, inner: &str) -> Option<String> {
         "Decimal32" | "Decimal64" | "Decimal128" | "Decimal256" => format!("decimal({inner})"),
         "List" | "LargeList" | "FixedSizeList" | "ListView" | "LargeListView" => "a list".to_owned(),
         "Struct" | "Map" => "an object".to_owned(),
+        "Union" => "a piece of JSON".to_owned(),
         "Dictionary" => in_type_words(inner.split_once(',')?.1.trim()),
         _ => return None,
     })
@@ -105,6 +108,7 @@ mod tests {
                 "there is no column `Utf8_size` (Int64, Struct(\"a\": Int64))",
                 "there is no column `Utf8_size` (int, an object)",
             ),
+            ("Binary operator '~' is not for Binary", "Binary operator '~' is not for bytes"),
             ("List of things, Timestamp(", "List of things, Timestamp("),
             ("zoë is Float64", "zoë is double"),
         ] {

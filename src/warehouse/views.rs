@@ -1,12 +1,13 @@
 //! The views of `sql/`: parsed, inspected, and put in the order in which they build on each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use datafusion::execution::SessionState;
-use datafusion::sql::sqlparser::ast::Query;
+use datafusion::sql::sqlparser::ast::{Query, TableFactor, Visit, Visitor};
 
 use super::ledger_tables;
-use super::statement::{Allowed, NOT_REPEATABLE, inspect, parse_query};
+use super::statement::{Allowed, inspect, parse_query};
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::Project;
 
@@ -23,6 +24,9 @@ pub(super) struct ParsedView {
     /// It must not be read, but it plans: planning it once may find more.
     pub(super) flawed: bool,
 }
+
+/// Codes of findings with which a view is not planned.
+const UNPLANNED: [&str; 4] = ["unknown-table", "unknown-table-function", "unknown-parameter", "sql-not-a-select"];
 
 /// The views in order of dependence, and the names of those that are broken or build on something broken.
 pub(super) fn arrange(
@@ -42,8 +46,8 @@ pub(super) fn arrange(
             Ok(query) => {
                 let (uses, findings) = inspect(&view.sql, &query, &allowed);
                 let (name, sql) = (view.name.clone(), view.sql.clone());
-                // What differs from run to run plans all the same, so its other mistakes can still be found.
-                let plans = findings.iter().all(|finding| finding.code == NOT_REPEATABLE);
+                // What is wrong in other ways than these plans all the same, so its other mistakes can still be found.
+                let plans = findings.iter().all(|finding| !UNPLANNED.contains(&finding.code));
                 if !plans {
                     broken.insert(name.clone());
                 }
@@ -59,7 +63,69 @@ pub(super) fn arrange(
         diagnostics.extend(findings);
     }
     diagnostics.extend(cycles(&parsed, broken));
-    (in_order(parsed, broken), diagnostics)
+    let mut ordered = in_order(parsed, broken);
+    diagnostics.extend(refuse_large(&mut ordered, broken));
+    (ordered, diagnostics)
+}
+
+/// A view that reads tables more often than this, once everything it names is written out, is refused: the engine would
+/// plan for minutes.
+const READS_MAX: u64 = 1_000;
+
+/// Refuses views that are too large once they are written out, and leaves out what builds on them.
+fn refuse_large(views: &mut Vec<ParsedView>, broken: &mut BTreeSet<String>) -> Vec<Diagnostic> {
+    let mut reads: BTreeMap<String, u64> = BTreeMap::new();
+    let mut findings = Vec::new();
+    views.retain(|view| {
+        if view.relations.iter().any(|name| broken.contains(name)) {
+            broken.insert(view.name.clone());
+            return false;
+        }
+        let count = reads_of(&view.query, &mut reads.clone());
+        reads.insert(view.name.clone(), count);
+        if count > READS_MAX {
+            let message = format!(
+                "view `{}` reads tables {count} times once everything it names is written out; {READS_MAX} times at most",
+                view.name
+            );
+            let help = "name each view and each common table expression once or twice, or keep the step as a table";
+            findings.push(Diagnostic::error("view-too-large", message, &view.sql.place).with_help(help));
+            broken.insert(view.name.clone());
+        }
+        count <= READS_MAX
+    });
+    findings
+}
+
+/// How often a query reads tables, given how often what it names does; common table expressions are added to those.
+fn reads_of<T: Visit>(tree: &T, reads: &mut BTreeMap<String, u64>) -> u64 {
+    struct Reads<'a> {
+        reads: &'a mut BTreeMap<String, u64>,
+        count: u64,
+    }
+    impl Visitor for Reads<'_> {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+            for table in query.with.iter().flat_map(|with| &with.cte_tables) {
+                let count = reads_of(&table.query, self.reads).max(1);
+                self.reads.insert(table.alias.name.value.to_lowercase(), count);
+            }
+            ControlFlow::Continue(())
+        }
+
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            if let TableFactor::Table { name, .. } = factor {
+                let name = name.0.last().and_then(|part| part.as_ident()).map(|part| part.value.to_lowercase());
+                let count = name.and_then(|name| self.reads.get(&name).copied()).unwrap_or(1);
+                self.count = self.count.saturating_add(count);
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut counting = Reads { reads, count: 0 };
+    let _: ControlFlow<()> = tree.visit(&mut counting);
+    counting.count
 }
 
 /// One finding per cycle, at its first view by name.

@@ -11,4 +11,5 @@ mod recap_features;
 mod recap_oracle;
 mod recaps;
 mod sources;
+mod sql;
 pub(crate) mod world;

@@ -18,6 +18,7 @@ mod people;
 mod reading;
 mod recovery;
 mod setup;
+mod stored_ids;
 mod upkeep;
 mod values;
 

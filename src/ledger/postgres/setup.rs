@@ -7,15 +7,18 @@ use sqlx::PgConnection;
 
 use super::PostgresLedger;
 use super::link::{Link, Place};
+use super::stored_ids;
 use crate::clock::{Clock, random_bytes};
 use crate::ledger::identity::{hexadecimal, key_from_hexadecimal};
 use crate::ledger::{Identity, LedgerError, Owner};
 
 /// The format this version reads and writes.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 /// By the format it leads to: the script that leads there from the one before. Formats are those of SQLite's ledgers; the
 /// first in PostgreSQL is 2.
 const STEPS: [(u32, &str); 2] = [(2, include_str!("schema.sql")), (3, include_str!("format_3.sql"))];
+/// The first format in which ids that hold an address are hashes.
+const HASHES_IDS: u32 = 4;
 /// What two processes that make or change a schema wait for: the first letters of the name, with the schema's hash.
 const LOCK_CLASS: i32 = 0x6d69_6c65;
 
@@ -45,8 +48,11 @@ async fn migrate(place: &Place, connection: &mut PgConnection) -> Result<(), Led
     let said = |error: sqlx::Error| place.said(&error);
     begin_alone(place, connection).await.map_err(said)?;
     let facts = facts(place, connection).await?.unwrap_or_default();
-    let (_, _, version) = understand(place, &facts)?;
+    let (_, identity, version) = understand(place, &facts)?;
     climb(connection, version).await.map_err(said)?;
+    if version < HASHES_IDS {
+        stored_ids::rewrite(connection, &identity).await.map_err(said)?;
+    }
     sqlx::raw_sql("commit").execute(connection).await.map_err(said)?;
     Ok(())
 }

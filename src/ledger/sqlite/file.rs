@@ -63,7 +63,7 @@ pub(super) async fn connect(path: &Path, owner: &Owner) -> Result<SqliteLedger, 
         return Err(foreign(path, reason));
     }
     if version < FORMAT_VERSION {
-        migrate(path, &mut writer).await?;
+        migrate(path, &mut writer, &identity).await?;
     }
     // A wave touches many pages: a larger log between checkpoints writes each of them once instead of per wave.
     sqlx::raw_sql("pragma journal_mode = wal; pragma wal_autocheckpoint = 4000; pragma cache_size = -32768; pragma temp_store = memory")

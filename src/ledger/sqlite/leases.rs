@@ -9,7 +9,7 @@ use super::decisions::with_names;
 use super::suppressions::{StoredHalt, read_halts, understood_halt};
 use super::{SqliteLedger, file, names, stored};
 use crate::clock::monotonic;
-use crate::ledger::{Lease, LedgerError, Owner, RunEnd, RunRequest, VOLUMES_KEPT};
+use crate::ledger::{COMPLETED_RUNS, Lease, LedgerError, Owner, RunEnd, RunRequest, VOLUMES_KEPT, last_whole_stored};
 use crate::settings::crashpoint;
 
 pub(super) async fn open(ledger: &SqliteLedger, request: &RunRequest) -> Result<Lease, LedgerError> {
@@ -126,6 +126,7 @@ struct Found {
     starts: Vec<(String, String)>,
     halt: Option<StoredHalt>,
     volumes: Vec<(String, i64)>,
+    last_counts: BTreeMap<String, u64>,
 }
 
 /// Reads what a job and its earlier names have; the job's own facts go before those of earlier names.
@@ -138,6 +139,7 @@ async fn read(connection: &mut SqliteConnection, request: &RunRequest) -> Result
         starts: Vec::new(),
         halt: read_halts(connection, Some(&request.job)).await?.into_iter().next(),
         volumes: Vec::new(),
+        last_counts: BTreeMap::new(),
     };
     for name in names(&request.job, &request.aliases) {
         let sql =
@@ -155,6 +157,11 @@ async fn read(connection: &mut SqliteConnection, request: &RunRequest) -> Result
         );
         let kept = i64::try_from(VOLUMES_KEPT.saturating_sub(found.volumes.len())).unwrap_or(0);
         found.volumes.extend(volumes.bind(name).bind(kept).fetch_all(&mut *connection).await?);
+        if found.last_counts.is_empty() {
+            let sql = "select counts from runs where job = ? and status = 'completed' order by epoch desc limit ?";
+            let completed = sqlx::query_as(sql).bind(name).bind(COMPLETED_RUNS).fetch_all(&mut *connection).await?;
+            found.last_counts = last_whole_stored(completed);
+        }
     }
     Ok(found)
 }
@@ -176,6 +183,7 @@ fn understand(ledger: &SqliteLedger, found: Found) -> Result<Lease, LedgerError>
         last_provider: found.last_provider,
         halt: found.halt.map(|halt| understood_halt(ledger, halt)).transpose()?,
         volumes: found.volumes.into_iter().map(|(bucket, mails)| (bucket, mails.unsigned_abs())).collect(),
+        last_counts: found.last_counts,
     })
 }
 

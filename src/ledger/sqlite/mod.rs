@@ -17,6 +17,7 @@ mod leases;
 mod migration;
 mod reading;
 mod recovery;
+mod stored_ids;
 mod suppressions;
 mod upkeep;
 mod writer;

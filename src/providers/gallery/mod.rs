@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::outbox::write_atomically;
+use super::outbox_folder::{INDEX, PAGES, write_atomically};
 use crate::model::Message;
 
 /// The most mails with a page of their own, and of one page of the list.
@@ -73,12 +73,7 @@ impl Pages {
 impl Gallery {
     /// The gallery of an outbox folder.
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), pages: folder.join("pages"), written: Arc::default() }
-    }
-
-    /// The folder of the pages.
-    pub(super) fn pages(&self) -> &Path {
-        &self.pages
+        Self { folder: folder.to_owned(), pages: folder.join(PAGES), written: Arc::default() }
     }
 
     /// Pages for those of the messages that the gallery can still show, and lines about all.
@@ -118,7 +113,7 @@ impl Gallery {
             write_atomically(&self.pages.join(html::name_of(place)), page.as_bytes())?;
         }
         let unlisted = if lists.len() > 1 { &[][..] } else { &unlisted };
-        let page = self.folder.join("index.html");
+        let page = self.folder.join(INDEX);
         write_atomically(&page, list.index(lists.first().copied().unwrap_or_default(), unlisted).as_bytes())?;
         Ok(Some(page))
     }

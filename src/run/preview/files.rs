@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::DeliveryKey;
 use crate::project::Project;
+use crate::settings::LocalFiles;
 
 /// Where they are, below the project's folder.
 const FOLDER: &str = "target/milepost/preview";
@@ -25,10 +26,10 @@ struct Shown {
 }
 
 /// The files that previews made, by name.
-#[derive(Default)]
 pub(super) struct PreviewFiles {
     folder: PathBuf,
     made: BTreeMap<String, Shown>,
+    door: LocalFiles,
 }
 
 impl PreviewFiles {
@@ -52,7 +53,11 @@ impl PreviewFiles {
         let made: BTreeMap<String, Shown> = serde_json::from_str(&text).unwrap_or_default();
         // Names alone: a list that was written by others must not lead elsewhere.
         let is_name = |name: &String| !name.starts_with('.') && !name.contains(['/', '\\']);
-        Self { made: made.into_iter().filter(|(name, _)| is_name(name)).collect(), folder }
+        Self {
+            made: made.into_iter().filter(|(name, _)| is_name(name)).collect(),
+            folder,
+            door: LocalFiles::of_project(root),
+        }
     }
 
     /// Writes one mail's HTML and returns its file.
@@ -60,6 +65,7 @@ impl PreviewFiles {
         std::fs::create_dir_all(&self.folder)?;
         let name = name_of(job, key);
         let file = self.folder.join(&name);
+        self.door.admit_target(&file)?;
         std::fs::write(&file, html)?;
         self.made.insert(name, Shown { job: job.to_owned(), profile_id: key.profile_id.clone() });
         Ok(file)

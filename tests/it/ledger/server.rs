@@ -5,7 +5,9 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use milepost::clock::monotonic;
-use milepost::ledger::{CreatePolicy, Inquiry, LedgerError, LedgerStore, Owner, Settlement, connect, create};
+use milepost::ledger::{
+    CreatePolicy, DeliveryFilter, Inquiry, LedgerError, LedgerStore, Owner, Settlement, connect, create,
+};
 use milepost::model::{DeliveryKey, DeliveryState};
 use milepost::project::LedgerLocation;
 use milepost::settings::Secret;
@@ -81,6 +83,29 @@ async fn what_cannot_be_used_is_told_without_the_password() {
         .run("update meta set value = '2' where key = 'format_version'; delete from meta where key = 'identity_key'")
         .await;
     assert!(refusal(schema.url()).await.to_string().contains("damaged"));
+}
+
+#[tokio::test]
+async fn ids_that_hold_an_address_are_rewritten_when_an_older_format_opens() {
+    let Some(schema) = Schema::fresh() else { return };
+    let place = Place::Postgres(schema.clone());
+    let ledger = reach(schema.url(), CreatePolicy::WhenMissing).await.expect("makes it");
+    let held = ledger.open(&request("r1")).await.expect("opens");
+    let plain = [key("stands_for_ann", "o")];
+    dispatch(&*ledger, &held, "b1", &plain).await.expect("claims");
+    schema
+        .run(
+            "update meta set value = '3' where key = 'format_version';
+            update deliveries set profile_id = 'mailto:ann@example.test', occasion = 'o/crm:ben%40example.test'",
+        )
+        .await;
+    schema.leases_end().await;
+    let ledger = place.connect().await;
+    let lease = ledger.open(&request("r2")).await.expect("opens");
+    let keys = [key("mailto:ann@example.test", "o/crm:ben%40example.test")];
+    assert_eq!(states(&*ledger, &lease, &keys).await, [Some(DeliveryState::Dispatched)]);
+    let rows = ledger.deliveries(&DeliveryFilter::default()).await.expect("lists");
+    assert!(rows.iter().all(|row| !format!("{row:?}").contains("example.test")), "{rows:?}");
 }
 
 #[tokio::test]

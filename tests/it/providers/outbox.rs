@@ -117,3 +117,39 @@ async fn a_folder_that_cannot_be_made_proves_that_nothing_was_written() {
     let outcomes = attempt(provider.as_ref(), &messages(2), "key").await;
     assert_eq!(names(&outcomes), ["not_accepted"; 2]);
 }
+
+#[tokio::test]
+async fn a_folder_of_somebody_else_is_refused_by_check_and_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(folder.path().join("web/pages")).expect("made");
+    for file in ["index.html", "pages/about.html"] {
+        fs::write(folder.path().join("web").join(file), "<p>ours</p>").expect("written");
+    }
+    let entry = config("outbox", &[("dir", "web".into())]);
+    let findings = milepost::providers::check(&entry, folder.path());
+    assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["foreign-folder"]);
+    assert!(findings[0].message.contains("`index.html`") && findings[0].help.is_some(), "{findings:?}");
+    assert!(milepost::providers::connect(&entry, folder.path()).is_err());
+    assert_eq!(fs::read_to_string(folder.path().join("web/index.html")).expect("there"), "<p>ours</p>");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn mails_are_for_their_owner_alone_and_the_folder_is_taken_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let outbox = folder.path().join("outbox");
+    for turn in 0..3 {
+        let provider = connect(&config("outbox", &[]), folder.path());
+        attempt(provider.as_ref(), &messages(1), "key").await;
+        provider.finish().await.expect("written");
+        for path in ["", "pages", "index.html"].map(|name| outbox.join(name)) {
+            let mode = fs::metadata(&path).expect("there").permissions().mode() & 0o077;
+            assert_eq!(mode, 0, "{}", path.display());
+        }
+        if turn == 1 {
+            // As earlier versions left it.
+            fs::remove_file(outbox.join(".milepost-outbox")).expect("a marker");
+        }
+    }
+}
