@@ -92,7 +92,8 @@ impl Serialize for Check {
 pub struct Unhealthy {
     /// The check that found it.
     pub check: Check,
-    /// What was found beside what was expected, with counts and ids at most.
+    /// What was found beside what was expected, with counts and ids at most; in artifacts without addresses.
+    #[serde(serialize_with = "super::redaction::serialize_words")]
     pub message: String,
     /// Whether waiting can mend it, as data that are still to land can.
     pub waits: bool,
