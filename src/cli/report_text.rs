@@ -72,7 +72,7 @@ fn job_block(job: &JobReport) -> String {
         let _ = writeln!(text, "  not candidates{}", breakdown(&job.dropped));
     }
     for note in &job.health {
-        let _ = writeln!(text, "  {}: [{}] {}", note.verdict(), note.found.check, note.found.message);
+        let _ = writeln!(text, "  {}: [{}] {}", note.verdict(), note.found.check, indented(&note.found.message));
     }
     if job.clipped > 0 {
         let _ =

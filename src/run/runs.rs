@@ -195,14 +195,12 @@ pub(super) async fn carry_out(
     let loaded = stop.race_after(READING_GRACE, Loaded::read(options)).await?;
     let foreseen = Foreseen::of(&loaded, request, &run_id, (as_of, started_at));
     stop.keep_last_words(foreseen.clone().and_then(|foreseen| results::last_words(options, request, foreseen)));
-    let (workspace, providers, ledger) = match (stop.race(Box::pin(open(options, request, loaded))).await, foreseen) {
+    let opening = stop.race(Box::pin(open(options, request, loaded, as_of)));
+    let (workspace, providers, ledger) = match (opening.await, foreseen) {
         (Err(RunError::Stopped { cause }), Some(foreseen)) => return Ok(foreseen.stopped(cause)),
         (opened, _) => opened?,
     };
     let jobs = workspace.jobs(&request.jobs)?;
-    if let Some(profile) = &request.only {
-        stop.race(Box::pin(refuse_unknown_profile(&workspace, &jobs, (profile, as_of)))).await?;
-    }
     let context = RunContext {
         workspace: &workspace,
         options: request,
@@ -224,7 +222,12 @@ pub(super) async fn carry_out(
         reports.extend(withdraw_removed(&context).await);
     }
     if !request.dry_run {
-        context.ledger.rest().await;
+        let rest = async {
+            context.ledger.rest().await;
+            Ok(())
+        };
+        // What is not brought in now is by the next run.
+        let _ = stop.race_after(CLOSING_GRACE, rest).await;
     }
     let mut report = RunReport {
         run_id: context.run_id.clone(),
@@ -247,6 +250,7 @@ async fn open(
     options: &WorkspaceOptions,
     request: &RunOptions,
     loaded: Loaded,
+    as_of: Timestamp,
 ) -> Result<(Workspace, Providers, Arc<dyn LedgerStore>), RunError> {
     let workspace = Workspace::open_loaded(loaded, options).await?;
     let jobs = workspace.jobs(&request.jobs)?;
@@ -255,6 +259,9 @@ async fn open(
     let leaves_machine = providers.values().any(|(_, account)| account.capabilities().leaves_machine);
     refuse_replay_without_confirmation(request, leaves_machine)?;
     let ledger = reach_ledger(&workspace, request.dry_run, leaves_machine).await?;
+    if let Some(profile) = &request.only {
+        refuse_unknown_profile(&workspace, &jobs, (profile, as_of)).await?;
+    }
     Ok((workspace, providers, ledger))
 }
 
