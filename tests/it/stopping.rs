@@ -281,7 +281,13 @@ fn a_signal_ends_what_waits_for_a_server() {
         let started = monotonic();
         let moment = Duration::from_millis(1_500);
         let output = Command::new("timeout")
-            .args(["--preserve-status", "-s", "TERM", &moment.as_secs_f64().to_string(), env!("CARGO_BIN_EXE_milepost")])
+            .args([
+                "--preserve-status",
+                "-s",
+                "TERM",
+                &moment.as_secs_f64().to_string(),
+                env!("CARGO_BIN_EXE_milepost"),
+            ])
             .args([command, &AS_OF].concat())
             .current_dir(folder.path())
             .envs([("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")), ("AWS_ALLOW_HTTP", "true".to_owned())])
