@@ -9,6 +9,9 @@ use jiff::tz::TimeZone;
 
 use super::command;
 use super::output::Format;
+use crate::clock::whole_microseconds;
+use crate::model::Check;
+use crate::model::diagnostic::did_you_mean;
 
 /// Milestone and recap emails from the event tables you already have, as code.
 #[derive(Debug, Parser)]
@@ -47,6 +50,15 @@ pub(super) struct Common {
     /// How long one query may take before the command gives up, such as 10m; as long as it likes by default.
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration, env = "MILEPOST_QUERY_TIMEOUT")]
     pub query_timeout: Option<std::time::Duration>,
+    /// A folder outside the project that it may name files of; may be given several times.
+    #[arg(long, global = true, value_name = "DIR", env = "MILEPOST_ALLOW_PATHS", value_delimiter = ':')]
+    pub allow_path: Vec<PathBuf>,
+    /// A variable of the environment that the project may name as a secret, beside those that begin with `MILEPOST_`.
+    #[arg(long, global = true, value_name = "NAME", env = "MILEPOST_ALLOW_ENV", value_delimiter = ',')]
+    pub allow_env: Vec<String>,
+    /// A host that a provider's key may be shown to, beside the provider's own and this machine.
+    #[arg(long, global = true, value_name = "HOST", env = "MILEPOST_ALLOW_HOSTS", value_delimiter = ',')]
+    pub allow_host: Vec<String>,
     /// Nothing but results and errors.
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -150,11 +162,12 @@ impl Moment {
     }
 }
 
-/// Reads an instant such as `2026-11-01T06:00:00Z`, or a day such as `2026-11-01`.
+/// Reads an instant such as `2026-11-01T06:00:00Z`, of which anything finer than a microsecond is cut off, or a day such as
+/// `2026-11-01`.
 pub(super) fn parse_moment(text: &str) -> Result<Moment, String> {
     let wrong =
         || format!("`{text}` is no instant; write it as 2026-11-01T06:00:00Z, or as 2026-11-01 for its midnight");
-    let (moment, year) = match text.parse::<Timestamp>() {
+    let (moment, year) = match text.parse::<Timestamp>().map(whole_microseconds) {
         Ok(instant) => (Moment::Instant(instant), instant.to_zoned(TimeZone::UTC).year()),
         Err(_) if text.len() == "2026-11-01".len() => {
             let day: Date = text.parse().map_err(|_| wrong())?;
@@ -205,6 +218,15 @@ pub(super) fn parse_duration(text: &str) -> Result<std::time::Duration, String> 
         .ok_or_else(|| format!("`{text}` is no duration; write it as 30s, 10m or 2h"))
 }
 
+/// A check of health by its name.
+pub(super) fn parse_check(text: &str) -> Result<Check, String> {
+    let names = || Check::ALL.into_iter().map(Check::name);
+    Check::from_name(text).ok_or_else(|| {
+        did_you_mean(text, names())
+            .unwrap_or_else(|| format!("the checks are {}", names().collect::<Vec<_>>().join(", ")))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -228,6 +250,7 @@ mod tests {
         let zone = || TimeZone::get("America/New_York").expect("a zone");
         for (text, instant) in [
             ("2026-11-30T06:00:00Z", "2026-11-30T06:00:00Z"),
+            ("2026-11-30T06:00:00.0000019Z", "2026-11-30T06:00:00.000001Z"),
             ("2026-11-30T06:00:00+02:00", "2026-11-30T04:00:00Z"),
             ("2026-11-30", "2026-11-30T05:00:00Z"),
             ("2026-07-01", "2026-07-01T04:00:00Z"),

@@ -3,6 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::model::diagnostic::LineIndexes;
 use crate::model::{Diagnostic, Severity};
 
 /// One diagnostic in `--format json`.
@@ -17,9 +18,16 @@ pub(super) struct DiagnosticJson<'a> {
     help: Option<&'a str>,
 }
 
-impl<'a> From<&'a Diagnostic> for DiagnosticJson<'a> {
-    fn from(diagnostic: &'a Diagnostic) -> Self {
-        let position = diagnostic.place.as_ref().map(crate::model::Place::line_and_column);
+/// Every diagnostic for `--format json`.
+#[must_use]
+pub(super) fn as_json(diagnostics: &[Diagnostic]) -> Vec<DiagnosticJson<'_>> {
+    let mut lines = LineIndexes::default();
+    diagnostics.iter().map(|diagnostic| DiagnosticJson::of(diagnostic, &mut lines)).collect()
+}
+
+impl<'a> DiagnosticJson<'a> {
+    fn of(diagnostic: &'a Diagnostic, lines: &mut LineIndexes) -> Self {
+        let position = diagnostic.place.as_ref().map(|place| lines.of(place).position(place));
         Self {
             severity: diagnostic.severity,
             code: diagnostic.code,
@@ -36,10 +44,12 @@ impl<'a> From<&'a Diagnostic> for DiagnosticJson<'a> {
 #[must_use]
 pub(super) fn render(diagnostics: &[Diagnostic], colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    diagnostics.iter().map(|diagnostic| render_one(diagnostic, &renderer)).collect::<Vec<_>>().join("\n\n")
+    let mut lines = LineIndexes::default();
+    let rendered = diagnostics.iter().map(|diagnostic| render_one(diagnostic, &renderer, &mut lines));
+    rendered.collect::<Vec<_>>().join("\n\n")
 }
 
-fn render_one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
+fn render_one(diagnostic: &Diagnostic, renderer: &Renderer, lines: &mut LineIndexes) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -47,11 +57,19 @@ fn render_one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     };
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
     let mut group = match &diagnostic.place {
-        Some(place) => title.element(
-            Snippet::source(place.file.text.as_str())
-                .path(place.file.path.as_str())
-                .annotation(AnnotationKind::Primary.span(place.span.clone())),
-        ),
+        Some(place) => {
+            // The lines around it alone: the renderer looks through all that it is given.
+            let index = lines.of(place);
+            let (first, last) = (index.line(place.span.start), index.line(place.span.end));
+            let shown = index.span(first.saturating_sub(1), last + 1, &place.file.text);
+            let within = place.span.start - shown.start..place.span.end - shown.start;
+            title.element(
+                Snippet::source(&place.file.text[shown])
+                    .line_start(first.max(1))
+                    .path(place.file.path.as_str())
+                    .annotation(AnnotationKind::Primary.span(within)),
+            )
+        }
         None => Group::with_title(title),
     };
     if let Some(help) = &diagnostic.help {

@@ -40,7 +40,7 @@ impl Failure {
     /// Writes the failure where it belongs: JSON to standard output when asked for, words to standard error always.
     pub(super) fn show(&self, output: Output) {
         if output.format == Format::Json {
-            let diagnostics = self.diagnostics.iter().map(DiagnosticJson::from).collect();
+            let diagnostics = diagnostics::as_json(&self.diagnostics);
             let hint = self.hint.as_deref();
             let json = FailureJson { error: &self.message, hint, exit_code: self.exit.code(), diagnostics };
             output.result("", &json);

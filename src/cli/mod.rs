@@ -25,6 +25,7 @@ use interrupt::Signals;
 use output::Output;
 
 use crate::run::{Exit, StopCause, WorkspaceOptions};
+use crate::settings::{self, Allowed};
 use crate::storage;
 
 /// What every command gets besides its own arguments.
@@ -155,6 +156,16 @@ fn carry_out(arguments: Arguments, output: Output, signals: &Signals) -> Result<
 fn context<'a>(common: &Common, output: Output, signals: &'a Signals) -> Result<Context<'a>, Failure> {
     let start = crate::settings::current_folder()
         .map_err(|error| Failure::new(Exit::Failed, format!("the current folder cannot be read: {error}"), None))?;
+    settings::allow(Allowed {
+        paths: common
+            .allow_path
+            .iter()
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(|path| start.join(path))
+            .collect(),
+        variables: common.allow_env.clone(),
+        hosts: common.allow_host.clone(),
+    });
     let workspace = WorkspaceOptions {
         project: common.project.clone().map(|folder| start.join(folder)),
         start,

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::diagnostics::{self, DiagnosticJson};
+use super::diagnostics;
 use crate::clock::Clock;
 use crate::model::{Diagnostic, Severity};
 
@@ -93,13 +93,13 @@ impl Output {
                 self.lines(&(diagnostics::render(&clean, errors_take_colour()) + "\n\n"));
             }
             Format::Json => {
-                for finding in findings {
+                for (finding, shown) in findings.iter().zip(diagnostics::as_json(findings)) {
                     let level = match finding.severity {
                         Severity::Error => "ERROR",
                         Severity::Warning => "WARN",
                         Severity::Note => "INFO",
                     };
-                    let found = serde_json::to_value(DiagnosticJson::from(finding)).unwrap_or_default();
+                    let found = serde_json::to_value(shown).unwrap_or_default();
                     self.log(level, "finding", json!({ "finding": found }));
                 }
             }

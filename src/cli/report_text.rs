@@ -19,6 +19,9 @@ pub(super) fn run(report: &RunReport) -> String {
     let accepted: u64 = report.jobs.iter().map(JobReport::accepted).sum();
     let before: u64 = report.jobs.iter().map(JobReport::accepted_before).sum();
     let _ = writeln!(text, "{} accepted now, {} accepted before", grouped(accepted), grouped(before));
+    for left_out in &report.tables.left_out {
+        let _ = writeln!(text, "not read: {}", shown(&left_out.to_string()));
+    }
     for misfit in &report.tables.misfits {
         let _ = writeln!(text, "read as null: {}", shown(&misfit.to_string()));
     }
@@ -56,6 +59,9 @@ fn job_block(job: &JobReport) -> String {
             let _ = writeln!(text, "  {:>9} {}{detail}", grouped(count), decision.name().replace('_', " "));
         }
     }
+    for (words, count) in most_frequent(&job.rejections, REJECTIONS_SHOWN) {
+        let _ = writeln!(text, "  {:>9} rejected for good: {words}", grouped(count));
+    }
     if !job.recovered.is_empty() {
         let _ = writeln!(text, "  in doubt from earlier runs{}", breakdown(&job.recovered));
     }
@@ -64,6 +70,17 @@ fn job_block(job: &JobReport) -> String {
     }
     if !job.dropped.is_empty() {
         let _ = writeln!(text, "  not candidates{}", breakdown(&job.dropped));
+    }
+    for note in &job.health {
+        let _ = writeln!(text, "  {}: [{}] {}", note.verdict(), note.found.check, note.found.message);
+    }
+    if job.clipped > 0 {
+        let _ =
+            writeln!(text, "  {:>9} clipped: Gmail shows 102 KB of HTML and a link to the rest", grouped(job.clipped));
+    }
+    if job.cleaned > 0 {
+        let _ =
+            writeln!(text, "  {:>9} control characters in subjects and headers became a space", grouped(job.cleaned));
     }
     if let Some(published) = &job.published {
         let _ = writeln!(text, "  {:>9} rows published to {}", grouped(published.rows), published.to);
@@ -75,6 +92,17 @@ fn job_block(job: &JobReport) -> String {
         let _ = writeln!(text, "  next: {}", indented(hint));
     }
     text
+}
+
+/// Kinds of refusals that a run tells; the results have the others.
+const REJECTIONS_SHOWN: usize = 3;
+
+/// The greatest counts with their names; equal ones in the order of the names.
+fn most_frequent(counts: &BTreeMap<String, u64>, most: usize) -> Vec<(&str, u64)> {
+    let mut all: Vec<_> = counts.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    all.truncate(most);
+    all
 }
 
 /// Bytes as `12 B`, `3.4 kB`, `56.7 MB`.
@@ -149,14 +177,17 @@ pub(super) fn delivery(found: &ShownDelivery) -> String {
 /// Jobs, last runs and what needs a person.
 #[must_use]
 pub(super) fn status(report: &StatusReport) -> String {
-    let mut lines =
-        vec![["JOB", "LAST RUN", "STATUS", "ACCEPTED", "WAITING", "UNKNOWN", "NEXT PERIOD", "NOW"].map(str::to_owned)];
+    let mut lines = vec![
+        ["JOB", "LAST RUN", "STATUS", "ACCEPTED", "REJECTED", "WAITING", "UNKNOWN", "NEXT PERIOD", "NOW"]
+            .map(str::to_owned),
+    ];
     lines.extend(report.jobs.iter().map(|job| {
         [
             job.job.clone(),
             job.last_run_at.map_or_else(|| "never".to_owned(), |at| at.to_string()),
             job.last_status.clone().unwrap_or_default(),
             grouped(job.accepted),
+            grouped(job.rejected),
             grouped(job.deferred),
             grouped(job.unknown),
             job.next_period.clone().unwrap_or_default(),
@@ -173,6 +204,9 @@ pub(super) fn status(report: &StatusReport) -> String {
     let mut text = columns(&lines);
     if report.jobs.iter().any(|job| job.unknown > 0) {
         text.push_str("\nunknown outcomes: `milepost deliveries list --state unknown`\n");
+    }
+    if report.jobs.iter().any(|job| job.rejected > 0) {
+        text.push_str("\nrefused for good: `milepost deliveries list --state rejected`\n");
     }
     text
 }

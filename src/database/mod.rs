@@ -25,6 +25,20 @@ const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 /// Why a table cannot be read, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
+    /// The file is no database: somebody must see to it, and waiting does not help.
+    #[error("{place} cannot be read: {reason}")]
+    Refused {
+        /// The database, without account and password.
+        place: String,
+        /// What it said, and what next.
+        reason: String,
+    },
+    /// The table is one of a ledger, which is read through `ledger.*` alone.
+    #[error("{place} holds a ledger of milepost, whose secrets are nobody's to read")]
+    Ledger {
+        /// The database, without account and password.
+        place: String,
+    },
     /// The server, the file or the account: try again later, or see to it.
     #[error("{place} cannot be read: {reason}")]
     Unavailable {

@@ -21,6 +21,13 @@ const SESSION: [(&str, &str); 4] = [
 ];
 /// Dates and times of the years that a calendar has; no infinity is among them.
 const ORDINARY: &str = "between '0001-01-01' and '9999-12-30'";
+/// How many tables that every ledger has lie in the schema of a relation: whatever its URL, role and name, such a schema is a
+/// ledger's.
+const LEDGER_TABLES: &str = "select count(*) from pg_catalog.pg_class as other \
+    join pg_catalog.pg_class as named on named.relnamespace = other.relnamespace \
+    where named.oid = to_regclass($1) \
+    and other.relname in ('meta', 'jobs', 'starts', 'leases', 'batches', 'deliveries', 'suppressions', 'halts')";
+const LEDGER_TABLES_LEAST: i64 = 7;
 /// The columns of a relation, and the type below each domain.
 const COLUMNS: &str = include_str!("postgres_columns.sql");
 
@@ -80,6 +87,14 @@ pub(super) async fn columns(url: &Secret, table: &str) -> Result<Vec<Column>, Da
         move |error: sqlx::Error| unavailable(&shown, &error)
     };
     let failed = failed(&link.shown);
+    let beside: i64 = sqlx::query_scalar(LEDGER_TABLES)
+        .bind(relation(table))
+        .fetch_one(&mut link.connection)
+        .await
+        .map_err(&failed)?;
+    if beside >= LEDGER_TABLES_LEAST {
+        return Err(DatabaseError::Ledger { place: link.shown });
+    }
     let rows = sqlx::query(COLUMNS).bind(relation(table)).fetch_all(&mut link.connection).await.map_err(&failed)?;
     let columns: Result<Vec<Column>, sqlx::Error> = rows.iter().map(column).collect();
     let columns = columns.map_err(&failed)?;

@@ -16,6 +16,13 @@ use super::{Column, ColumnKind, DatabaseError, Filling, Reading, Sender, Values,
 /// Whole numbers beyond this are milliseconds: in seconds they would lie after the year 5000.
 const SECONDS_MAX: i64 = 100_000_000_000;
 
+/// What a ledger says it is; see `src/ledger/sqlite/schema.sql`.
+const LEDGER_ID: i32 = 1_836_085_107;
+/// How many tables there are that every ledger has.
+const LEDGER_TABLES: &str = "select count(*) from sqlite_schema where type = 'table' \
+    and name in ('meta', 'jobs', 'starts', 'leases', 'batches', 'deliveries', 'suppressions', 'halts')";
+const LEDGER_TABLES_LEAST: i64 = 7;
+
 async fn open(file: &Path) -> Result<SqliteConnection, DatabaseError> {
     if !file.is_file() {
         return Err(DatabaseError::Wrong { reason: format!("there is no file `{}`", file.display()) });
@@ -26,11 +33,27 @@ async fn open(file: &Path) -> Result<SqliteConnection, DatabaseError> {
         .read_only(true)
         .busy_timeout(Duration::from_secs(10))
         .disable_statement_logging();
-    SqliteConnection::connect_with(&options).await.map_err(|error| unavailable(file, &error))
+    let mut connection = SqliteConnection::connect_with(&options).await.map_err(|error| unavailable(file, &error))?;
+    if is_ledger(&mut connection).await.map_err(|error| unavailable(file, &error))? {
+        return Err(DatabaseError::Ledger { place: file.display().to_string() });
+    }
+    Ok(connection)
+}
+
+/// Whether a database is a ledger, by what it says of itself and what it holds: whatever the path, a link or a copy.
+async fn is_ledger(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let application: i32 = sqlx::query_scalar("pragma application_id").fetch_one(&mut *connection).await?;
+    let tables: i64 = sqlx::query_scalar(LEDGER_TABLES).fetch_one(connection).await?;
+    Ok(application == LEDGER_ID || tables >= LEDGER_TABLES_LEAST)
 }
 
 fn unavailable(file: &Path, error: &sqlx::Error) -> DatabaseError {
-    DatabaseError::Unavailable { place: file.display().to_string(), reason: error.to_string() }
+    let (place, reason) = (file.display().to_string(), error.to_string());
+    // "File is not a database": no waiting makes it one.
+    match error.as_database_error().and_then(|error| error.code()).as_deref() {
+        Some("26") => DatabaseError::Refused { place, reason },
+        _ => DatabaseError::Unavailable { place, reason },
+    }
 }
 
 /// The columns of a table.

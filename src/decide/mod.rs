@@ -10,11 +10,14 @@ mod case;
 mod earlier;
 mod facts;
 mod guard;
+mod health;
 mod rules;
 mod shares;
 mod start;
 mod steps;
 
+#[cfg(test)]
+mod health_tests;
 #[cfg(test)]
 mod restraint_tests;
 #[cfg(test)]
@@ -32,6 +35,7 @@ pub use ahead::Ahead;
 pub use earlier::Lookup;
 pub use facts::{Facts, Recipients};
 pub use guard::{Refusal, Volume, guard, usual};
+pub use health::{JobFacts, Needs, Strangers, job_health, table_health};
 pub use rules::{Part, Rules};
 pub use shares::variant_for;
 pub use steps::Step;

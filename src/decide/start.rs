@@ -39,7 +39,12 @@ impl Rules {
     #[must_use]
     pub fn starts_to_keep(&self) -> BTreeMap<String, Timestamp> {
         let mut starts = BTreeMap::new();
-        for part in self.parts.iter().filter(|part| self.needs_kept_start(part)) {
+        for part in &self.parts {
+            if !self.needs_kept_start(part) {
+                // Not looked at for what counts: it tells a part that a run has seen from a new one.
+                starts.insert(seen_key(&part.name), self.as_of);
+                continue;
+            }
             for key in part.start_keys() {
                 let earlier = part.aliases.iter().find_map(|alias| self.starts.get(&renamed(&key, &part.name, alias)));
                 let start = self.starts.get(&key).or(earlier).copied().unwrap_or(self.as_of);
@@ -47,6 +52,18 @@ impl Rules {
             }
         }
         starts
+    }
+
+    /// The parts that no completed run has seen, under their names or earlier ones.
+    pub fn new_parts(&self) -> impl Iterator<Item = &Part> {
+        let has_levels = |name: &str| {
+            let levels = format!("{name}:");
+            self.starts.range(levels.clone()..).next().is_some_and(|(key, _)| key.starts_with(&levels))
+        };
+        let is_known = move |name: &String| {
+            self.starts.contains_key(name) || self.starts.contains_key(&seen_key(name)) || has_levels(name)
+        };
+        self.parts.iter().filter(move |part| !std::iter::once(&part.name).chain(&part.aliases).any(&is_known))
     }
 
     fn needs_kept_start(&self, part: &Part) -> bool {
@@ -82,6 +99,11 @@ fn start_key(name: &str, level: Option<Level>) -> String {
         Some(level) => format!("{name}:{level}"),
         None => name.to_owned(),
     }
+}
+
+/// Stands for a part whose start the job's policy does not keep.
+fn seen_key(name: &str) -> String {
+    format!("+{name}")
 }
 
 fn renamed(key: &str, name: &str, alias: &str) -> String {

@@ -9,6 +9,7 @@ use super::brake::Stopped;
 use super::breaker::{Breaker, Gate, Tally, Verdict};
 use super::pace::Pace;
 use super::places::Places;
+use super::probe::Probe;
 use crate::clock::monotonic;
 use crate::providers::{Capabilities, Provider};
 
@@ -22,6 +23,7 @@ pub struct Account {
     capabilities: Capabilities,
     pub(super) places: Places,
     pub(super) pace: Pace,
+    pub(super) probe: Probe,
     breaker: Mutex<Breaker>,
     /// Told whenever the breaker may have changed its mind.
     changes: watch::Sender<()>,
@@ -37,6 +39,7 @@ impl Account {
             name: name.into(),
             places: Places::new(capabilities.in_flight),
             pace: Pace::new(capabilities.rate),
+            probe: Probe::default(),
             breaker: Mutex::new(Breaker::new(BREAKER_PAUSE)),
             changes: watch::Sender::new(()),
             stopped: OnceLock::new(),

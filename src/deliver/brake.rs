@@ -27,8 +27,24 @@ pub enum Stopped {
     Interrupted,
     /// A second signal; answers were not waited for.
     Aborted,
-    /// The provider refuses the account, key, sender or quota: a person must act.
+    /// The provider refuses the account, key, sender or plan: a person must act.
     Configuration {
+        /// The provider's code, else the status.
+        code: String,
+        /// Its words, without addresses.
+        detail: String,
+    },
+    /// The provider refused everything so far: the account's fault until it accepts something.
+    RefusedAll {
+        /// Requests refused.
+        requests: usize,
+        /// The provider's last code, else the status.
+        code: String,
+        /// Its words, without addresses.
+        detail: String,
+    },
+    /// What the account may mail in a day or a month is spent.
+    Quota {
         /// The provider's code, else the status.
         code: String,
         /// Its words, without addresses.

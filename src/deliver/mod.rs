@@ -15,6 +15,7 @@ mod ended;
 mod heartbeat;
 mod pace;
 mod places;
+mod probe;
 mod recorder;
 mod replay;
 mod request;

@@ -2,7 +2,8 @@
 //!
 //! A message is *open* until something is proven about it. Once an attempt at it ended without proof it is *in doubt*,
 //! and from then on a refused connection or a throttling answer proves nothing any more: only the same bytes under the
-//! same key can clear it.
+//! same key can clear it. A batch that is refused whole because of some of its messages is cut in two, and the halves
+//! again, until the bad ones are alone; each piece is claimed, and has a key, of its own.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::backoff::{ATTEMPTS_MAX, WAIT_MAX};
 use super::brake::Stopped;
 use super::breaker::Tally;
+use super::probe::Held;
 use super::recorder::Outcomes;
 use super::sender::Lane;
 use crate::clock::{Clock, monotonic};
@@ -52,6 +54,8 @@ enum Next {
     Repeat(Duration),
     /// A new dispatch of what is proven not to be accepted.
     Again(Duration),
+    /// A new dispatch of each half.
+    Cut,
 }
 
 /// The counts of one attempt that are final.
@@ -84,20 +88,36 @@ pub(super) fn key_is_honoured(window: Option<Duration>, dispatched_at: Timestamp
 }
 
 impl Request {
-    /// Carries the request to its end; `place` is the first attempt's admission.
-    pub(super) async fn carry(mut self, lane: Lane, place: OwnedSemaphorePermit) {
-        let mut place = Some(place);
+    /// Carries the request to its end, and the pieces into which it is cut; `place` is the first attempt's admission.
+    pub(super) async fn carry(self, lane: Lane, place: OwnedSemaphorePermit) {
+        let mut pieces = self.attempts(&lane, Some(place)).await;
+        while let Some(mut piece) = pieces.pop() {
+            crashpoint!("before_piece");
+            if !lane.brake.is_free() || !piece.dispatch_again(&lane, 1).await {
+                // What is not claimed again is written as retryable already.
+                let left = pieces.iter().chain([&piece]);
+                return lane.count_retryable(left.map(|piece| piece.messages.len()).sum());
+            }
+            pieces.extend(piece.attempts(&lane, None).await);
+        }
+    }
+
+    /// Tries until everything is settled, or the request has to be cut; returns the pieces, the first of them last.
+    async fn attempts(mut self, lane: &Lane, mut place: Option<OwnedSemaphorePermit>) -> Vec<Self> {
         for attempts in 1.. {
             // The process may have been stopped since it was admitted, for longer than the lease lives.
             let admitted = match place.take().filter(|_| lane.is_covered()) {
                 Some(place) => Some(place),
                 None => lane.admit().await,
             };
-            let Some(admitted) = admitted else { return self.release(&lane).await };
+            let Some(admitted) = admitted else {
+                self.release(lane).await;
+                break;
+            };
             lane.starts();
             crashpoint!("before_request");
             self.started = monotonic();
-            let attempt = Attempt { messages: &self.messages, idempotency_key: self.key() };
+            let attempt = Attempt { job: &lane.lease.job, messages: &self.messages, idempotency_key: self.key() };
             let outcomes = lane.account.provider().attempt(attempt).await;
             crashpoint!("after_response");
             if seeded!("send_before_record") {
@@ -105,28 +125,48 @@ impl Request {
             }
             lane.count_request();
             lane.answered(admitted, self.started, &outcomes);
-            let next = self.judge(&lane, outcomes, attempts).await;
+            let next = self.judge(lane, outcomes, attempts).await;
+            lane.settle_held().await;
             if !matches!(next, Next::Done) {
                 lane.account.unfinished(self.started);
             }
             match next {
-                Next::Done => return,
+                Next::Done => break,
+                Next::Cut => return self.halves(),
                 Next::Repeat(wait) => {
                     crashpoint!("before_repeat");
                     if seeded!("fresh_key_on_retry") {
                         self.batch.idempotency_key = Some(format!("{}-{attempts}", self.batch.batch_id));
                     }
                     if !lane.brake.sleep(wait).await {
-                        return self.release(&lane).await;
+                        self.release(lane).await;
+                        break;
                     }
                 }
                 Next::Again(wait) => {
-                    if !lane.brake.sleep(wait).await || !self.dispatch_again(&lane, attempts + 1).await {
-                        return;
+                    if !lane.brake.sleep(wait).await || !self.dispatch_again(lane, attempts + 1).await {
+                        lane.count_retryable(self.messages.len());
+                        break;
                     }
                 }
             }
         }
+        Vec::new()
+    }
+
+    /// Two requests of half the messages each, neither claimed; the first half is the last of the list.
+    fn halves(mut self) -> Vec<Self> {
+        let middle = self.messages.len().div_ceil(2);
+        let second = Self {
+            batch: self.batch.clone(),
+            deliveries: self.deliveries.split_off(middle),
+            messages: self.messages.split_off(middle),
+            known: self.known.split_off(middle),
+            replay: self.replay,
+            wave: self.wave.clone(),
+            started: self.started,
+        };
+        vec![second, self]
     }
 
     /// Gives back what never started; what is in doubt stays in doubt.
@@ -148,6 +188,9 @@ impl Request {
     async fn judge(&mut self, lane: &Lane, outcomes: Vec<Outcome>, attempts: u32) -> Next {
         let mut settled = Finals::default();
         let mut stated: Option<Duration> = None;
+        let together = self.messages.len() > 1
+            && outcomes.iter().any(|outcome| matches!(outcome, Outcome::RefusedTogether { .. }));
+        lane.account.probe.look_at(&outcomes);
         let mut outcomes = outcomes.into_iter();
         for index in 0..self.messages.len() {
             let silent = || Outcome::Unknown { why: "the provider gave no outcome".to_owned() };
@@ -157,6 +200,9 @@ impl Request {
             }
             self.learn(lane, index, outcome, &mut settled);
         }
+        if let Some(stopped) = lane.account.probe.stops(settled.tally.rejected, together) {
+            lane.stop_account(stopped);
+        }
         let wait = wait(lane, stated, attempts);
         let window = lane.account.capabilities().idempotency;
         let in_doubt = self.known.iter().any(|known| matches!(known, Known::Doubt(_)));
@@ -165,8 +211,13 @@ impl Request {
             self.observe_and_record(lane, settled).await;
             return Next::Repeat(wait);
         }
-        if !in_doubt && may_go_on && self.known.iter().any(|known| matches!(known, Known::Open(_))) {
-            return self.give_back(lane, settled, wait).await;
+        // What an earlier run left and is now proven not to be accepted is decided anew, by this run.
+        let open = !self.replay && self.known.iter().any(|known| matches!(known, Known::Open(_)));
+        if !in_doubt && open && together && lane.brake.is_free() {
+            return self.give_back(lane, settled, Next::Cut).await;
+        }
+        if !in_doubt && open && may_go_on {
+            return self.give_back(lane, settled, Next::Again(wait)).await;
         }
         let last = self.close();
         settled.tally.unknown += last.tally.unknown;
@@ -190,15 +241,24 @@ impl Request {
                 settled.settlements.push(Settlement { provider_message_id: provider_id, ..settlement });
                 Known::Closed
             }
-            Outcome::Rejected { code, fault: Fault::Configuration, detail } => {
+            Outcome::Rejected { code, fault: fault @ (Fault::Configuration | Fault::Quota), detail } => {
                 let reason = reason(&code, &detail);
-                lane.stop_account(Stopped::Configuration { code, detail });
+                lane.stop_account(match fault {
+                    Fault::Quota => Stopped::Quota { code, detail },
+                    _ => Stopped::Configuration { code, detail },
+                });
                 if doubted { Known::Doubt(reason) } else { Known::Open(Some(reason)) }
             }
-            Outcome::Rejected { code, detail, .. } => {
-                settled.settlements.push(self.settlement(index, DeliveryState::Rejected, Some(reason(&code, &detail))));
-                settled.tally.rejected += 1;
-                Known::Closed
+            Outcome::RefusedTogether { code, detail }
+                if self.messages.len() > 1 && !seeded!("batch_refusal_settles_all") =>
+            {
+                Known::Open(Some(reason(&code, &detail)))
+            }
+            Outcome::RefusedTogether { code, detail } => {
+                self.refuse(lane, index, (Fault::Message, reason(&code, &detail)), settled)
+            }
+            Outcome::Rejected { code, fault, detail } => {
+                self.refuse(lane, index, (fault, reason(&code, &detail)), settled)
             }
             Outcome::Unknown { why } => Known::Doubt(reason(name, &why)),
             Outcome::Throttled { .. } | Outcome::NotAccepted { .. } if doubted => return,
@@ -207,8 +267,20 @@ impl Request {
         };
     }
 
+    /// A refusal of one message: final once the provider accepted anything in this run, held back until then.
+    fn refuse(&self, lane: &Lane, index: usize, (fault, why): (Fault, String), settled: &mut Finals) -> Known {
+        let settlement = self.settlement(index, DeliveryState::Rejected, Some(why));
+        settled.tally.rejected += 1;
+        if lane.account.probe.passed() || seeded!("batch_refusal_settles_all") {
+            settled.settlements.push(settlement);
+        } else {
+            lane.held.push(Held { settlement, fault });
+        }
+        Known::Closed
+    }
+
     /// Writes the open ones as retryable before they are waited for, and keeps only them.
-    async fn give_back(&mut self, lane: &Lane, settled: Finals, wait: Duration) -> Next {
+    async fn give_back(&mut self, lane: &Lane, settled: Finals, next: Next) -> Next {
         self.observe_and_record(lane, settled).await;
         let open: Vec<bool> = self.known.iter().map(|known| matches!(known, Known::Open(_))).collect();
         let passing = self.close().settlements;
@@ -230,7 +302,7 @@ impl Request {
         self.deliveries.retain(|_| keep(&mut first));
         self.messages.retain(|_| keep(&mut second));
         self.known = vec![Known::Open(None); self.messages.len()];
-        Next::Again(wait)
+        next
     }
 
     /// Claims the remaining deliveries once more; false when that is not to be had.
@@ -281,7 +353,8 @@ impl Request {
     }
 
     async fn observe_and_record(&self, lane: &Lane, finals: Finals) {
-        if finals.settlements.is_empty() {
+        let Tally { rejected, unknown, given_up } = finals.tally;
+        if finals.settlements.is_empty() && rejected + unknown + given_up == 0 {
             return;
         }
         if let Some(reason) = lane.account.observe(self.started, self.messages.len(), &finals.tally) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::account::Account;
@@ -14,12 +14,13 @@ use super::brake::{Brake, Stopped};
 use super::ended::ended;
 use super::heartbeat::Heartbeat;
 use super::places::Answered;
+use super::probe::{Held, HeldBack, are_addresses};
 use super::recorder::Outcomes;
 use super::request::{Request, idempotency_key};
 use super::summary::DeliverySummary;
 use crate::clock::monotonic;
 use crate::ledger::{Ask, Dispatch, Lease, Ledger, LedgerError};
-use crate::model::Outcome;
+use crate::model::{DeliveryState, Outcome};
 use crate::settings::crashpoint;
 
 /// How long answers are waited for once the run was told to stop.
@@ -43,6 +44,8 @@ pub(super) struct Lane {
     /// When the next day begins, once this one's messages are given out.
     pub(super) day_spent: Arc<OnceLock<Timestamp>>,
     pub(super) outcomes: mpsc::Sender<Outcomes>,
+    /// Refusals that are not final before anything is accepted.
+    pub(super) held: HeldBack,
 }
 
 impl Lane {
@@ -160,6 +163,11 @@ impl Lane {
         self.answered.fetch_add(messages as u64, Ordering::Relaxed);
     }
 
+    /// Counts what was given back before and is not claimed again.
+    pub(super) fn count_retryable(&self, messages: usize) {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner).retryable += messages as u64;
+    }
+
     /// Counts what an earlier run left unknown and stays so.
     pub(super) fn count_still_unknown(&self, messages: usize) {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner).unknown += messages as u64;
@@ -180,6 +188,7 @@ impl Lane {
             }
         }
         self.wait_for(requests).await;
+        self.conclude_held().await;
     }
 
     async fn wait_for(&self, mut requests: JoinSet<()>) {
@@ -198,5 +207,43 @@ impl Lane {
                 () = &mut drained => return requests.abort_all(),
             }
         }
+    }
+
+    /// Makes the refusals final that were held back, once the provider accepted something.
+    pub(super) async fn settle_held(&self) {
+        if self.account.probe.passed() {
+            self.write_held(self.held.take()).await;
+        }
+    }
+
+    /// What becomes of held refusals when nothing more is sent: they are final, or it is the account's fault and everybody is
+    /// given back.
+    async fn conclude_held(&self) {
+        let mut held = self.held.take();
+        if held.is_empty() {
+            return;
+        }
+        let interrupted = !self.brake.is_free();
+        if !self.account.probe.passed() && (interrupted || !are_addresses(&held)) {
+            for held in &mut held {
+                held.settlement.state = DeliveryState::Retryable;
+            }
+            if !interrupted {
+                self.stop_account(self.account.probe.stopped());
+            }
+        }
+        self.write_held(held).await;
+    }
+
+    async fn write_held(&self, held: Vec<Held>) {
+        if held.is_empty() {
+            return;
+        }
+        crashpoint!("before_held");
+        let settlements = held.into_iter().map(|held| held.settlement).collect();
+        // Their waves have ended: they were not to keep the next ones waiting.
+        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("the semaphore is never closed");
+        let outcomes = Outcomes { settlements, counted: true, written: None, wave: Arc::new(place) };
+        let _ = self.outcomes.send(outcomes).await;
     }
 }

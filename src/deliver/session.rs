@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures::{Stream, StreamExt};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -15,13 +15,14 @@ use super::brake::{Brake, Shutdown, Stopped};
 use super::compose::{Compose, ComposeFailure, Composed, Composing};
 use super::ended::ended;
 use super::heartbeat::Heartbeat;
+use super::probe::HeldBack;
 use super::recorder::{Outcomes, Recorder};
 use super::request::{Known, Request, batch_id};
 use super::sender::Lane;
 use super::summary::DeliverySummary;
 use super::wave::{Meter, wave_size};
 use super::{DeliverError, SourceError};
-use crate::clock::{Clock, monotonic};
+use crate::clock::{Clock, monotonic, whole_microseconds};
 use crate::ledger::{Batch, DecisionRecord, Dispatch, Lease, Ledger, LedgerError};
 use crate::model::{Candidate, DeliveryState};
 use crate::settings::{crashpoint, seeded};
@@ -118,7 +119,7 @@ impl Session {
             day_spent: Arc::default(),
             ledger,
             account,
-            as_of,
+            as_of: storable(as_of),
             period,
             project_checksum,
             clock,
@@ -223,6 +224,7 @@ impl Session {
             under_way: self.under_way.clone(),
             day_spent: self.day_spent.clone(),
             outcomes,
+            held: HeldBack::default(),
         };
         (lane, tasks)
     }
@@ -284,6 +286,14 @@ impl Session {
         }
         rendered
     }
+}
+
+/// The instant as the ledger gives it back: mails are made of this one, else none could be made again.
+fn storable(as_of: Timestamp) -> Timestamp {
+    if seeded!("as_of_finer_than_the_ledger") {
+        return as_of + SignedDuration::from_nanos(789);
+    }
+    whole_microseconds(as_of)
 }
 
 async fn listen(mut shutdown: watch::Receiver<Shutdown>, brake: Arc<Brake>) {

@@ -26,6 +26,8 @@ pub struct DeliverySummary {
     pub requests: u64,
     /// Settlements by their reason, such as the provider's codes; `accepted` has none.
     pub reasons: BTreeMap<String, u64>,
+    /// What the provider said to those it refused for good, and to how many.
+    pub rejections: BTreeMap<String, u64>,
     /// Why no further request started, where something stopped it.
     pub stopped: Option<Stopped>,
 }
@@ -41,15 +43,23 @@ impl DeliverySummary {
             _ => {}
         }
         if let Some(reason) = &settlement.reason {
-            self.reason(reason, 1);
+            count(&mut self.reasons, reason, 1);
+            if settlement.state == DeliveryState::Rejected {
+                count(&mut self.rejections, reason, 1);
+            }
         }
     }
 
-    /// Counts a reason; long texts are cut so that the map stays small.
+    /// Counts a reason.
     pub(super) fn reason(&mut self, reason: &str, times: u64) {
-        const REASONS_MAX: usize = 100;
-        let known = self.reasons.contains_key(reason) || self.reasons.len() < REASONS_MAX;
-        let key = if known { reason } else { "other" };
-        *self.reasons.entry(key.to_owned()).or_default() += times;
+        count(&mut self.reasons, reason, times);
     }
+}
+
+/// Adds to a count; the map stays small.
+fn count(counts: &mut BTreeMap<String, u64>, reason: &str, times: u64) {
+    const REASONS_MAX: usize = 100;
+    let known = counts.contains_key(reason) || counts.len() < REASONS_MAX;
+    let key = if known { reason } else { "other" };
+    *counts.entry(key.to_owned()).or_default() += times;
 }

@@ -125,6 +125,11 @@ impl Audience {
         &self.schema
     }
 
+    /// The table or view.
+    pub(super) fn relation(&self) -> &str {
+        &self.relation
+    }
+
     /// The same rows, one per profile and this entity; `None`: one per profile.
     pub(super) fn of_entity(&self, entity: Option<&String>) -> Self {
         Self { entity: entity.cloned(), ..self.clone() }
@@ -262,22 +267,22 @@ impl Audience {
         Ok(unknown.filter_map(|(batch, row)| value::text(batch.column(1), row)?.parse::<u64>().ok()).sum())
     }
 
-    /// Refuses an audience with several rows for one id.
-    pub(super) async fn check_unique(&self, session: &Session, restricted: bool) -> Result<(), EvaluateError> {
+    /// Refuses an audience with several rows for one id, and returns how many rows it has, where that is known.
+    pub(super) async fn check_unique(&self, session: &Session, restricted: bool) -> Result<Option<u64>, EvaluateError> {
         // Grouping the ids tells which are repeated, and costs several times as much.
-        if session.has_equal_hashes("counting the audience", &self.hashes_sql(restricted)).await? == Some(false) {
-            return Ok(());
+        let counted = session.count_hashes("counting the audience", &self.hashes_sql(restricted)).await?;
+        let rows = counted.map(|(rows, _)| rows);
+        if counted.is_some_and(|(_, has_repeats)| !has_repeats) {
+            return Ok(rows);
         }
         let batches = session.rows("counting the audience", &self.duplicates_sql(restricted)).await?;
-        let rows = || batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
-        let Some((first, row)) = rows().next() else {
-            return Ok(());
-        };
+        let found = || batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
+        let Some((first, row)) = found().next() else { return Ok(rows) };
         Err(EvaluateError::DuplicateProfiles {
             audience: self.relation.clone(),
             per: ["profile_id"].into_iter().chain(self.entity.as_deref()).collect::<Vec<_>>().join(" and "),
             count: value::text(first.column(1), row).and_then(|count| count.parse().ok()).unwrap_or_default(),
-            sample: rows().filter_map(|(batch, row)| value::text(batch.column(0), row)).collect(),
+            sample: found().filter_map(|(batch, row)| value::text(batch.column(0), row)).collect(),
         })
     }
 }

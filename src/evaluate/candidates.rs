@@ -92,8 +92,11 @@ impl Source {
                     *tally = tally.clone().and(&std::mem::take(&mut reader.tally));
                     return Ok(None);
                 };
-                let outside = profiles.iter().filter(|profile| profile.audience.is_none());
-                tally.not_in_audience += outside.map(|profile| profile.found.len() as u64).sum::<u64>();
+                let flags = |of: &ProfileFound| of.found.len() as u64;
+                let all: u64 = profiles.iter().map(flags).sum();
+                let outside: u64 = profiles.iter().filter(|profile| profile.audience.is_none()).map(flags).sum();
+                tally.not_in_audience += outside;
+                tally.in_audience += all - outside;
                 Ok(Some(profiles.into_iter().map(ProfileFound::candidates).collect()))
             }
         }
@@ -143,7 +146,10 @@ impl Matrix {
             }
             let Some((slot, rows)) = self.slots.front_mut() else { return Ok(None) };
             let Some(batch) = rows.next().await else {
-                tally.not_in_audience += self.reader.take().map_or(0, |reader| reader.not_in_audience);
+                if let Some(reader) = self.reader.take() {
+                    tally.not_in_audience += reader.not_in_audience;
+                    tally.in_audience += reader.in_audience;
+                }
                 self.slots.pop_front();
                 continue;
             };

@@ -1,5 +1,6 @@
 //! `only_if` of milestones: a condition over audience columns, `level` and `value`, asked of what was found.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::audience::Audience;
@@ -23,6 +24,8 @@ pub(super) struct Condition {
     /// The milestone's position in the job.
     pub(super) part: usize,
     sql: String,
+    /// What it names.
+    pub(super) columns: BTreeSet<String>,
 }
 
 impl Condition {
@@ -36,7 +39,7 @@ impl Condition {
         let columns = columns(audience);
         let scope = Scope { relation: RELATION, columns: &columns };
         let expression = session.check_expression(only_if, scope, ExpressionRole::Predicate).await?;
-        Ok(Self { part, sql: expression.sql })
+        Ok(Self { part, sql: expression.sql, columns: expression.columns })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::model::diagnostic::Diagnostic;
 use crate::warehouse::WarehouseError;
 
 /// Why a job could not be evaluated.
@@ -55,6 +56,12 @@ pub enum EvaluateError {
         /// `milestone flags` or `metrics`.
         asked: &'static str,
     },
+    /// What a table declares in `health:` does not plan.
+    #[error("a condition of `health:` cannot be asked: {}", diagnostics.first().map_or("", |first| first.message.as_str()))]
+    Declared {
+        /// Every finding.
+        diagnostics: Vec<Diagnostic>,
+    },
 }
 
 impl EvaluateError {
@@ -62,11 +69,12 @@ impl EvaluateError {
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         match self {
-            Self::Warehouse(error) => matches!(error, WarehouseError::Query { .. }),
+            Self::Warehouse(error) => matches!(error, WarehouseError::Query { .. } | WarehouseError::Wrong { .. }),
             Self::DuplicateProfiles { .. }
             | Self::UnknownPeriod { .. }
             | Self::NotYetDue { .. }
-            | Self::WrongKind { .. } => true,
+            | Self::WrongKind { .. }
+            | Self::Declared { .. } => true,
         }
     }
 

@@ -255,6 +255,24 @@ impl Pass {
         }
     }
 
+    /// Where its rows come from, and the column of them that is the subject.
+    pub(super) fn event_relation(&self) -> (&str, &str) {
+        match &self.source {
+            PassSource::Reaches(pass) => (&pass.rows.relation, &pass.rows.profile),
+            PassSource::Moments(pass) => (&pass.rows.relation, &pass.rows.profile),
+            PassSource::View(pass) => (&pass.relation, &pass.subject),
+        }
+    }
+
+    /// How many levels it looks for; a milestone without a list of them counts as one.
+    pub(super) fn level_count(&self) -> usize {
+        let listed = self.ladders().iter().map(|ladder| match &ladder.levels {
+            Levels::List(levels) => levels.len(),
+            Levels::Every(_) => 1,
+        });
+        if self.ladders().is_empty() { self.parts().len() } else { listed.sum() }
+    }
+
     /// What it finds, for titles and errors.
     pub(super) fn title(&self) -> String {
         match &self.source {
@@ -338,6 +356,11 @@ impl Pass {
         self.ladder_pass().zip(other.ladder_pass()).is_some_and(|(pass, other)| pass.shares_scan(other))
     }
 
+    /// What the condition of a milestone names; `None` where it has none.
+    pub(super) fn asked_columns(&self, part: usize) -> Option<BTreeSet<String>> {
+        self.conditions.iter().find(|condition| condition.part == part).map(|condition| condition.columns.clone())
+    }
+
     /// Its conditions, ready to be asked.
     pub(super) async fn conditions(&self, audience: &Audience, session: &Session) -> Result<Conditions, EvaluateError> {
         Conditions::ready(&self.conditions, audience, session).await
@@ -364,11 +387,16 @@ pub(super) struct How {
     pub(super) restricted: bool,
 }
 
+/// The most passes of one scan: the engine looks for each column among all, so that time grows with their square.
+const PASSES_PER_SCAN: usize = 64;
+
 /// Passes in their order, those that share a scan together.
 pub(super) fn scans_of(passes: &[Pass]) -> Vec<Vec<Pass>> {
     let mut scans: Vec<Vec<Pass>> = Vec::new();
     for pass in passes {
-        match scans.iter_mut().find(|scan| scan.iter().all(|other| other.shares_scan(pass))) {
+        let takes =
+            |scan: &&mut Vec<Pass>| scan.len() < PASSES_PER_SCAN && scan.iter().all(|other| other.shares_scan(pass));
+        match scans.iter_mut().find(takes) {
             Some(scan) => scan.push(pass.clone()),
             None => scans.push(vec![pass.clone()]),
         }

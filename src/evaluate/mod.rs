@@ -17,6 +17,7 @@ mod flag_reader;
 mod flags;
 mod flags_wide;
 mod found;
+mod health;
 mod inspect;
 mod ladder;
 mod milestones;
@@ -25,6 +26,7 @@ mod moments;
 mod own_view;
 mod pass_run;
 mod period;
+mod profiles;
 mod pruning;
 mod reaches;
 mod reaches_climb;
@@ -52,6 +54,7 @@ pub use candidates::CandidateStream;
 pub use error::EvaluateError;
 pub use event_names::unknown_events;
 pub use flags::FlagColumns;
+pub use health::{Clocks, check_declared, day_zone, table_facts};
 pub use request::{PeriodChoice, Query, Request, Tally};
 pub use standings::Standing;
 
@@ -169,7 +172,8 @@ impl CompiledJob {
         tally: &mut Tally,
     ) -> Result<(), EvaluateError> {
         for audience in self.audiences() {
-            audience.check_unique(session, restricted).await?;
+            let rows = audience.check_unique(session, restricted).await?;
+            tally.audience_rows = tally.audience_rows.or(rows);
             flag_reader::add_nulls(session, &audience.nulls_sql(), tally).await?;
         }
         let reads_zones = matches!(&self.plan, Plan::Milestones(passes) if passes.iter().any(Pass::reads_zones));
@@ -239,21 +243,21 @@ impl CompiledJob {
         flags::start(self, warehouse, request, columns).await
     }
 
+    /// The columns that the `only_if` of a part names: of the audience, `level` and `value`, or metrics of a recap.
+    #[must_use]
+    pub fn asked_columns(&self, part: usize) -> BTreeSet<String> {
+        match &self.plan {
+            Plan::Milestones(passes) => passes.iter().find_map(|pass| pass.asked_columns(part)).unwrap_or_default(),
+            Plan::Recap(recap) => recap.asked_columns.clone(),
+        }
+    }
+
     /// How many rows of the audience the profiles of a request have: none when a job may not mail them.
     ///
     /// # Errors
     /// When the period is not due, or the warehouse fails.
     pub async fn audience_rows(&self, warehouse: &Warehouse, request: &Request) -> Result<u64, EvaluateError> {
-        let session = match &self.plan {
-            Plan::Milestones(_) => warehouse.bind(&parameters(request)).await?,
-            Plan::Recap(recap) => {
-                let slots = recap.slots(&self.audience, warehouse, request, &mut Tally::default()).await?;
-                match slots.last() {
-                    Some(slot) => recap.session(warehouse, request, slot).await?,
-                    None => return Ok(0),
-                }
-            }
-        };
+        let Some(session) = self.audience_session(warehouse, request).await? else { return Ok(0) };
         let tables = self.audience.tables(request.profiles.is_some());
         let sql = sql::with(&tables, "select count(*) as rows from audience_rows");
         let batches = session.rows("counting the audience", &sql).await?;

@@ -56,6 +56,11 @@ impl MomentPass {
         self.rows.same_as(rows) && self.entity.as_ref() == entity && &self.telling == telling
     }
 
+    /// Whether it is reached by doing nothing, so that rows that are still to land would take it back.
+    pub(super) fn is_about_silence(&self) -> bool {
+        matches!(self.telling, Telling::FirstWithout { .. } | Telling::Last)
+    }
+
     /// A short description for titles and errors.
     pub(super) fn title(&self) -> String {
         let names: Vec<_> = self.moments.iter().map(|moment| moment.name.as_str()).collect();

@@ -20,9 +20,9 @@ use crate::warehouse::{Session, Warehouse, not_a_time, type_words, value};
 pub(super) struct ViewPass {
     pub(super) part: usize,
     pub(super) milestone: String,
-    relation: String,
+    pub(super) relation: String,
     /// The column that is the profile, or the entity.
-    subject: String,
+    pub(super) subject: String,
     /// The audience column of the entity, when the profile is not what is meant.
     pub(super) entity: Option<String>,
     schema: SchemaRef,

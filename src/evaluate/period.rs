@@ -160,6 +160,11 @@ impl Calendar {
         periods
     }
 
+    /// The end of the last period that a request is about, in the project's zone; `None` where an interval has none.
+    pub(super) fn last_end(&self, request: &Request) -> Result<Option<Timestamp>, EvaluateError> {
+        Ok(self.periods(&self.zone, request)?.last().map(Period::end))
+    }
+
     /// Any slot, for checks that read no rows.
     pub(super) fn any(&self) -> Option<Slot> {
         let period = Period::containing(Timestamp::UNIX_EPOCH, self.kind, self.week_start, &self.zone)?;

@@ -12,16 +12,22 @@ use crate::warehouse::{Parameter, Parameters};
 /// Clocks of devices may run ahead of ours: an event may land up to this long before it says that it happened.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(24);
 
-/// The condition that a partition starts no later than the last instant of interest.
+/// The condition that a partition starts no later than the last instant of interest, or says nothing of instants: rows
+/// whose folder has no value may be of any time.
 pub(super) fn until(partition: &Partition, index: usize) -> String {
-    compared(partition, "<=", &format!("milepost_until_{index}"))
+    or_none(partition, &compared(partition, "<=", &format!("milepost_until_{index}")))
 }
 
-/// The condition that a partition overlaps a named range of instants; its bounds come from [`range_parameters`].
+/// The same range of instants, or no value.
+fn or_none(partition: &Partition, condition: &str) -> String {
+    format!("({} is null or {condition})", name(&partition.name))
+}
+
+/// The condition that a partition overlaps a named range of instants, or has no value; its bounds come from [`range_parameters`].
 pub(super) fn overlaps(partition: &Partition, index: usize, range: &str) -> String {
     let from = compared(partition, ">=", &format!("milepost_{range}_from_{index}"));
     let until = compared(partition, "<=", &format!("milepost_{range}_until_{index}"));
-    format!("({from} and {until})")
+    or_none(partition, &format!("{from} and {until}"))
 }
 
 /// True when a partition's values can be compared with instants.

@@ -8,11 +8,13 @@ use super::period::Calendar;
 use super::recap_sql::Output;
 use super::recap_windows::Windows;
 use super::rows::{self, Rows};
+use crate::model::WeekStart;
 use crate::model::diagnostic::{Diagnostic, Located};
-use crate::project::{Breakdown, Entity, Job, Metric, Project, Recap, RecapZone};
+use crate::project::{Breakdown, Entity, Job, Metric, Project, Recap, RecapZone, Trend};
 use crate::warehouse::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use crate::warehouse::{
-    Aggregate, ExpressionRole, PERIOD_END, PERIOD_START, Parameter, Parameters, Scope, Session, Warehouse, not_a_time,
+    Aggregate, Expression, ExpressionRole, LocalUnit, PERIOD_END, PERIOD_START, Parameter, Parameters, Scope, Session,
+    Warehouse, not_a_time,
 };
 
 /// A compiled recap.
@@ -28,6 +30,8 @@ pub(super) struct RecapPlan {
     pub(super) top: Vec<TopPlan>,
     /// The predicate over metrics.
     pub(super) only_if: Option<String>,
+    /// What it names.
+    pub(super) asked_columns: BTreeSet<String>,
     /// Whether `mail_within` decides expiry instead of the next period.
     pub(super) has_deadline: bool,
     pub(super) shown: Shown,
@@ -54,9 +58,9 @@ impl RecapPlan {
             let mut paths = references.iter().flatten();
             self.shown.matrix || paths.any(|path| *path == "metrics" || *path == own || *path == format!("{own}.trend"))
         };
-        let trends: Vec<bool> = self.metrics.iter().map(|metric| metric.trend && refers_to_trend(metric)).collect();
-        for (metric, trend) in self.metrics.iter_mut().zip(trends) {
-            metric.trend = trend;
+        let unused: Vec<bool> = self.metrics.iter().map(|metric| !refers_to_trend(metric)).collect();
+        for (metric, unused) in self.metrics.iter_mut().zip(unused) {
+            metric.trend = metric.trend.filter(|_| !unused);
         }
     }
 
@@ -73,7 +77,8 @@ pub(super) struct MetricPlan {
     pub(super) label: String,
     pub(super) format: Option<String>,
     pub(super) aggregate: Aggregate,
-    pub(super) trend: bool,
+    /// The steps of its trend, where it has one.
+    pub(super) trend: Option<LocalUnit>,
     pub(super) rank: bool,
     pub(super) goal: Option<f64>,
 }
@@ -183,7 +188,7 @@ pub(super) async fn compile(
         match session.aggregate(&metric.sql, scope).await {
             Ok(aggregate) => {
                 findings.extend(wants_number(metric, &aggregate));
-                metrics.push(metric_plan(metric, aggregate));
+                metrics.push(metric_plan(metric, aggregate, project.week_starts));
             }
             Err(more) => findings.extend(more),
         }
@@ -205,19 +210,25 @@ pub(super) async fn compile(
         metrics,
         by,
         top,
-        only_if,
+        asked_columns: only_if.as_ref().map(|only_if| only_if.columns.clone()).unwrap_or_default(),
+        only_if: only_if.map(|only_if| only_if.sql),
         has_deadline: job.mail_within.is_some(),
         shown: Shown { metrics: true, matrix: true, rows: true },
     })
 }
 
-fn metric_plan(metric: &Metric, aggregate: Aggregate) -> MetricPlan {
+fn metric_plan(metric: &Metric, aggregate: Aggregate, week_starts: WeekStart) -> MetricPlan {
+    let unit = |trend| match trend {
+        Trend::Day => LocalUnit::Day,
+        Trend::Week => LocalUnit::week(week_starts),
+        Trend::Month => LocalUnit::Month,
+    };
     MetricPlan {
         name: metric.name.value.clone(),
         label: metric.label.clone(),
         format: metric.format.clone(),
         aggregate,
-        trend: metric.trend.is_some(),
+        trend: metric.trend.as_ref().map(|trend| unit(trend.value)),
         rank: metric.rank.is_some(),
         goal: metric.goal.as_ref().map(|goal| goal.value.get()),
     }
@@ -328,7 +339,7 @@ async fn check_only_if(
     metrics: &[MetricPlan],
     windows: &Windows,
     session: &Session,
-) -> Result<Option<String>, Vec<Diagnostic>> {
+) -> Result<Option<Expression>, Vec<Diagnostic>> {
     let Some(only_if) = only_if else {
         return Ok(None);
     };
@@ -339,7 +350,7 @@ async fn check_only_if(
     }
     let columns: SchemaRef = std::sync::Arc::new(Schema::new(fields));
     let scope = Scope { relation: "metrics", columns: &columns };
-    session.check_expression(only_if, scope, ExpressionRole::Predicate).await.map(|expression| Some(expression.sql))
+    session.check_expression(only_if, scope, ExpressionRole::Predicate).await.map(Some)
 }
 
 /// The parameters of views and metrics under inspection.

@@ -1,7 +1,9 @@
 //! From measured rows to one row per entity: earlier periods as columns, rank, trends, rows and lists.
 
+use std::collections::BTreeSet;
+
 use super::recap::{MetricPlan, RecapPlan, is_double};
-use super::recap_cells::DAYS;
+use super::recap_cells::steps_column;
 use super::recap_levels::Level;
 use super::recap_sql::Output;
 use super::recap_windows::{Bound, CALENDARS};
@@ -28,7 +30,7 @@ impl RecapPlan {
             tables.push(table("pivoted_rows", &self.pivoted_query(levels)));
             source = "pivoted_rows";
         }
-        let has_lists = levels.iter().any(|level| !matches!(level, Level::Day(_)));
+        let has_lists = levels.iter().any(|level| !matches!(level, Level::Step(..)));
         if has_lists && output == Output::Candidates {
             tables.push(table("positioned_rows", &self.positioned_query(levels, source)));
             source = "positioned_rows";
@@ -78,7 +80,7 @@ impl RecapPlan {
                 let value = name(&list.value());
                 Some(format!("max({value}) filter (where \"period.index\" = 0) as {value}"))
             }
-            Level::Day(_) | Level::Row(..) => None,
+            Level::Step(..) | Level::Row(..) => None,
         }));
         format!("select\n  {}\nfrom measured_rows\ngroup by {}", columns.join(",\n  "), groups.join(", "))
     }
@@ -89,7 +91,7 @@ impl RecapPlan {
         for (index, level) in levels.iter().enumerate() {
             let number = index + 1;
             let (value, limit) = match level {
-                Level::Day(_) => continue,
+                Level::Step(..) => continue,
                 Level::Row(by, metrics) => (metrics.first().map(|metric| metric.name.clone()), by.top),
                 Level::Top(list) => (Some(list.value()), list.limit),
             };
@@ -140,9 +142,10 @@ impl RecapPlan {
         let met = format!("filter (where \"#level\" = {number} and {key} is not null)");
         let cell = |column: &str| format!("'{column}', {}", name(column));
         match level {
-            Level::Day(metrics) => {
+            Level::Step(unit, metrics) => {
                 let values: Vec<String> = metrics.iter().map(|metric| cell(&metric.name)).collect();
-                vec![format!("array_agg(named_struct('day', {key}, {})) {met} as {}", values.join(", "), name(DAYS))]
+                let list = name(&steps_column(*unit));
+                vec![format!("array_agg(named_struct('step', {key}, {})) {met} as {list}", values.join(", "))]
             }
             Level::Row(_, metrics) => {
                 let cells = metrics.iter().flat_map(|metric| self.cells(metric));
@@ -247,9 +250,8 @@ impl RecapPlan {
     pub(super) fn list_columns(&self, since: Option<&str>) -> String {
         let mut columns = Vec::new();
         columns.extend(self.metrics.iter().filter(|metric| metric.rank).map(|metric| name(&metric.cohort())));
-        if self.metrics.iter().any(|metric| metric.trend) {
-            columns.push(name(DAYS));
-        }
+        let units: BTreeSet<_> = self.metrics.iter().filter_map(|metric| metric.trend).collect();
+        columns.extend(units.into_iter().map(|unit| name(&steps_column(unit))));
         columns.extend(self.top.iter().map(|list| name(&format!("#list.{}", list.name))));
         if let Some(by) = self.breakdown(Output::Candidates) {
             columns.extend(["\"#rows\"", "\"#rows.count\""].map(str::to_owned));

@@ -7,10 +7,12 @@ use super::recap_reader::MatrixRow;
 use crate::model::ContextWriter;
 use crate::warehouse::arrow::array::{Array, AsArray};
 use crate::warehouse::arrow::datatypes::{DataType, Int64Type, Schema};
-use crate::warehouse::value;
+use crate::warehouse::{LocalUnit, value};
 
-/// The column of the days of all trends: a list of structs, the day first.
-pub(super) const DAYS: &str = "#days";
+/// The column of the steps of all trends of a unit: a list of structs, the step first.
+pub(super) fn steps_column(unit: LocalUnit) -> String {
+    format!("#steps.{}", unit.function())
+}
 
 /// The values of one cell.
 pub(super) struct CellValues {
@@ -75,8 +77,9 @@ impl CellColumns {
     }
 }
 
-/// Where the days of a trend are in the rows, and what a day without rows shows.
+/// Where the steps of a trend are in the rows, and what a step without rows shows.
 pub(super) struct TrendColumns {
+    unit: LocalUnit,
     list: usize,
     value: usize,
     empty: Value,
@@ -85,26 +88,29 @@ pub(super) struct TrendColumns {
 impl TrendColumns {
     /// Those of a metric; `None` where it has no trend.
     pub(super) fn of(metric: &MetricPlan, schema: &Schema) -> Option<Self> {
-        let list = schema.index_of(DAYS).ok().filter(|_| metric.trend)?;
+        let unit = metric.trend?;
+        let list = schema.index_of(&steps_column(unit)).ok()?;
         let DataType::List(entry) = schema.field(list).data_type() else { return None };
         let DataType::Struct(fields) = entry.data_type() else { return None };
         let value = fields.iter().position(|field| *field.name() == metric.name)?;
-        Some(Self { list, value, empty: serde_json::from_str(&metric.aggregate.empty).unwrap_or(Value::Null) })
+        Some(Self { unit, list, value, empty: serde_json::from_str(&metric.aggregate.empty).unwrap_or(Value::Null) })
     }
 
-    /// One value per day of the period.
-    pub(super) fn values(&self, row: &MatrixRow<'_>, first_day: i64, count: usize) -> Vec<Value> {
+    /// One value for each step that the period has a day of; `days` are its first and last, from 1 January 1970.
+    pub(super) fn values(&self, row: &MatrixRow<'_>, (first_day, last_day): (i64, i64)) -> Vec<Value> {
+        let first = self.unit.number(first_day);
+        let count = usize::try_from(self.unit.number(last_day) - first + 1).unwrap_or(0);
         let mut trend = vec![self.empty.clone(); count];
         let lists = row.batch.column(self.list).as_list::<i32>();
         if lists.is_null(row.row) {
             return trend;
         }
         let entries = lists.values().as_struct();
-        let days = entries.column(0).as_primitive::<Int64Type>();
+        let steps = entries.column(0).as_primitive::<Int64Type>();
         let offsets = lists.value_offsets();
         for entry in offsets[row.row]..offsets[row.row + 1] {
             let entry = usize::try_from(entry).unwrap_or_default();
-            let offset = usize::try_from(days.value(entry) - first_day).ok();
+            let offset = usize::try_from(steps.value(entry) - first).ok();
             if let Some(slot) = offset.and_then(|offset| trend.get_mut(offset)) {
                 *slot = value::json(entries.column(self.value), entry);
             }

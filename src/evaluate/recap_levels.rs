@@ -1,10 +1,12 @@
 //! What is measured beside the whole period, and how everything is measured in one pass: a row counts once for the whole
 //! period and once for each level that it belongs to, and each measure only where it is shown.
 
+use std::collections::BTreeSet;
+
 use super::recap::{BreakdownPlan, MetricPlan, RecapPlan, TopPlan};
 use super::recap_sql::Output;
 use super::sql::{name, table};
-use crate::warehouse::Aggregate;
+use crate::warehouse::{Aggregate, LocalUnit};
 
 /// Period and level of a row as one number: one column less to group by.
 const SLOT: &str = "#slot";
@@ -12,8 +14,8 @@ const SLOT: &str = "#slot";
 /// A finer dimension than the period.
 #[derive(Clone, Debug)]
 pub(super) enum Level<'a> {
-    /// Local days of the period, for metrics with a trend.
-    Day(Vec<&'a MetricPlan>),
+    /// Local days, weeks or months of the period, for metrics with a trend of them.
+    Step(LocalUnit, Vec<&'a MetricPlan>),
     /// Values of the breakdown.
     Row(&'a BreakdownPlan, Vec<&'a MetricPlan>),
     /// Values of a top list.
@@ -24,7 +26,7 @@ impl Level<'_> {
     /// The column that rows are grouped by.
     pub(super) fn column(&self) -> String {
         match self {
-            Self::Day(_) => "#day".to_owned(),
+            Self::Step(unit, _) => format!("#step.{}", unit.function()),
             Self::Row(..) => "#by".to_owned(),
             Self::Top(list) => format!("#name.{}", list.name),
         }
@@ -35,7 +37,7 @@ impl<'a> Level<'a> {
     /// The metrics it shows.
     fn metrics(&self) -> &[&'a MetricPlan] {
         match self {
-            Self::Day(metrics) | Self::Row(_, metrics) => metrics,
+            Self::Step(_, metrics) | Self::Row(_, metrics) => metrics,
             Self::Top(_) => &[],
         }
     }
@@ -61,10 +63,12 @@ impl RecapPlan {
         if output == Output::Table {
             return levels;
         }
-        let trends: Vec<&MetricPlan> = self.metrics.iter().filter(|metric| metric.trend).collect();
-        if !trends.is_empty() {
-            levels.push(Level::Day(trends));
-        }
+        let units: BTreeSet<LocalUnit> = self.metrics.iter().filter_map(|metric| metric.trend).collect();
+        levels.extend(
+            units.into_iter().map(|unit| {
+                Level::Step(unit, self.metrics.iter().filter(|metric| metric.trend == Some(unit)).collect())
+            }),
+        );
         levels.extend(self.top.iter().map(Level::Top));
         levels
     }
@@ -87,7 +91,7 @@ impl RecapPlan {
         });
         let lists = numbered().filter_map(|(number, level)| match level {
             Level::Top(list) => Some((list.value(), over(&list.aggregate, vec![number]))),
-            Level::Day(_) | Level::Row(..) => None,
+            Level::Step(..) | Level::Row(..) => None,
         });
         metrics.chain(lists).collect()
     }

@@ -28,6 +28,8 @@ pub(super) struct RecapReader {
     wanted: usize,
     /// Active entities without an audience row.
     pub(super) not_in_audience: u64,
+    /// Active entities with one.
+    pub(super) in_audience: u64,
     /// About how long a context is, from the one before.
     context_bytes: usize,
 }
@@ -39,8 +41,8 @@ struct PeriodFacts {
     context: String,
     reached_at: Timestamp,
     expires_at: Option<Timestamp>,
-    first_day: i64,
-    days: usize,
+    /// Its first and last day, from 1 January 1970.
+    days: (i64, i64),
 }
 
 /// One row of the matrix.
@@ -80,8 +82,7 @@ impl RecapReader {
             context: format!("{{\"period\":{}", period_context(period)),
             reached_at: plan.calendar.due(period),
             expires_at: period.next().filter(|_| !plan.has_deadline).map(|next| plan.calendar.due(&next)),
-            first_day: i64::from((period.first_day() - jiff::civil::date(1970, 1, 1)).get_days()),
-            days: usize::try_from(period.days()).unwrap_or(0),
+            days: first_and_last_day(period),
         };
         Some(Self {
             plan: plan.clone(),
@@ -93,6 +94,7 @@ impl RecapReader {
             active: schema.index_of("entity.active").ok()?,
             wanted: schema.index_of("wanted").ok()?,
             not_in_audience: 0,
+            in_audience: 0,
             context_bytes: 0,
         })
     }
@@ -108,6 +110,7 @@ impl RecapReader {
             return None;
         };
         let audience = self.audience.row(batch, row)?;
+        self.in_audience += u64::from(value::truth(batch.column(self.active), row));
         let schema = SchemaRef::clone(&self.schema);
         let matrix_row = MatrixRow { schema: &schema, batch, row };
         let calendar = matrix_row.at(self.calendar).as_u64().and_then(|index| usize::try_from(index).ok());
@@ -198,7 +201,7 @@ impl MetricReader {
         let features: [(bool, &[&str], Value); 3] = [
             (others(|metric| metric.rank), &["rank", "percentile", "of"], Value::Null),
             (others(|metric| metric.goal.is_some()), &["goal", "progress"], Value::Null),
-            (others(|metric| metric.trend), &["trend"], Value::Array(Vec::new())),
+            (others(|metric| metric.trend.is_some()), &["trend"], Value::Array(Vec::new())),
         ];
         for (_, fields, missing) in features.iter().filter(|(absent, ..)| *absent) {
             entry.extend(fields.iter().map(|field| ((*field).to_owned(), missing.clone())));
@@ -222,10 +225,16 @@ impl MetricReader {
         self.columns.write_extras(metric, row, context);
         if let Some(days) = &self.days {
             context.json(",\"trend\":");
-            context.value(&days.values(row, period.first_day, period.days));
+            context.value(&days.values(row, period.days));
         }
         context.json("}");
     }
+}
+
+/// The first and the last day of a period, counted from 1 January 1970.
+fn first_and_last_day(period: &Period) -> (i64, i64) {
+    let first = i64::from((period.first_day() - jiff::civil::date(1970, 1, 1)).get_days());
+    (first, first + i64::from(period.days()) - 1)
 }
 
 fn period_context(period: &Period) -> Value {

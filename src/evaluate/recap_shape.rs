@@ -82,7 +82,7 @@ impl RecapPlan {
         }
         fields.push(("format", Shape::Scalar { kind: ScalarKind::Text, nullable: metric.format.is_none() }));
         if cell != Cell::Row {
-            if metric.trend {
+            if metric.trend.is_some() {
                 fields.push(("trend", Shape::List(Box::new(number(aggregate.empty == "null")))));
             }
             if metric.rank {

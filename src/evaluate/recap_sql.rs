@@ -8,7 +8,7 @@ use super::recap::RecapPlan;
 use super::recap_levels::{Level, leveled, slot};
 use super::recap_windows::{Bound, CALENDARS, FIRST, ZONES};
 use super::sql::{PROFILES, indented, name, table, with};
-use crate::warehouse::{LocalUnit, PERIOD_END};
+use crate::warehouse::PERIOD_END;
 
 /// What a query of a recap is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,9 +206,9 @@ impl RecapPlan {
         let mut columns = vec!["*".to_owned()];
         for (index, level) in levels.iter().enumerate() {
             let value = match level {
-                Level::Day(_) => format!(
+                Level::Step(unit, _) => format!(
                     "{}(arrow_cast({}, 'Timestamp(Microsecond, Some(\"UTC\"))'), {zone}, {zone})",
-                    LocalUnit::Day.function(),
+                    unit.function(),
                     self.rows.instant(),
                     zone = self.windows.bound(Bound::Zone),
                 ),

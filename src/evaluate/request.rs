@@ -81,6 +81,10 @@ pub struct Tally {
     pub levels_left_out: u64,
     /// Audience rows in whose zone the period asked for is not due yet.
     pub not_yet_due: u64,
+    /// Flags and active entities that have an audience row.
+    pub in_audience: u64,
+    /// Rows of the audience; `None` where they were not counted.
+    pub audience_rows: Option<u64>,
 }
 
 impl Tally {
@@ -111,6 +115,8 @@ impl Tally {
             unknown_zones: self.unknown_zones + other.unknown_zones,
             levels_left_out: self.levels_left_out + other.levels_left_out,
             not_yet_due: self.not_yet_due + other.not_yet_due,
+            in_audience: self.in_audience + other.in_audience,
+            audience_rows: self.audience_rows.or(other.audience_rows),
         }
     }
 }

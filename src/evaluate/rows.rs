@@ -205,7 +205,8 @@ pub(super) async fn resolve(
     }
 }
 
-fn pruned_partitions(table: &Table) -> Vec<Partition> {
+/// The folders of a table that say which instants they hold.
+pub(super) fn pruned_partitions(table: &Table) -> Vec<Partition> {
     table.partitions.iter().filter(|partition| partition.of.is_some() && can_prune(partition)).cloned().collect()
 }
 

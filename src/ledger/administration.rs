@@ -11,6 +11,9 @@ use super::{
 };
 use crate::model::DeliveryState;
 
+/// How many stems are told of a job: own views may have one per delivery.
+pub const STEMS_MAX: u32 = 1_000;
+
 /// Which deliveries are asked for; every given field must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
@@ -20,6 +23,8 @@ pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     /// Of this profile only, by its id as the warehouse has it.
     pub profile_id: Option<String>,
+    /// Of occasions with this stem only: a milestone's name, or a period key.
+    pub stem: Option<String>,
     /// This one only, by the id that left for the provider.
     pub delivery_id: Option<String>,
     /// The most rows, newest first; `None`: all.
@@ -141,6 +146,9 @@ pub trait LedgerAdministration: Send + Sync {
     /// Whose ledger it is.
     fn owner(&self) -> &Owner;
 
+    /// Called when a run has ended: a ledger in a file becomes whole without its log, as far as nobody else reads it.
+    async fn rest(&self) {}
+
     /// What [`super::Ledger::open`] would say of a job, without taking it: for plans and dry runs. The lease answers
     /// [`super::Ledger::recorded`]; every write with it is refused as fenced.
     async fn look(&self, request: &RunRequest) -> Result<Lease, LedgerError>;
@@ -153,6 +161,10 @@ pub trait LedgerAdministration: Send + Sync {
 
     /// Every job that ever ran, by name.
     async fn jobs(&self) -> Result<Vec<JobStatus>, LedgerError>;
+
+    /// The stems of the occasions of a job's deliveries ([`crate::model::occasion_stem`]) with their numbers, the most
+    /// frequent first and at most [`STEMS_MAX`]. Looks through all of them: for questions that are rarely asked.
+    async fn stems(&self, job: &str) -> Result<Vec<(String, u64)>, LedgerError>;
 
     /// Deliveries of one job by state; states without any are absent.
     async fn counts(&self, job: &str) -> Result<BTreeMap<DeliveryState, u64>, LedgerError>;

@@ -4,6 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 
+use crate::model::redaction::holds_address;
 use crate::model::{DeliveryKey, EmailAddress};
 
 /// Longer ids are stored as their hash.
@@ -53,14 +54,18 @@ impl Identity {
         self.hash("address", &[&address.normalised()])
     }
 
-    /// The profile id as it is stored: an id that is an address is kept as its hash, and so is one that not every
-    /// database can index as text.
+    /// The profile id as it is stored: an id that is an address or holds one is kept as its hash, and so is one that not
+    /// every database can index as text.
     #[must_use]
     pub fn stored_profile_id(&self, profile_id: &str) -> String {
         if let Some(address) = profile_id.contains('@').then(|| EmailAddress::parse(profile_id)).flatten() {
             return format!("hmac:{}", self.address_hash(&address));
         }
-        if is_plain(profile_id) { profile_id.to_owned() } else { format!("hmac:{}", self.hash("id", &[profile_id])) }
+        if is_plain(profile_id) && !holds_address(profile_id) {
+            profile_id.to_owned()
+        } else {
+            format!("hmac:{}", self.hash("id", &[profile_id]))
+        }
     }
 
     /// The profile id of a tombstone: nothing of the id is left but its hash.
@@ -80,14 +85,14 @@ impl Identity {
     }
 
     /// Entity ids stand between slashes and may be addresses; `gone_quiet@2026-10-20` has no domain with a dot and is none.
-    fn stored_occasion(&self, occasion: &str) -> String {
-        if !occasion.contains('@') && is_plain(occasion) {
+    pub(super) fn stored_occasion(&self, occasion: &str) -> String {
+        if is_plain(occasion) && !holds_address(occasion) {
             return occasion.to_owned();
         }
-        let pieces = occasion.split('/').map(|piece| match piece.rsplit_once('@') {
-            Some((_, domain)) if domain.contains('.') => self.stored_profile_id(piece),
-            _ if !is_plain(piece) => self.stored_profile_id(piece),
-            _ => piece.to_owned(),
+        let anchored = |piece: &str| piece.rsplit_once('@').is_some_and(|(_, day)| !day.contains('.'));
+        let pieces = occasion.split('/').map(|piece| match piece {
+            _ if is_plain(piece) && (anchored(piece) || !holds_address(piece)) => piece.to_owned(),
+            _ => self.stored_profile_id(piece),
         });
         let stored = pieces.collect::<Vec<_>>().join("/");
         if is_plain(&stored) { stored } else { format!("hmac:{}", self.hash("id", &[&stored])) }
@@ -161,6 +166,12 @@ mod tests {
         let stored = identity.stored_profile_id("Ann@example.test");
         assert!(!stored.contains('@'));
         assert_eq!(stored, identity.stored_profile_id("ann@example.test"));
+        for id in ["mailto:ann@example.test", "Ann Lee <ann@example.test>", "crm:ann%40example.test", "\u{e4}nn@b.test"]
+        {
+            let stored = identity.stored_profile_id(id);
+            assert!(stored.starts_with("hmac:") && stored.len() == 37, "{id}");
+            assert_eq!(stored, identity.stored_profile_id(&stored), "storing twice changes nothing");
+        }
     }
 
     #[test]
@@ -195,7 +206,14 @@ mod tests {
         for plain in ["campaigns:50", "gone_quiet@2026-10-20", "daily_writer:30@2026-10-02/acct_7"] {
             assert_eq!(stored(plain), plain);
         }
-        for address in ["2026-W46/ann@example.test", "ann@example.test", "a:1@2026-10-02/b/ann@example.test"] {
+        for address in [
+            "2026-W46/ann@example.test",
+            "ann@example.test",
+            "a:1@2026-10-02/b/ann@example.test",
+            "a:1@2026-10-02/mailto:ann@example.test",
+            "2026-W46/crm:ann%40example.test",
+            "2026-W46/Ann <ann@example.test>",
+        ] {
             assert!(!stored(address).contains("example.test"), "{address}");
         }
     }

@@ -145,6 +145,7 @@ impl Store {
             last_provider: None,
             halt: self.halt_of(&request.job).cloned(),
             volumes: Vec::new(),
+            last_counts: BTreeMap::new(),
         };
         for name in std::iter::once(&request.job).chain(names(&request.job, &request.aliases)) {
             let Some(job) = self.jobs.get(name) else { continue };
@@ -156,6 +157,10 @@ impl Store {
             let mut volumes: Vec<_> = job.volumes.iter().map(|(bucket, (mails, at))| (*at, bucket, *mails)).collect();
             volumes.sort_unstable();
             lease.volumes.extend(volumes.into_iter().rev().map(|(_, bucket, mails)| (bucket.clone(), mails)));
+            if lease.last_counts.is_empty() {
+                let completed = job.runs.iter().rev().filter(|run| run.status == "completed");
+                lease.last_counts = super::last_whole(completed.map(|run| run.counts.clone()));
+            }
         }
         lease.volumes.truncate(VOLUMES_KEPT);
         lease

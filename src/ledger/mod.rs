@@ -15,6 +15,7 @@ mod lifetime;
 mod memory;
 mod postgres;
 mod sqlite;
+mod stored_ids;
 mod suppressions;
 mod transition;
 mod upkeep;
@@ -27,7 +28,9 @@ use jiff::Timestamp;
 
 use crate::model::{DeliveryKey, DeliveryState, Level};
 
-pub use administration::{AnchorStem, Anchored, DeliveryFilter, DeliveryRow, JobStatus, LedgerAdministration, RunRow};
+pub use administration::{
+    AnchorStem, Anchored, DeliveryFilter, DeliveryRow, JobStatus, LedgerAdministration, RunRow, STEMS_MAX,
+};
 pub use allowance::{Ask, Granted, LedgerAllowances};
 pub use copying::copy;
 pub use corrections::{Correction, CorrectionRow, LedgerCorrections};
@@ -94,6 +97,24 @@ pub enum LedgerError {
         location: String,
         /// What does not fit, and what to do.
         reason: String,
+    },
+    /// The file is from before a run that noted itself beside it.
+    #[error(
+        "the ledger {location} is older than the last run that used it (by {runs} {}), so whom it mailed would be mailed \
+         again",
+        if *.runs == 1 { "run" } else { "runs" }
+    )]
+    Older {
+        /// Where it is.
+        location: String,
+        /// How many runs it does not know.
+        runs: u64,
+    },
+    /// Only a ledger in a file can be asked for this.
+    #[error("the ledger {location} is no file")]
+    NoFile {
+        /// The ledger.
+        location: String,
     },
     /// A change of state that the state machine does not allow; nothing was written.
     #[error("delivery {delivery_id} may not go from {from} to {to}: nothing of the request was written")]
@@ -165,6 +186,23 @@ pub struct Lease {
     /// Mails of the last complete runs that mailed anybody: by period of a recap, by day of milestones; latest first, at
     /// most [`VOLUMES_KEPT`].
     pub volumes: Vec<(String, u64)>,
+    /// The counts of the last completed run that looked at everybody; empty where there is none yet.
+    pub last_counts: BTreeMap<String, u64>,
+}
+
+/// The count by which a run that looked at everybody is told: the rows of its audience.
+pub const WHOLE_RUN: &str = "audience_rows";
+/// Among so many completed runs the last one that looked at everybody is sought.
+const COMPLETED_RUNS: i64 = 50;
+
+/// The counts of the last run that looked at everybody; the latest run comes first.
+fn last_whole(runs: impl IntoIterator<Item = BTreeMap<String, u64>>) -> BTreeMap<String, u64> {
+    runs.into_iter().find(|counts| counts.contains_key(WHOLE_RUN)).unwrap_or_default()
+}
+
+/// The same from counts as stored.
+fn last_whole_stored(runs: Vec<(String,)>) -> BTreeMap<String, u64> {
+    last_whole(runs.into_iter().filter_map(|(counts,)| serde_json::from_str(&counts).ok()))
 }
 
 /// How many volumes a lease tells.

@@ -1,5 +1,7 @@
 //! The care of a ledger that is kept: every row of it, whether it is sound, and what may go.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -44,6 +46,9 @@ pub trait LedgerUpkeep: LedgerStore {
 
     /// Everything that cannot be true of a sound ledger.
     async fn unsound(&self) -> Result<Vec<Unsound>, LedgerError>;
+
+    /// Writes a copy of everything into a new file, also while runs go on; only a ledger in a file can.
+    async fn back_up(&self, to: &Path) -> Result<(), LedgerError>;
 
     /// Removes what is older than an instant and serves nobody: the keys of all deliveries, every suppression and every
     /// correction stay.

@@ -13,6 +13,13 @@ pub struct DeliveryKey {
     pub occasion: String,
 }
 
+/// What stands before the level, the first day and the entity of an occasion: the milestone's name, a recap's period key,
+/// or what an own view calls it.
+#[must_use]
+pub fn occasion_stem(occasion: &str) -> &str {
+    &occasion[..occasion.find([':', '@', '/']).unwrap_or(occasion.len())]
+}
+
 /// Why an address or profile must not be mailed, as the project's `suppressed:` table says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppression {

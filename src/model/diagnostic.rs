@@ -1,5 +1,6 @@
 //! What is wrong in a project, where, and what to do next: collected, never thrown one by one.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -64,6 +65,54 @@ impl Place {
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         (line, before[line_start..].chars().count() + 1)
+    }
+}
+
+/// Where the lines of a text begin, for many positions in one text.
+#[derive(Clone, Debug)]
+pub struct LineIndex {
+    starts: Vec<usize>,
+}
+
+impl LineIndex {
+    /// The lines of a text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        Self { starts: std::iter::once(0).chain(breaks).collect() }
+    }
+
+    /// The line of a byte, from 0.
+    #[must_use]
+    pub fn line(&self, at: usize) -> usize {
+        self.starts.partition_point(|start| *start <= at).saturating_sub(1)
+    }
+
+    /// Line and column of a place's start, both from 1, the column in characters; as [`Place::line_and_column`].
+    #[must_use]
+    pub fn position(&self, place: &Place) -> (usize, usize) {
+        let line = self.line(place.span.start);
+        let before = &place.file.text[self.starts[line]..place.span.start];
+        (line + 1, before.chars().count() + 1)
+    }
+
+    /// The bytes of some lines, the last one included.
+    #[must_use]
+    pub fn span(&self, first: usize, last: usize, text: &str) -> Range<usize> {
+        let end = self.starts.get(last + 1).copied().unwrap_or(text.len());
+        self.starts.get(first).copied().unwrap_or(end)..end
+    }
+}
+
+/// The line index of each file, made once.
+#[derive(Default)]
+pub struct LineIndexes(HashMap<*const SourceFile, LineIndex>);
+
+impl LineIndexes {
+    /// The lines of the file of a place.
+    pub fn of(&mut self, place: &Place) -> &LineIndex {
+        // The findings keep their files, so that no address is used twice.
+        self.0.entry(Arc::as_ptr(&place.file)).or_insert_with(|| LineIndex::of(&place.file.text))
     }
 }
 
@@ -221,6 +270,11 @@ mod tests {
         let at = file.text.find("bar").expect("present");
         assert_eq!(Place::new(&file, at..at + 3).to_string(), "a.yml:2:8");
         assert_eq!(Place::new(&file, 999..1000).line_and_column(), (2, 11));
+        let index = LineIndex::of(&file.text);
+        for at in 0..=file.text.len() {
+            let place = Place::new(&file, at..at);
+            assert_eq!(index.position(&place), place.line_and_column(), "{at}");
+        }
     }
 
     #[test]

@@ -9,8 +9,10 @@ pub enum Fault {
     Address,
     /// This message's content.
     Message,
-    /// The account, key, sender or quota: stops the provider for this run.
+    /// The account, key, sender or plan: stops the provider for this run, until a person has mended it.
     Configuration,
+    /// What the account may mail in a day or a month is spent: stops the provider for this run, and waiting mends it.
+    Quota,
 }
 
 /// What one attempt proved about one message.
@@ -27,6 +29,13 @@ pub enum Outcome {
         code: String,
         /// Who must act.
         fault: Fault,
+        /// The provider's words, without addresses.
+        detail: String,
+    },
+    /// The request was refused whole because of some of its messages, and not which: none of them was accepted.
+    RefusedTogether {
+        /// The provider's error code, else the HTTP status.
+        code: String,
         /// The provider's words, without addresses.
         detail: String,
     },
@@ -54,6 +63,7 @@ impl Outcome {
         match self {
             Self::Accepted { .. } => "accepted",
             Self::Rejected { .. } => "rejected",
+            Self::RefusedTogether { .. } => "refused_together",
             Self::Throttled { .. } => "throttled",
             Self::NotAccepted { .. } => "not_accepted",
             Self::Unknown { .. } => "unknown",

@@ -1,7 +1,7 @@
 //! The files of a project: found, read as UTF-8 within bounds, and summed up. Nothing here knows what they mean.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,12 +9,15 @@ use sha2::{Digest, Sha256};
 
 use super::read::Findings;
 use crate::model::diagnostic::{Diagnostic, Place, SourceFile};
+use crate::settings::{FileRefusal, LocalFiles};
 
 /// The file that makes a folder a project.
 pub(super) const PROJECT_FILE: &str = "milepost.yml";
 
 /// Longer YAML or SQL is no work of a person's hands.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
+/// Longer files beside jobs are told apart by their length.
+const MAX_SUMMED_BYTES: u64 = 16 << 20;
 /// Ends walks through folders that link to themselves.
 const MAX_FOLDER_DEPTH: usize = 16;
 /// What one folder's finding may list, and what a walk may visit.
@@ -45,7 +48,8 @@ pub(super) fn list(root: &Path, folder: &str, findings: &mut Findings) -> Vec<St
             findings.push(unplaced("bad-file-name", message));
             continue;
         };
-        if !name.starts_with('.') && entry.path().is_file() {
+        // What is no file is not passed over: reading it says what is wrong with it.
+        if !name.starts_with('.') && !entry.path().is_dir() {
             names.push(format!("{folder}/{name}"));
         }
     }
@@ -55,20 +59,20 @@ pub(super) fn list(root: &Path, folder: &str, findings: &mut Findings) -> Vec<St
 
 /// Reads a text file below `root`; a finding when it cannot be read, is too long or is not UTF-8.
 pub(super) fn read_source(root: &Path, path: &str, findings: &mut Findings) -> Option<Arc<SourceFile>> {
-    let mut bytes = Vec::new();
-    let reading =
-        fs::File::open(root.join(path)).and_then(|file| file.take(MAX_TEXT_BYTES + 1).read_to_end(&mut bytes));
     let empty = || Arc::new(SourceFile { path: path.to_owned(), text: String::new() });
-    if let Err(error) = reading {
-        let message = format!("the file cannot be read: {error}");
-        findings.push(Diagnostic::error("unreadable-file", message, &Place::start_of(&empty())));
-        return None;
-    }
-    if bytes.len() as u64 > MAX_TEXT_BYTES {
-        let message = format!("the file is longer than {MAX_TEXT_BYTES} bytes");
-        findings.push(Diagnostic::error("huge-file", message, &Place::start_of(&empty())));
-        return None;
-    }
+    let bytes = match LocalFiles::of_project(root).read(&root.join(path), MAX_TEXT_BYTES) {
+        Ok(bytes) => bytes,
+        Err(refusal) => {
+            let (code, message) = match &refusal {
+                FileRefusal::TooLong { most, .. } => ("huge-file", format!("the file is longer than {most} bytes")),
+                FileRefusal::System { source, .. } => ("unreadable-file", format!("the file cannot be read: {source}")),
+                refusal => ("unreadable-file", format!("the file cannot be read: {refusal}")),
+            };
+            let help = refusal.help().map(str::to_owned);
+            findings.push(Diagnostic::error(code, message, &Place::start_of(&empty())).with_optional_help(help));
+            return None;
+        }
+    };
     match String::from_utf8(bytes) {
         Ok(text) => Some(Arc::new(SourceFile { path: path.to_owned(), text })),
         Err(error) => {
@@ -84,7 +88,10 @@ pub(super) fn read_source(root: &Path, path: &str, findings: &mut Findings) -> O
 }
 
 /// Every file below a folder as a path relative to `base`, with `/` between its parts, hidden ones left out.
+/// A link to a folder elsewhere is not followed.
 pub(super) fn walk(base: &Path, folder: &str) -> Vec<String> {
+    let top = base.canonicalize().unwrap_or_else(|_| base.to_owned());
+    let stays = |path: &Path| path.canonicalize().is_ok_and(|real| real.starts_with(&top));
     let mut found = Vec::new();
     let mut open = vec![(folder.to_owned(), 0)];
     while let Some((folder, depth)) = open.pop() {
@@ -96,7 +103,7 @@ pub(super) fn walk(base: &Path, folder: &str) -> Vec<String> {
             }
             let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
             let kind = fs::metadata(entry.path());
-            if kind.as_ref().is_ok_and(fs::Metadata::is_dir) && depth < MAX_FOLDER_DEPTH {
+            if kind.as_ref().is_ok_and(fs::Metadata::is_dir) && depth < MAX_FOLDER_DEPTH && stays(&entry.path()) {
                 open.push((path, depth + 1));
             } else if kind.is_ok_and(|kind| kind.is_file()) {
                 found.push(path);
@@ -113,9 +120,17 @@ pub(super) fn checksum(root: &Path) -> String {
     paths.extend(walk(root, "sql").into_iter().filter(|path| has_extension(path, "sql")));
     paths.extend(walk(root, "jobs").into_iter().filter(|path| !path.starts_with("jobs/tests/")));
     paths.sort();
+    let files = LocalFiles::of_project(root);
     let mut digest = Sha256::new();
     for path in paths {
-        let bytes = fs::read(root.join(&path)).unwrap_or_default();
+        let bytes = match files.read(&root.join(&path), MAX_SUMMED_BYTES) {
+            Ok(bytes) => bytes,
+            Err(FileRefusal::TooLong { .. }) => {
+                let length = fs::metadata(root.join(&path)).map_or(0, |found| found.len());
+                length.to_le_bytes().to_vec()
+            }
+            Err(_) => Vec::new(),
+        };
         digest.update((path.len() as u64).to_le_bytes());
         digest.update(path.as_bytes());
         digest.update((bytes.len() as u64).to_le_bytes());

@@ -310,6 +310,10 @@ pub struct Metric {
 pub enum Trend {
     /// Local days of the period's zone.
     Day,
+    /// Weeks of the project, from `week_starts`.
+    Week,
+    /// Months of the calendar.
+    Month,
 }
 
 /// The second dimension of a recap.

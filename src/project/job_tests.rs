@@ -197,7 +197,7 @@ record! {
 impl Read for Timestamp {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         let text = String::read(node, findings)?;
-        let instant = text.parse().ok();
+        let instant = text.parse().ok().map(crate::clock::whole_microseconds);
         if instant.is_none() {
             let message = format!("{} is no instant", quoted(&text));
             let finding = Diagnostic::error("bad-instant", message, &node.place);

@@ -2,6 +2,7 @@
 
 mod build;
 mod files;
+mod health;
 mod job;
 mod job_tests;
 mod json_schema;
@@ -21,6 +22,7 @@ mod table_values;
 mod values;
 
 pub use files::find_root;
+pub use health::{HealthSeverity, RowsBound, TableHealth};
 
 pub use job::{
     Breakdown, Category, Compare, Entity, EventRows, Job, JobKind, Levels, Limits, Measure, MessageSpec, Metric,

@@ -5,6 +5,7 @@
 
 mod tags;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -233,20 +234,18 @@ fn locate_entries(
     findings: &mut Vec<Diagnostic>,
 ) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(raw.len());
     for (key, value) in raw {
         let place = Place::new(file, span_of(key.defined, &file.text));
         let key = Located::new(key.value.clone(), content_place(place, &key.value));
         let value = locate(value, file, findings);
-        match entries.iter().find(|entry| entry.key.value == key.value) {
-            Some(first) => findings.push(
-                Diagnostic::error(
-                    "duplicate-key",
-                    format!("{} is given twice in one map", quoted(&key.value)),
-                    &key.place,
-                )
-                .with_help(format!("it was first given at {}; keep one of the two", first.key.place)),
-            ),
-            None => entries.push(Entry { key, value }),
+        if let Some(first) = places.get(&key.value).and_then(|place| entries.get(*place)) {
+            let message = format!("{} is given twice in one map", quoted(&key.value));
+            let help = format!("it was first given at {}; keep one of the two", first.key.place);
+            findings.push(Diagnostic::error("duplicate-key", message, &key.place).with_help(help));
+        } else {
+            places.insert(key.value.clone(), entries.len());
+            entries.push(Entry { key, value });
         }
     }
     entries

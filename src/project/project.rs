@@ -7,17 +7,20 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::health::TableHealth;
 use super::job::Job;
 use super::restraint::Cap;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
 use crate::model::period::WeekStart;
-use crate::settings::Secret;
+use crate::settings::{LocalFiles, Secret};
 
 /// `milepost.yml` with its environment merged in, the views of `sql/` and the jobs of `jobs/`.
 #[derive(Debug)]
 pub struct Project {
     /// The folder that holds `milepost.yml`, absolute.
     pub root: PathBuf,
+    /// The door to files of this machine.
+    pub files: LocalFiles,
     /// Part of every delivery's identity.
     pub name: String,
     /// The environment chosen by `--env` or `MILEPOST_ENV`.
@@ -88,6 +91,8 @@ pub struct Table {
     pub zone: TimeZone,
     /// How late an event may land; three days by default.
     pub lookback: SignedDuration,
+    /// What its rows must be like before anybody is mailed from them.
+    pub health: TableHealth,
     /// Where the table is declared.
     pub place: Place,
 }

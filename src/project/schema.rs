@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::health::{HealthSeverity, NullShare, RowsBound, RowsPer};
 use super::job::{Category, Compare, Measure, OnUnknown, RecapZone, SendLevels, Trend};
 use super::overlay::{Defaults, Environments};
 use super::project::{ColumnKind, PartitionKind, PartitionOf, PathDates, SegmentLayout, SegmentRows};
@@ -84,6 +85,36 @@ record! {
         zone: TimeZone,
         /// How late an event may land; `3 days` by default.
         lookback: SignedDuration,
+        /// What its rows must be like before anybody is mailed from them.
+        health: HealthFields,
+    }
+}
+
+record! {
+    /// What the rows of a table must be like before anybody is mailed from them.
+    HealthFields {
+        /// The newest row is no older than this at `as_of`, such as `36 hours`.
+        fresh: SignedDuration,
+        /// How many rows the last whole day has.
+        rows: HealthRowsFields,
+        /// The greatest share of nulls of a column on the last whole day, such as `2%`.
+        nulls: Named<Located<NullShare>>,
+        /// SQL conditions of aggregates that hold over the last whole day, such as `avg(amount) < 500`.
+        sql: Vec<Located<String>>,
+        /// `refuse` (default) or `warn`: what a failed check of this table does.
+        severity: HealthSeverity,
+    }
+}
+
+record! {
+    /// How many rows a day has.
+    HealthRowsFields {
+        /// `day`.
+        per: RowsPer,
+        /// The fewest: a number, or a share of the usual such as `50% of usual`.
+        min: RowsBound,
+        /// The most: a number, or a share of the usual such as `200% of usual`.
+        max: RowsBound,
     }
 }
 
@@ -380,7 +411,7 @@ record! {
         sql: String,
         /// A number format such as `0.0`.
         format: String,
-        /// `day`: one value for each day of the period.
+        /// `day`, `week` or `month`: one value for each that the period has a day of.
         trend: Trend,
         /// `true`: rank and percentile among all active entities.
         rank: bool,

@@ -48,7 +48,7 @@ words!(Category { "marketing" => Self::Marketing, "transactional" => Self::Trans
 words!(OnUnknown { "hold" => Self::Hold, "resend" => Self::Resend, "assume_accepted" => Self::AssumeAccepted });
 words!(SendLevels { "highest" => Self::Highest, "each" => Self::Each });
 words!(RecapZone { "project" => Self::Project, "profile" => Self::Profile });
-words!(Trend { "day" => Self::Day });
+words!(Trend { "day" => Self::Day, "week" => Self::Week, "month" => Self::Month });
 words!(PeriodKind {
     "day" => Self::Day, "week" => Self::Week, "month" => Self::Month, "quarter" => Self::Quarter, "year" => Self::Year,
 });

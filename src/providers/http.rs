@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use jiff::fmt::rfc2822;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, redirect};
 use url::Url;
 
@@ -64,11 +64,9 @@ impl HttpAccount {
     }
 
     /// Posts a JSON body once.
-    pub(super) async fn post(&self, url: Url, header: Option<(HeaderName, HeaderValue)>, body: Vec<u8>) -> Exchange {
-        let mut request = self.client.post(url).header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some((name, value)) = header {
-            request = request.header(name, value);
-        }
+    pub(super) async fn post(&self, url: Url, headers: HeaderMap, body: Vec<u8>) -> Exchange {
+        let request = self.client.post(url).headers(headers);
+        let request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         match request.body(body).send().await {
             Ok(response) => Exchange::Answer(read(response).await),
             Err(error) if error.is_connect() || error.is_builder() => {

@@ -6,6 +6,8 @@ mod gallery;
 mod http;
 mod json_text;
 mod outbox;
+mod outbox_folder;
+mod phrases;
 mod resend;
 mod settings;
 mod verdict;
@@ -18,7 +20,7 @@ use async_trait::async_trait;
 use crate::model::diagnostic::{Diagnostic, did_you_mean};
 use crate::model::{Message, Outcome};
 use crate::project::ProviderConfig;
-use crate::settings::SecretError;
+use crate::settings::{SecretError, redacted, redacted_id};
 
 /// What a provider can do, and how it likes to be treated.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +44,8 @@ pub struct Capabilities {
 /// One request's worth of messages.
 #[derive(Debug)]
 pub struct Attempt<'a> {
+    /// The job whose messages they are.
+    pub job: &'a str,
     /// At most `Capabilities::batch` messages, in the order of the batch.
     pub messages: &'a [Message],
     /// The same for every attempt at the same bytes.
@@ -102,8 +106,8 @@ pub enum ProviderError {
 pub struct Member {
     /// The key under `providers.<name>:`.
     pub kind: &'static str,
-    /// Names everything wrong with the settings, without reading a secret.
-    pub check: fn(config: &ProviderConfig) -> Vec<Diagnostic>,
+    /// Names everything wrong with the settings, without reading a secret; relative paths count from `root`.
+    pub check: fn(config: &ProviderConfig, root: &Path) -> Vec<Diagnostic>,
     /// Makes the provider, reading its secrets; relative paths count from `root`.
     pub connect: fn(config: &ProviderConfig, root: &Path) -> Result<Box<dyn Provider>, ProviderError>,
 }
@@ -128,9 +132,9 @@ pub fn member(config: &ProviderConfig) -> Result<&'static Member, Box<Diagnostic
 
 /// Everything wrong with a provider's kind and settings; no secret is read, nothing is contacted.
 #[must_use]
-pub fn check(config: &ProviderConfig) -> Vec<Diagnostic> {
+pub fn check(config: &ProviderConfig, root: &Path) -> Vec<Diagnostic> {
     match member(config) {
-        Ok(member) => (member.check)(config),
+        Ok(member) => (member.check)(config, root),
         Err(finding) => vec![*finding],
     }
 }
@@ -142,7 +146,54 @@ pub fn check(config: &ProviderConfig) -> Vec<Diagnostic> {
 pub fn connect(config: &ProviderConfig, root: &Path) -> Result<Box<dyn Provider>, ProviderError> {
     let member = member(config)
         .map_err(|finding| ProviderError::Settings { provider: config.name.clone(), findings: vec![*finding] })?;
-    (member.connect)(config, root)
+    (member.connect)(config, root).map(|inner| Box::new(Redacting { inner }) as Box<dyn Provider>)
+}
+
+/// Any member, whose words and ids pass redaction before anybody stores, logs or shows them.
+struct Redacting {
+    inner: Box<dyn Provider>,
+}
+
+#[async_trait]
+impl Provider for Redacting {
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    async fn attempt(&self, attempt: Attempt<'_>) -> Vec<Outcome> {
+        self.inner.attempt(attempt).await.into_iter().map(redacted_outcome).collect()
+    }
+
+    async fn finish(&self) -> std::io::Result<Option<PathBuf>> {
+        self.inner.finish().await
+    }
+}
+
+fn redacted_outcome(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Accepted { provider_id } => {
+            Outcome::Accepted { provider_id: provider_id.map(|id| redacted_id(&id)).filter(|id| !id.is_empty()) }
+        }
+        Outcome::Rejected { code, fault, detail } => {
+            Outcome::Rejected { code: redacted(&code), fault, detail: redacted(&detail) }
+        }
+        Outcome::RefusedTogether { code, detail } => {
+            Outcome::RefusedTogether { code: redacted(&code), detail: redacted(&detail) }
+        }
+        Outcome::NotAccepted { why } => Outcome::NotAccepted { why: redacted(&why) },
+        Outcome::Unknown { why } => Outcome::Unknown { why: redacted(&why) },
+        Outcome::Throttled { retry_after } => Outcome::Throttled { retry_after },
+    }
+}
+
+/// The files with these mails that a provider kept in a folder of this machine.
+#[must_use]
+pub fn kept_mails(config: &ProviderConfig, root: &Path, delivery_ids: &[String]) -> Vec<PathBuf> {
+    if config.kind.value != outbox::MEMBER.kind {
+        return Vec::new();
+    }
+    let written = config.settings.get("dir").and_then(|setting| setting.value.value.as_str());
+    gallery::files_of(&root.join(written.unwrap_or(outbox::DEFAULT_FOLDER)), delivery_ids)
 }
 
 /// Text for a header: every control character is a space, so that no line can be added.

@@ -13,6 +13,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{MultiPart, MultiPartKind, SinglePart, header};
 
 use super::gallery::Gallery;
+use super::outbox_folder::{self, write_atomically};
 use super::settings::Reader;
 use super::{Attempt, Capabilities, Member, Provider, ProviderError, one_line};
 use crate::model::{Diagnostic, Fault, Mailbox, Message, Outcome};
@@ -21,6 +22,8 @@ use crate::project::ProviderConfig;
 /// The family's entry.
 pub(super) const MEMBER: Member = Member { kind: "outbox", check, connect };
 
+/// Where mails are written unless `dir` names another folder.
+pub(super) const DEFAULT_FOLDER: &str = "outbox";
 /// Files are kept until somebody deletes them: a delivery id is honoured for as long as that.
 const ALWAYS: Duration = Duration::from_hours(876_000);
 
@@ -30,22 +33,27 @@ struct Outbox {
     capabilities: Capabilities,
 }
 
-fn read(config: &ProviderConfig) -> (PathBuf, Vec<Diagnostic>) {
+fn read(config: &ProviderConfig, root: &Path) -> (PathBuf, Vec<Diagnostic>) {
     let mut reader = Reader::new(config);
-    let folder = reader.folder("dir").unwrap_or("outbox");
-    (PathBuf::from(folder), reader.finish())
+    let folder = root.join(reader.folder("dir").unwrap_or(DEFAULT_FOLDER));
+    let mut findings = reader.finish();
+    if let (true, Some(refused)) = (findings.is_empty(), outbox_folder::refusal(&folder)) {
+        let place = config.settings.get("dir").map_or(&config.place, |setting| &setting.value.place);
+        let help = "name an empty folder, or one that is not there yet, as `dir:`; runs replace files in it";
+        findings.push(Diagnostic::error("foreign-folder", refused, place).with_help(help));
+    }
+    (folder, findings)
 }
 
-fn check(config: &ProviderConfig) -> Vec<Diagnostic> {
-    read(config).1
+fn check(config: &ProviderConfig, root: &Path) -> Vec<Diagnostic> {
+    read(config, root).1
 }
 
 fn connect(config: &ProviderConfig, root: &Path) -> Result<Box<dyn Provider>, ProviderError> {
-    let (folder, findings) = read(config);
+    let (folder, findings) = read(config, root);
     if !findings.is_empty() {
         return Err(ProviderError::Settings { provider: config.name.clone(), findings });
     }
-    let folder = root.join(folder);
     let gallery = Gallery::new(&folder);
     let capabilities = Capabilities {
         batch: 100,
@@ -68,11 +76,11 @@ impl Provider for Outbox {
     async fn attempt(&self, attempt: Attempt<'_>) -> Vec<Outcome> {
         let mails: Vec<_> =
             attempt.messages.iter().map(|message| (message.delivery_id.clone(), mime(message))).collect();
-        let pages = self.gallery.pages_for(attempt.messages);
-        let (gallery, folder, size) = (self.gallery.clone(), self.folder.clone(), mails.len());
+        let pages = self.gallery.pages_for(attempt.job, attempt.messages);
+        let (folder, size) = (self.folder.clone(), mails.len());
         let written = tokio::task::spawn_blocking(move || {
             // The gallery is a convenience: a page that cannot be written must not hold a mail back.
-            let _ = std::fs::create_dir_all(gallery.pages());
+            let _ = outbox_folder::make(&folder);
             pages.write();
             write_all(&folder, mails)
         });
@@ -108,16 +116,6 @@ fn write_one(folder: &Path, delivery_id: &str, mail: Result<Vec<u8>, String>) ->
             Err(error) => Outcome::NotAccepted { why: format!("the outbox cannot be written: {error}") },
         },
     }
-}
-
-/// Writes beside `path` and renames; on failure nothing of it stays.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("part");
-    let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    written
 }
 
 /// The mail in RFC 5322 form; everything that is usually random comes from the delivery id.

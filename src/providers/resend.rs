@@ -1,7 +1,9 @@
 //! Resend: single and batch requests, with an idempotency key that is honoured for 24 hours.
 //!
-//! A batch is accepted or refused whole. `concurrent_idempotent_requests` and `invalid_idempotent_request` both say
-//! that an earlier request used the key, and not what became of it: the outcome stays unknown.
+//! Batches are sent with `x-batch-validation: permissive`: the good messages of a batch are taken and the others named, each
+//! with its error. A batch that is refused whole all the same is a verdict on none of its messages.
+//! `concurrent_idempotent_requests` and `invalid_idempotent_request` both say that an earlier request used the key, and not
+//! what became of it: the outcome stays unknown.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,14 +12,15 @@ use async_trait::async_trait;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use url::Url;
 
 use super::http::{Answer, Exchange, HttpAccount};
 use super::json_text;
 use super::settings::{HttpSettings, Reader};
-use super::verdict::{Meaning, Words, verdict, without_addresses};
+use super::verdict::{Meaning, Vocabulary, Words, verdict, verdict_on_item};
 use super::{Attempt, Capabilities, Member, Provider, ProviderError, one_line};
-use crate::model::{Diagnostic, Fault, Mailbox, Message, Outcome};
+use crate::model::{Diagnostic, Mailbox, Message, Outcome};
 use crate::project::ProviderConfig;
 use crate::settings::Secret;
 
@@ -26,19 +29,35 @@ pub(super) const MEMBER: Member = Member { kind: "resend", check, connect };
 
 const IDEMPOTENCY_WINDOW: Duration = Duration::from_hours(24);
 
-const CODES: &[(&str, Meaning)] = &[
-    ("rate_limit_exceeded", Meaning::Throttled),
-    ("daily_quota_exceeded", Meaning::Configuration),
-    ("monthly_quota_exceeded", Meaning::Configuration),
-    ("missing_api_key", Meaning::Configuration),
-    ("invalid_api_key", Meaning::Configuration),
-    ("restricted_api_key", Meaning::Configuration),
-    ("invalid_from_address", Meaning::Configuration),
-    ("not_found", Meaning::Configuration),
-    ("method_not_allowed", Meaning::Configuration),
-    ("concurrent_idempotent_requests", Meaning::Undecided),
-    ("invalid_idempotent_request", Meaning::Undecided),
-];
+/// What the documented codes mean, whatever status they come with. `validation_error` is missing: it is said of keys,
+/// domains, senders and recipients alike, under 400, 401, 403 and 422, and its words tell which.
+const VOCABULARY: Vocabulary = Vocabulary {
+    codes: &[
+        ("rate_limit_exceeded", Meaning::Throttled),
+        ("daily_quota_exceeded", Meaning::Quota),
+        ("monthly_quota_exceeded", Meaning::Quota),
+        ("missing_api_key", Meaning::Configuration),
+        ("invalid_api_key", Meaning::Configuration),
+        ("restricted_api_key", Meaning::Configuration),
+        ("suspended_api_key", Meaning::Configuration),
+        ("inactive_api_key", Meaning::Configuration),
+        ("invalid_scope", Meaning::Configuration),
+        ("invalid_permission", Meaning::Configuration),
+        ("invalid_from_address", Meaning::Configuration),
+        ("invalid_access", Meaning::Configuration),
+        ("invalid_region", Meaning::Configuration),
+        ("invalid_idempotency_key", Meaning::Configuration),
+        ("security_error", Meaning::Configuration),
+        ("not_found", Meaning::Configuration),
+        ("method_not_allowed", Meaning::Configuration),
+        ("invalid_to_address", Meaning::Address),
+        ("invalid_attachment", Meaning::Message),
+        ("concurrent_idempotent_requests", Meaning::Undecided),
+        ("invalid_idempotent_request", Meaning::Undecided),
+    ],
+    phrases: &[("only send emails from", Meaning::Configuration), ("own email address", Meaning::Configuration)],
+    read: words,
+};
 
 struct Resend {
     account: HttpAccount,
@@ -68,7 +87,7 @@ fn read(config: &ProviderConfig) -> (Settings<'_>, Vec<Diagnostic>) {
     (Settings { api_key, http }, reader.finish())
 }
 
-fn check(config: &ProviderConfig) -> Vec<Diagnostic> {
+fn check(config: &ProviderConfig, _root: &Path) -> Vec<Diagnostic> {
     read(config).1
 }
 
@@ -121,14 +140,18 @@ impl Provider for Resend {
     async fn attempt(&self, attempt: Attempt<'_>) -> Vec<Outcome> {
         let messages = attempt.messages;
         let key = self.capabilities.idempotency.and_then(|_| HeaderValue::from_str(attempt.idempotency_key).ok());
-        let key = key.map(|key| (HeaderName::from_static("idempotency-key"), key));
+        let mut headers = HeaderMap::new();
+        headers.extend(key.map(|key| (HeaderName::from_static("idempotency-key"), key)));
         let single = self.capabilities.batch == 1 && messages.len() == 1;
+        if !single {
+            headers.insert("x-batch-validation", HeaderValue::from_static("permissive"));
+        }
         let url = if single { &self.single } else { &self.batch };
         let exchange = match body(messages, single) {
-            Ok(body) => self.account.post(url.clone(), key, body).await,
+            Ok(body) => self.account.post(url.clone(), headers, body).await,
             Err(error) => Exchange::NoConnection(format!("the request could not be written: {error}")),
         };
-        if let Some(outcome) = verdict(&exchange, CODES, words) {
+        if let Some(outcome) = verdict(&exchange, &VOCABULARY, messages.len()) {
             return vec![outcome; messages.len()];
         }
         let Exchange::Answer(answer) = exchange else { return vec![silence(); messages.len()] };
@@ -145,6 +168,7 @@ fn accepted_one(answer: &Answer) -> Outcome {
     Outcome::Accepted { provider_id: item.map(|item| item.id) }
 }
 
+/// An answer about each message: errors name the place of theirs, and the others follow in order.
 fn accepted_many(answer: &Answer, size: usize) -> Vec<Outcome> {
     let unreadable = || vec![Outcome::Unknown { why: "status 200 with an answer that does not read".to_owned() }; size];
     let Some(items) = answer.body.as_deref().and_then(|body| serde_json::from_slice::<Items>(body).ok()) else {
@@ -153,8 +177,8 @@ fn accepted_many(answer: &Answer, size: usize) -> Vec<Outcome> {
     let mut outcomes: Vec<Option<Outcome>> = vec![None; size];
     for error in items.errors {
         let Some(slot) = outcomes.get_mut(error.index) else { return unreadable() };
-        let detail = without_addresses(&error.message);
-        *slot = Some(Outcome::Rejected { code: "validation_error".to_owned(), fault: Fault::Message, detail });
+        let words = Words { code: error.name.or(Some("validation_error".to_owned())), text: Some(error.message) };
+        *slot = Some(verdict_on_item(answer, &VOCABULARY, &words));
     }
     if outcomes.iter().filter(|slot| slot.is_none()).count() != items.data.len() {
         return unreadable();
@@ -171,6 +195,7 @@ struct Item {
 
 #[derive(Deserialize)]
 struct Items {
+    #[serde(default)]
     data: Vec<Item>,
     #[serde(default)]
     errors: Vec<ItemError>,
@@ -179,19 +204,20 @@ struct Items {
 #[derive(Deserialize)]
 struct ItemError {
     index: usize,
+    name: Option<String>,
     #[serde(default)]
     message: String,
 }
 
-#[derive(Deserialize)]
-struct Refusal {
-    name: Option<String>,
-    message: Option<String>,
-}
-
+/// The code and the text of an error, whatever else stands beside them.
 fn words(body: &[u8]) -> Words {
-    serde_json::from_slice::<Refusal>(body)
-        .map_or_else(|_| Words::default(), |refusal| Words { code: refusal.name, text: refusal.message })
+    let Ok(error) = serde_json::from_slice::<Value>(body) else { return Words::default() };
+    let text = |name: &str| match error.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        other => Some(other.to_string()),
+    };
+    Words { code: text("name"), text: text("message").or_else(|| text("error")) }
 }
 
 fn body(messages: &[Message], single: bool) -> serde_json::Result<Vec<u8>> {

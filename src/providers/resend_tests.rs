@@ -1,5 +1,6 @@
 //! What a rendered batch becomes on the wire, and what an answer proves.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
@@ -68,6 +69,7 @@ fn a_batch_answer_is_read_per_item_or_not_at_all() {
         (r#"{"data":[{"id":"a"}]}"#, ["unknown", "unknown"]),
         (r#"{"data":[{"id":"a"},{"id":"b"},{"id":"c"}]}"#, ["unknown", "unknown"]),
         (r#"{"data":[{"id":"a"}],"errors":[{"index":9,"message":"no"}]}"#, ["unknown", "unknown"]),
+        (r#"{"errors":[{"index":0,"message":"no"},{"index":1,"message":"no"}]}"#, ["rejected", "rejected"]),
         (r#"{"data":[{"id""#, ["unknown", "unknown"]),
     ];
     for (text, expected) in cases {
@@ -96,13 +98,13 @@ fn settings_are_checked_without_the_secret() {
         ("idempotency", false.into()),
         ("base_url", "http://127.0.0.1:9/".into()),
     ]);
-    assert_eq!(check(&good), vec![]);
+    assert_eq!(check(&good, Path::new("/")), vec![]);
     assert!(matches!(connect(&good, Path::new("/")), Err(ProviderError::Secret { setting: "api_key", .. })));
 }
 
 #[test]
 fn every_wrong_setting_is_named_at_once() {
-    let cases: [(&str, serde_json::Value, &str); 9] = [
+    let cases: [(&str, serde_json::Value, &str); 10] = [
         ("api_key", "re_plain".into(), "plain-secret"),
         ("rate", "fast".into(), "wrong-type"),
         ("in_flight", 0.into(), "wrong-type"),
@@ -110,16 +112,18 @@ fn every_wrong_setting_is_named_at_once() {
         ("timeout", "5 minutes".into(), "wrong-type"),
         ("idempotency", "yes".into(), "wrong-type"),
         ("base_url", "http://api.example.test".into(), "wrong-value"),
+        ("base_url", "https://api.example.test".into(), "host-not-allowed"),
         ("in_fligt", 3.into(), "unknown-key"),
         ("base_ulr", 3.into(), "unknown-key"),
     ];
     for (name, value, code) in cases.clone() {
-        let found = check(&config(&[("api_key", "env:A".into()), (name, value)]));
+        let found = check(&config(&[("api_key", "env:A".into()), (name, value)]), Path::new("/"));
         assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), [code], "{name}");
     }
-    let all: Vec<_> = cases.iter().map(|(name, value, _)| (*name, value.clone())).collect();
-    assert_eq!(check(&config(&all)).len(), cases.len());
-    let missing = check(&config(&[]));
+    let all: BTreeMap<_, _> = cases.iter().map(|(name, value, _)| (*name, value.clone())).collect();
+    let all: Vec<_> = all.into_iter().collect();
+    assert_eq!(check(&config(&all), Path::new("/")).len(), all.len());
+    let missing = check(&config(&[]), Path::new("/"));
     assert_eq!(missing.len(), 1);
     assert_eq!(missing[0].code, "missing-key");
 }

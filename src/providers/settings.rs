@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
 use crate::project::{ProviderConfig, Setting};
+use crate::settings::is_host_allowed;
 
 /// An answer must come within a run's lease, of which a heartbeat may already have used a third.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -124,9 +125,24 @@ impl<'a> Reader<'a> {
     }
 
     /// An address to which paths are added: https, or plain http on this machine only.
-    pub(super) fn base_url(&mut self, name: &'static str) -> Option<Url> {
+    ///
+    /// The provider's secret goes there, so it is the provider's `own` host, this machine, or a host that whoever starts
+    /// the process allowed.
+    pub(super) fn base_url(&mut self, name: &'static str, own: &Url) -> Option<Url> {
         let text = self.text(name)?;
         let url = Url::parse(text.value).ok().filter(|url| url.host().is_some() && url.query().is_none());
+        if let Some(url) =
+            url.as_ref().filter(|url| url.scheme() == "https" && !is_loopback(url) && url.host() != own.host())
+        {
+            let host = url.host_str().unwrap_or_default();
+            if !is_host_allowed(host) {
+                let message = format!("`{name}` would show the provider's key to `{host}`, which is not the provider");
+                let finding = Diagnostic::error("host-not-allowed", message, &text.place);
+                let help = format!("allow it where milepost starts: `--allow-host {host}`, or MILEPOST_ALLOW_HOSTS");
+                self.findings.push(finding.with_help(help));
+                return None;
+            }
+        }
         match url {
             Some(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => Some(url),
             Some(url) if url.scheme() == "http" => {
@@ -177,7 +193,7 @@ impl HttpSettings {
     /// Takes the shared settings, keeping the provider's defaults for the rest; `batch` of the defaults is the most.
     pub(super) fn take(reader: &mut Reader<'_>, defaults: Self) -> Self {
         Self {
-            base_url: reader.base_url("base_url").unwrap_or(defaults.base_url),
+            base_url: reader.base_url("base_url", &defaults.base_url).unwrap_or(defaults.base_url),
             batch: reader.count("batch", defaults.batch).unwrap_or(defaults.batch),
             rate: reader.rate("rate").unwrap_or(defaults.rate),
             daily_limit: reader

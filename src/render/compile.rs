@@ -1,12 +1,13 @@
 //! One message of a job: its templates read, checked against what they may see, and compiled.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::filters::{Part, URL_PART};
 use super::headers::refused_name;
+use super::html::markup::{self, Ground as MarkupGround, Markup};
+use super::html::stretches::Stretches;
 use super::language::{Compiled, Language, LiquidFault, Signature};
-use super::markup::{self, Markup};
 use super::source::{Partials, Source};
 use super::tokenizer::SegmentKind;
 use super::walk::{Ground, walk};
@@ -17,14 +18,21 @@ use crate::project::{Category, Job, MessageSpec, Project};
 /// Gmail shows no more of a message than this.
 pub(super) const CLIPPED_BYTES: usize = 102 * 1024;
 
+/// What the values of a mail may need beside its template.
+const ROOM_BYTES: usize = 12 * 1024;
+
 /// A message ready to render.
 pub(super) struct CompiledMessage {
     pub(super) subject: Line,
     pub(super) preheader: Option<Line>,
+    /// The body, with marks for what never changes.
     pub(super) html: Line,
-    pub(super) text: Line,
-    /// Whether the text part was made from the HTML, and is tidied after rendering.
-    pub(super) text_is_derived: bool,
+    /// What never changes.
+    pub(super) stretches: Stretches,
+    /// How many bytes of the HTML never change.
+    pub(super) fixed_bytes: usize,
+    /// The text part's own template; without one it is made from the HTML.
+    pub(super) text: Option<Line>,
     pub(super) headers: Vec<(String, Line)>,
     pub(super) unsubscribe: Option<Line>,
     pub(super) reply_to: Option<Mailbox>,
@@ -42,6 +50,8 @@ pub(super) struct Compiler<'a> {
     pub(super) project: &'a Project,
     pub(super) job: &'a Job,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Files read for messages since they were last taken: paths below the project's folder, and texts.
+    pub(super) files: BTreeMap<String, String>,
     line_language: Language,
     html_filters: Vec<Signature>,
     line_filters: Vec<Signature>,
@@ -56,6 +66,7 @@ impl<'a> Compiler<'a> {
             project,
             job,
             diagnostics: Vec::new(),
+            files: BTreeMap::new(),
             line_language,
         }
     }
@@ -90,13 +101,14 @@ impl<'a> Compiler<'a> {
         let headers = self.headers(spec, globals, &mut references);
         let body = self.body(spec, globals, &mut references);
         self.check_preheader(spec, &references);
-        let (html, text, text_is_derived) = body?;
+        let body = body?;
         Some(CompiledMessage {
             subject: subject?,
             preheader: transpose(preheader)?,
-            html,
-            text,
-            text_is_derived,
+            html: body.html,
+            stretches: body.stretches,
+            fixed_bytes: body.fixed_bytes,
+            text: body.text,
             headers: headers?,
             unsubscribe: transpose(unsubscribe)?,
             reply_to: spec.reply_to.clone().or_else(|| self.job.reply_to.clone()),
@@ -202,13 +214,8 @@ impl<'a> Compiler<'a> {
         whole.then_some(headers)
     }
 
-    /// The HTML part, the text part, and whether the latter was derived from the former.
-    fn body(
-        &mut self,
-        spec: &MessageSpec,
-        globals: &Shape,
-        references: &mut BTreeSet<String>,
-    ) -> Option<(Line, Line, bool)> {
+    /// The body of a message.
+    fn body(&mut self, spec: &MessageSpec, globals: &Shape, references: &mut BTreeSet<String>) -> Option<Body> {
         let path = &spec.template.value;
         let markup = match path.extension().and_then(|extension| extension.to_str()) {
             Some("mjml") => Markup::Mjml,
@@ -223,39 +230,68 @@ impl<'a> Compiler<'a> {
         let mut partials = Partials::new(path.parent().unwrap_or(&self.project.root), &self.project.root);
         let walked = self.walk(&mut source, Part::Html, globals, &mut partials)?;
         references.extend(walked.references.iter().cloned());
+        self.note_partials(&partials);
         self.check_marketing(&source, &walked, &partials);
-        let compiled = markup::compile(&source, markup, &walked.safe);
-        let mut sound = walked.sound;
-        let mut html_partials = Vec::new();
-        let mut text_partials = Vec::new();
-        for (name, partial) in partials.loaded() {
-            match markup::compile(partial, Markup::Partial, &walked.safe) {
-                Ok(parts) => {
-                    html_partials.push((name.clone(), parts.html));
-                    text_partials.push((name.clone(), parts.text));
-                }
-                Err(findings) => self.report(findings),
-            }
-            sound &= walked.sound && self.check_liquid(partial);
-        }
-        let parts = compiled.map_err(|findings| self.report(findings)).ok();
+        let sound = walked.sound && partials.loaded().values().all(|partial| self.check_liquid(partial));
+        let cut = self.cut(&source, markup, &walked, &partials);
         if !sound || !self.check_liquid(&source) {
             return None;
         }
-        let parts = parts?;
-        self.check_size(&parts.html, &source);
-        let html_language = Language::new(Part::Html, &self.project.timezone, html_partials);
-        let html = self.compiled(html_language.parse(&parts.html), &source);
+        let cut = cut?;
+        self.check_size(cut.fixed_bytes, &source);
+        if spec.text.is_none() && !cut.has_text {
+            let message = "this template shows no text, so its text part would be empty";
+            let finding = Diagnostic::error("empty-text", message, &source.start());
+            self.report([finding.with_help("write some text, or name a `text:` template in the message")]);
+            return None;
+        }
+        let language = Language::new(Part::Html, &self.project.timezone, cut.partials);
+        let html = self.compiled(language.parse(&cut.template), &source);
         let text = match &spec.text {
-            Some(own) => self.own_text(&own.value, &own.place, globals, references),
-            None => self.derived_text(&parts, &source, text_partials),
+            Some(own) => Some(self.own_text(&own.value, &own.place, globals, references)?),
+            None => None,
         };
-        Some((html?, text?, spec.text.is_none()))
+        Some(Body { html: html?, text, stretches: cut.stretches, fixed_bytes: cut.fixed_bytes })
+    }
+
+    /// Compiles a template of HTML and its partials, all findings reported.
+    fn cut(&mut self, source: &Source, markup: Markup, walked: &Walked, partials: &Partials) -> Option<Cut> {
+        let all = || std::iter::once(source).chain(partials.loaded().values().map(AsRef::as_ref));
+        let encoded = markup::encoded_names(all());
+        let fixed_partials = partials
+            .loaded()
+            .iter()
+            .filter(|(_, partial)| partial.segments.iter().all(|segment| segment.kind == SegmentKind::Text))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let whole = MarkupGround { safe: &walked.safe, encoded: &encoded, fixed_partials: &fixed_partials, cuts: true };
+        let partial_ground = MarkupGround { cuts: !all().any(captures_partials), ..whole };
+        let mut stretches = Stretches::default();
+        let compiled = markup::compile(source, markup, &whole, &mut stretches);
+        let mut compiled_partials = Vec::new();
+        for (name, partial) in partials.loaded() {
+            match markup::compile(partial, Markup::Partial, &partial_ground, &mut stretches) {
+                Ok(compiled) => compiled_partials.push((name.clone(), compiled.template)),
+                Err(findings) => self.report(findings),
+            }
+        }
+        let compiled = compiled.map_err(|findings| self.report(findings)).ok()?;
+        self.report(compiled.warnings);
+        Some(Cut {
+            template: compiled.template,
+            partials: compiled_partials,
+            stretches,
+            fixed_bytes: compiled.fixed_bytes,
+            has_text: compiled.has_text,
+        })
     }
 
     fn read(&mut self, path: &Path, named: &crate::model::Place) -> Option<Source> {
         match Source::file(path, &self.project.root) {
-            Ok(source) => Some(source),
+            Ok(source) => {
+                self.files.insert(source.start().file.path.clone(), source.text.clone());
+                Some(source)
+            }
             Err(error) => {
                 let shown = path.strip_prefix(&self.project.root).unwrap_or(path).display();
                 let message = format!("the template `{shown}` cannot be read: {error}");
@@ -263,6 +299,11 @@ impl<'a> Compiler<'a> {
                 None
             }
         }
+    }
+
+    fn note_partials(&mut self, partials: &Partials) {
+        let loaded = partials.loaded().values();
+        self.files.extend(loaded.map(|partial| (partial.start().file.path.clone(), partial.text.clone())));
     }
 
     /// Whether liquid itself accepts a text; its finding is reported where it is.
@@ -276,37 +317,16 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn check_size(&mut self, html: &str, source: &Source) {
-        if html.len() > CLIPPED_BYTES {
-            let message =
-                format!("the template alone makes {} KB of HTML: Gmail clips messages at 102 KB", html.len() / 1024);
-            self.report([Diagnostic::warning("clipped", message, &source.start())]);
-        }
-    }
-
-    fn derived_text(
-        &mut self,
-        parts: &markup::Parts,
-        source: &Source,
-        partials: Vec<(String, String)>,
-    ) -> Option<Line> {
-        if !parts.has_text {
-            let message = "this template shows no text, so its text part would be empty";
-            let finding = Diagnostic::error("empty-text", message, &source.start());
-            self.report([finding.with_help("write some text, or name a `text:` template in the message")]);
-            return None;
-        }
-        let language = Language::new(Part::Text, &self.project.timezone, partials);
-        match language.parse(&parts.text) {
-            Ok(template) => Some(Line { template, place: source.start().to_string() }),
-            Err(fault) => {
-                let message = format!("no text part can be made from this HTML: {}", fault.message);
-                let finding = Diagnostic::error("text-part", message, &source.start());
-                self.report([finding.with_help(
-                    "keep each block of tags within one attribute or outside of all, or name a `text:` template",
-                )]);
-                None
-            }
+    /// Tells of a template that leaves little or no room for what it is filled with.
+    fn check_size(&mut self, fixed_bytes: usize, source: &Source) {
+        if fixed_bytes > CLIPPED_BYTES - ROOM_BYTES {
+            let message = format!(
+                "the template alone makes {} KB of HTML: Gmail clips messages at {} KB",
+                fixed_bytes / 1024,
+                CLIPPED_BYTES / 1024
+            );
+            let help = "shorten it, or move rules that repeat into `<mj-attributes>` or `<style>`";
+            self.report([Diagnostic::warning("clipped", message, &source.start()).with_help(help)]);
         }
     }
 
@@ -321,6 +341,7 @@ impl<'a> Compiler<'a> {
         let mut partials = Partials::new(path.parent().unwrap_or(&self.project.root), &self.project.root);
         let walked = self.walk(&mut source, Part::Text, globals, &mut partials)?;
         references.extend(walked.references);
+        self.note_partials(&partials);
         if source.text.trim().is_empty() {
             self.report([Diagnostic::error("empty-text", "the text part is empty", &source.start())]);
             return None;
@@ -376,6 +397,37 @@ fn with_encoded_values(source: &Source) -> String {
         encoded.push_str(&source.text[segment.inner.end..segment.span.end]);
     }
     encoded
+}
+
+/// What a message shows.
+struct Body {
+    html: Line,
+    text: Option<Line>,
+    stretches: Stretches,
+    fixed_bytes: usize,
+}
+
+/// A template of HTML with what never changes cut out.
+struct Cut {
+    template: String,
+    partials: Vec<(String, String)>,
+    stretches: Stretches,
+    fixed_bytes: usize,
+    has_text: bool,
+}
+
+/// Whether a template includes a partial where a variable captures it.
+fn captures_partials(source: &Source) -> bool {
+    let mut captures = 0_usize;
+    source.segments.iter().any(|segment| {
+        match segment.tag_name(&source.text) {
+            "capture" => captures += 1,
+            "endcapture" => captures = captures.saturating_sub(1),
+            "include" | "render" => return captures > 0,
+            _ => {}
+        }
+        false
+    })
 }
 
 struct Walked {

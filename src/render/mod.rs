@@ -8,18 +8,15 @@ mod compile;
 mod expression;
 mod filters;
 mod headers;
+mod html;
 mod language;
-mod markup;
-mod mjml;
-mod plain_text;
-mod positions;
 mod source;
 mod stand_ins;
 mod tokenizer;
 mod values;
 mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
@@ -99,6 +96,8 @@ struct Part {
     /// What is mailed to candidates of no variant.
     plain: CompiledMessage,
     variants: Vec<(String, CompiledMessage)>,
+    /// The files that they are made of: paths below the project's folder, and texts.
+    files: BTreeMap<String, String>,
 }
 
 impl Part {
@@ -108,7 +107,8 @@ impl Part {
             written.map(|variant| Some((variant.name.clone(), compiler.message(&variant.message, globals)?))).collect();
         // Where there are variants, the plain message is the first of them; what is wrong is said once.
         let plain = compiler.message(spec, globals)?;
-        Some(Self { plain, variants: variants.into_iter().collect::<Option<_>>()? })
+        let files = std::mem::take(&mut compiler.files);
+        Some(Self { plain, variants: variants.into_iter().collect::<Option<_>>()?, files })
     }
 
     /// The message of a variant; one that is no longer declared has the plain one.
@@ -125,6 +125,9 @@ impl Part {
 
 /// The longest address that fits into a header of every provider.
 const LONGEST_ADDRESS: usize = 900;
+
+/// The unsubscribe address of redirected mail: of no server, and of nobody.
+const LEAVES_NOBODY: &str = "https://redirected.invalid/unsubscribe";
 
 impl Composer {
     /// Compiles every message of a job against what its candidates show: one shape per message, each an object.
@@ -151,6 +154,13 @@ impl Composer {
             cleaned: AtomicU64::new(0),
         });
         (composer, diagnostics)
+    }
+
+    /// The files that the message of a part is made of, partials included: paths below the project's folder, and texts.
+    #[must_use]
+    pub fn files(&self, part: usize) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.parts.get(part).map_or(&NONE, |part| &part.files)
     }
 
     /// Per message, variants included, the dotted paths of the candidate's context that it reads.
@@ -184,6 +194,8 @@ impl Composer {
         let mut view = View::Object(fields);
 
         let leave = compiled.unsubscribe.as_ref().map(|line| unsubscribe_address(line, &view)).transpose()?;
+        // Whoever reads redirected mail must not be able to opt the real person out.
+        let leave = leave.map(|own| if self.redirect.is_some() { LEAVES_NOBODY.to_owned() } else { own });
         if let Some(address) = &leave {
             view.push("unsubscribe_url", View::text(address));
         }
@@ -192,8 +204,7 @@ impl Composer {
         let preheader = self.one_line(&preheader);
         view.push("preheader", View::text(&preheader));
 
-        let html = rendered(&compiled.html, &view)?;
-        let text = text_of(compiled, &view)?;
+        let (html, text) = bodies(compiled, &view)?;
         let headers = self.headers(compiled, &view, leave.as_deref())?;
         if html.len() > CLIPPED_BYTES {
             self.clipped.fetch_add(1, Ordering::Relaxed);
@@ -261,16 +272,19 @@ fn rendered(line: &Line, view: &View<'_>) -> Result<String, RenderError> {
         .map_err(|fault| RenderError::Template { place: line.place.clone(), reason: fault.message })
 }
 
-fn text_of(compiled: &CompiledMessage, view: &View<'_>) -> Result<String, RenderError> {
-    let mut text = rendered(&compiled.text, view)?;
-    if text.contains('\0') {
-        text = text.replace('\0', "\u{fffd}");
-    }
-    let text = if compiled.text_is_derived { plain_text::tidy(&text) } else { text.trim().to_owned() };
+/// The HTML part and the text part, which says what the HTML shows unless it has a template of its own.
+fn bodies(compiled: &CompiledMessage, view: &View<'_>) -> Result<(String, String), RenderError> {
+    let given = rendered(&compiled.html, view)?;
+    let (html, derived) =
+        compiled.stretches.assemble(&given, compiled.text.is_none(), given.len() + compiled.fixed_bytes);
+    let (text, place) = match &compiled.text {
+        Some(own) => (rendered(own, view)?.replace('\0', "\u{fffd}").trim().to_owned(), &own.place),
+        None => (derived, &compiled.html.place),
+    };
     if text.is_empty() {
-        return Err(RenderError::EmptyText { place: compiled.text.place.clone() });
+        return Err(RenderError::EmptyText { place: place.clone() });
     }
-    Ok(text)
+    Ok((html, text))
 }
 
 fn unsubscribe_address(line: &Line, view: &View<'_>) -> Result<String, RenderError> {

@@ -7,6 +7,10 @@ use std::sync::Arc;
 
 use super::tokenizer::{Segment, tokenize};
 use crate::model::diagnostic::{Diagnostic, Located, Place, SourceFile, did_you_mean};
+use crate::settings::LocalFiles;
+
+/// No template is longer, in bytes: a mail that is shown whole has 102 KB.
+const TEMPLATE_BYTES_MAX: u64 = 4 << 20;
 
 /// A template's text and where it is written.
 #[derive(Debug)]
@@ -23,7 +27,7 @@ pub(super) struct Source {
 impl Source {
     /// A template file.
     pub(super) fn file(path: &Path, root: &Path) -> Result<Self, std::io::Error> {
-        let mut text = std::fs::read_to_string(path)?;
+        let mut text = LocalFiles::of_project(root).read_text(path, TEMPLATE_BYTES_MAX)?;
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
         }

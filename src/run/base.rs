@@ -73,6 +73,7 @@ impl Base {
         };
         // One ledger for both sides, too: what is mailed already is mailed.
         before.ledger = now.ledger.clone();
+        before.files = before.files.and(&now.files);
         for table in before.tables.values_mut() {
             let here = now.tables.get(&table.name).and_then(|table| Some(table.location()?.value.clone()));
             let Some(location) = table.location_mut() else { continue };

@@ -9,7 +9,7 @@ use crate::model::DeliveryState;
 use crate::settings;
 
 use super::ledger_access::{existing, load};
-use super::{RunError, WorkspaceOptions};
+use super::{RunError, WorkspaceOptions, names, people};
 
 /// Everything the ledger has of one delivery; no address, no text.
 #[derive(Clone, Debug, Serialize)]
@@ -127,7 +127,9 @@ pub async fn correct_deliveries(
     request: CorrectionRequest,
 ) -> Result<CorrectionReport, RunError> {
     refuse_empty_and_personal(&request)?;
-    let ledger = existing(&load(options)?).await?;
+    let project = load(options)?;
+    let ledger = existing(&project).await?;
+    names::refuse_unknown_to_both(&project, ledger.as_ref(), request.job.as_deref()).await?;
     let mut ids = request.delivery_ids.clone();
     if ids.is_empty() {
         let filter = DeliveryFilter {
@@ -137,6 +139,9 @@ pub async fn correct_deliveries(
             ..DeliveryFilter::default()
         };
         ids = ledger.deliveries(&filter).await?.into_iter().map(|row| row.delivery_id).collect();
+        if let Some(profile_id) = request.profile_id.as_ref().filter(|_| ids.is_empty()) {
+            people::refuse_unknown(options, ledger.as_ref(), profile_id).await?;
+        }
         refuse_unconfirmed(&request, ids.len() as u64)?;
     }
     let correction = Correction {

@@ -17,6 +17,7 @@ use crate::model::{Candidate, Decision, DeliveryKey, TemplateContext};
 use crate::settings::{crashpoint, seeded};
 use crate::warehouse::Warehouse;
 
+use super::orphans::Heirs;
 use super::plan::PlannedMail;
 use super::spool::{Spool, Spooled};
 use super::{PreparedJob, RunError};
@@ -33,6 +34,10 @@ pub(super) struct DecidedJob {
     pub(super) volumes: BTreeMap<String, u64>,
     /// Which they are, and the first of them, where the run keeps them.
     pub(super) kept: Option<KeptMails>,
+    /// Flags and active entities with an audience row.
+    pub(super) in_audience: u64,
+    /// Rows of the audience, where they were counted.
+    pub(super) audience_rows: Option<u64>,
     /// Candidates to mail.
     pub(super) mails: Spool,
     /// Decisions to store.
@@ -93,6 +98,14 @@ pub(super) struct Deciding<'a> {
     pub(super) rules: &'a Rules,
 }
 
+/// Who looks on while a job is decided.
+pub(super) struct Watch<'a, 'b> {
+    /// Called with the candidates seen so far.
+    pub(super) seen: &'a (dyn Fn(u64) + Sync),
+    /// What tells a renamed job from a new one, where something of the job is new.
+    pub(super) heirs: Option<&'a mut Heirs<'b>>,
+}
+
 /// What takes a chunk of decided candidates.
 pub(super) type Take<'a> = &'a mut (dyn FnMut(Vec<(Candidate, Decided)>) -> Result<(), RunError> + Send);
 
@@ -105,7 +118,7 @@ impl Deciding<'_> {
         &self,
         ahead: &mut Ahead,
         keep_mails: bool,
-        candidates_seen: &(dyn Fn(u64) + Sync),
+        mut watch: Watch<'_, '_>,
     ) -> Result<DecidedJob, RunError> {
         let mut decided = DecidedJob {
             decisions: Decision::ALL.into_iter().map(|decision| (decision.name(), 0)).collect(),
@@ -113,6 +126,8 @@ impl Deciding<'_> {
             dropped: BTreeMap::new(),
             volumes: BTreeMap::new(),
             kept: keep_mails.then(KeptMails::default),
+            in_audience: 0,
+            audience_rows: None,
             mails: Spool::default(),
             stored: Spool::default(),
         };
@@ -122,13 +137,17 @@ impl Deciding<'_> {
             .each(ahead, &mut |chunk| {
                 seen += chunk.len() as u64;
                 for (candidate, decision) in chunk {
+                    if let Some(heirs) = &mut watch.heirs {
+                        heirs.note(&candidate);
+                    }
                     decided.add(candidate, decision, &day)?;
                 }
                 crashpoint!("within_decide");
-                candidates_seen(seen);
+                (watch.seen)(seen);
                 Ok(())
             })
             .await?;
+        (decided.in_audience, decided.audience_rows) = (tally.in_audience, tally.audience_rows);
         decided.dropped = tally.by_reason().filter(|(_, count)| *count > 0).collect();
         Ok(decided)
     }

@@ -19,7 +19,7 @@ use super::base::Base;
 use super::decided::Deciding;
 use super::job_tests::{self, Rendered};
 use super::ledger_access::existing_or_empty;
-use super::{PreparedJob, RunError, Workspace, WorkspaceOptions};
+use super::{DiffSource, PreparedJob, RunError, Workspace, WorkspaceOptions, names, reworded};
 
 /// Mails of each job that are shown at most.
 const SAMPLES_MAX: usize = 3;
@@ -46,7 +46,9 @@ pub struct DiffReport {
     pub as_of: Timestamp,
     /// What differs in each milestone or recap; also those in which nothing does.
     pub parts: Vec<DiffPart>,
-    /// Mails that read otherwise.
+    /// Texts of messages that changed: templates, subjects, labels.
+    pub sources: Vec<DiffSource>,
+    /// Mails that read otherwise: of a stand-in whatever the data say, and of people whom both sides mail.
     pub mails: Vec<DiffMail>,
 }
 
@@ -96,11 +98,22 @@ pub async fn diff(options: &WorkspaceOptions, request: &DiffRequest) -> Result<D
     let as_of = request.as_of.unwrap_or_else(|| Clock::System.now());
     let sides =
         [Side { workspace: &before, ledger: &ledger, as_of }, Side { workspace: &after, ledger: &ledger, as_of }];
-    let mut report = DiffReport { base: request.base.clone(), as_of, parts: Vec::new(), mails: Vec::new() };
-    after.jobs(&request.jobs).or_else(|_| before.jobs(&request.jobs))?;
-    for name in names(&before, &after, &request.jobs) {
+    let mut report =
+        DiffReport { base: request.base.clone(), as_of, parts: Vec::new(), sources: Vec::new(), mails: Vec::new() };
+    for name in &request.jobs {
+        if before.jobs(std::slice::from_ref(name)).is_err() {
+            names::refuse_unknown_job(&after.project, name)?;
+        }
+    }
+    for name in names_of(&before, &after, &request.jobs) {
         let [old, new] = [sides[0].decided(&name).await?, sides[1].decided(&name).await?];
         report.parts.extend(parts(&name, &old, &new, request.real_samples));
+        if let [Some(old), Some(new)] = [sides[0].job(&name), sides[1].job(&name)] {
+            let sides = [before.prepare_valid(old).await?, after.prepare_valid(new).await?];
+            let (sources, mails) = reworded::compared(&sides[0], &sides[1], as_of);
+            report.sources.extend(sources);
+            report.mails.extend(mails);
+        }
         if request.real_samples {
             report.mails.extend(real_mails(&name, &sides, [&old, &new]).await?);
         } else {
@@ -111,7 +124,7 @@ pub async fn diff(options: &WorkspaceOptions, request: &DiffRequest) -> Result<D
 }
 
 /// The jobs of either side, or those asked for.
-fn names(before: &Workspace, after: &Workspace, wanted: &[String]) -> BTreeSet<String> {
+fn names_of(before: &Workspace, after: &Workspace, wanted: &[String]) -> BTreeSet<String> {
     let all = before.project.jobs.iter().chain(&after.project.jobs).map(|job| job.name.clone());
     all.filter(|name| wanted.is_empty() || wanted.contains(name)).collect()
 }

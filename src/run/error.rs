@@ -3,7 +3,7 @@
 use crate::deliver::DeliverError;
 use crate::evaluate::EvaluateError;
 use crate::ledger::LedgerError;
-use crate::model::{Diagnostic, Severity};
+use crate::model::{Diagnostic, Severity, Unhealthy};
 use crate::providers::ProviderError;
 use crate::storage::StorageError;
 use crate::warehouse::WarehouseError;
@@ -33,6 +33,22 @@ pub enum RunError {
         /// The nearest, or all.
         hint: String,
     },
+    /// No such profile, neither in an audience nor in the ledger.
+    #[error("no profile {}", .profile_id.as_ref().map_or("has this address".to_owned(), |id| format!("has the id `{id}`")))]
+    UnknownProfile {
+        /// The id given; `None` for an address, which is not repeated.
+        profile_id: Option<String>,
+        /// The nearest ids.
+        near: Vec<String>,
+    },
+    /// Nothing was done, since the profile may be a slip of the fingers.
+    #[error("{message}")]
+    Unsure {
+        /// What is not known.
+        message: String,
+        /// The nearest names, and how to do it all the same.
+        hint: String,
+    },
     /// The options contradict each other or the project.
     #[error("{message}")]
     Usage {
@@ -56,6 +72,14 @@ pub enum RunError {
         job: String,
         /// The limit, the number, and what allows it.
         refusal: crate::decide::Refusal,
+    },
+    /// Tables, or the run as a whole, are not as they usually are; nothing was dispatched.
+    #[error("the job `{job}`: {}", found.iter().map(|found| format!("[{}] {}", found.check, found.message)).collect::<Vec<_>>().join("; "))]
+    Unhealthy {
+        /// The job.
+        job: String,
+        /// Everything that was found.
+        found: Vec<Unhealthy>,
     },
     /// A job could not be planned.
     #[error("{message}")]
@@ -155,10 +179,15 @@ impl RunError {
                 Exit::Invalid
             }
             Self::Refused { .. } | Self::Guard { .. } => Exit::Refused,
+            Self::Unhealthy { found, .. } if Self::all_wait(found) => Exit::Unavailable,
+            Self::Unhealthy { .. } => Exit::Refused,
             Self::Planning { exit, .. } => *exit,
             Self::Stopped { cause } => cause.exit(),
             Self::Deliver(DeliverError::Fenced { .. }) => Exit::Fenced,
-            Self::Deliver(DeliverError::Source(_)) | Self::File { .. } => Exit::Failed,
+            Self::Deliver(DeliverError::Source(_))
+            | Self::File { .. }
+            | Self::UnknownProfile { .. }
+            | Self::Unsure { .. } => Exit::Failed,
             Self::Evaluate(error) => evaluate_exit(error),
             Self::Storage(error) => storage_exit(error),
             Self::Ledger(error) | Self::Deliver(DeliverError::Ledger(error)) => ledger_exit(error),
@@ -174,7 +203,22 @@ impl RunError {
             Self::NoProject { .. } => Some(
                 "`milepost init` makes a project that runs at once; `--project DIR` names another folder".to_owned(),
             ),
-            Self::UnknownJob { hint, .. } | Self::Usage { hint, .. } | Self::Refused { hint, .. } => Some(hint.clone()),
+            Self::UnknownJob { hint, .. }
+            | Self::Usage { hint, .. }
+            | Self::Unsure { hint, .. }
+            | Self::Refused { hint, .. } => Some(hint.clone()),
+            Self::UnknownProfile { near, .. } if near.is_empty() => {
+                Some("ids are those of the column `profile_id` of the audience; an address must be written in full".to_owned())
+            }
+            Self::UnknownProfile { near, .. } => {
+                let near: Vec<String> = near.iter().map(|id| format!("`{id}`")).collect();
+                Some(format!("did you mean {}?", near.join(" or ")))
+            }
+            Self::Unhealthy { found, .. } => {
+                let accept = Self::accept_arguments(found);
+                let remedy = if Self::all_wait(found) { "wait for the data and run again" } else { "look at the data" };
+                Some(format!("{remedy}; where it is as it should be, `{accept}` lets one run pass"))
+            }
             Self::Planning { hint, .. } => hint.clone(),
             Self::Stopped { cause } => Some(cause.hint()),
             Self::Storage(StorageError::Occupied { .. })
@@ -182,6 +226,14 @@ impl RunError {
                 Some("name a folder that is empty or not there yet".to_owned())
             }
             Self::Evaluate(EvaluateError::Warehouse(error)) => warehouse_hint(error),
+            Self::Ledger(LedgerError::Older { location, .. }) => Some(format!(
+                "put the newest copy there, with its `-wal` file where it has one; only if what was mailed since may be \
+                 mailed again, remove the notes of those runs, `{location}.*.lock`"
+            )),
+            Self::Ledger(LedgerError::NoFile { .. }) => Some(
+                "it is a schema of PostgreSQL: `pg_dump --schema=milepost DATABASE > FILE` saves it, `psql` restores it"
+                    .to_owned(),
+            ),
             Self::Ledger(LedgerError::Held { .. }) => {
                 Some("`--lock-timeout 10m` waits for it; `milepost status` shows what runs".to_owned())
             }
@@ -213,20 +265,22 @@ fn evaluate_exit(error: &EvaluateError) -> Exit {
     match error {
         EvaluateError::Warehouse(WarehouseError::Unavailable { .. }) => Exit::Unavailable,
         EvaluateError::Warehouse(WarehouseError::Storage(error)) => storage_exit(error),
-        EvaluateError::Warehouse(WarehouseError::LowLimit { .. })
+        EvaluateError::Warehouse(WarehouseError::LowLimit { .. } | WarehouseError::Wrong { .. })
         | EvaluateError::DuplicateProfiles { .. }
         | EvaluateError::UnknownPeriod { .. }
         | EvaluateError::NotYetDue { .. }
-        | EvaluateError::WrongKind { .. } => Exit::Invalid,
+        | EvaluateError::WrongKind { .. }
+        | EvaluateError::Declared { .. } => Exit::Invalid,
         EvaluateError::Warehouse(_) => Exit::Failed,
     }
 }
 
 fn storage_exit(error: &StorageError) -> Exit {
     match error {
-        StorageError::Unsupported { .. } | StorageError::Settings { .. } | StorageError::Occupied { .. } => {
-            Exit::Invalid
-        }
+        StorageError::Unsupported { .. }
+        | StorageError::Settings { .. }
+        | StorageError::Occupied { .. }
+        | StorageError::Refused(_) => Exit::Invalid,
         StorageError::Overtaken { .. } => Exit::Fenced,
         StorageError::Unreachable { .. } => Exit::Unavailable,
         StorageError::Unwritable { .. } => Exit::Failed,
@@ -237,8 +291,8 @@ fn ledger_exit(error: &LedgerError) -> Exit {
     match error {
         LedgerError::Held { .. } => Exit::Held,
         LedgerError::Fenced { .. } => Exit::Fenced,
-        LedgerError::Foreign { .. } | LedgerError::Halted { .. } => Exit::Refused,
-        LedgerError::Exists { .. } | LedgerError::Unresolved { .. } => Exit::Invalid,
+        LedgerError::Foreign { .. } | LedgerError::Halted { .. } | LedgerError::Older { .. } => Exit::Refused,
+        LedgerError::Exists { .. } | LedgerError::Unresolved { .. } | LedgerError::NoFile { .. } => Exit::Invalid,
         LedgerError::Missing { .. } | LedgerError::Unavailable { .. } => Exit::Unavailable,
         LedgerError::IllegalTransition { .. } => Exit::Failed,
     }

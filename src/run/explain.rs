@@ -5,23 +5,25 @@ use std::sync::Arc;
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::clock::Clock;
 use crate::decide::{self, Ahead, Decided, Rules, Step};
 use crate::evaluate::{EvaluateError, Request};
 use crate::ledger::{DeliveryFilter, Halt, LedgerStore, RunRequest, SuppressionSubject};
-use crate::model::Candidate;
-use crate::project::Category;
+use crate::model::{Candidate, Decision};
+use crate::project::{Category, JobKind};
 
 use super::decided::Deciding;
 use super::ledger_access::existing_or_empty;
+use super::people::Audiences;
 use super::tables::evaluation;
 use super::{ListedDelivery, PreparedJob, RunError, Workspace, WorkspaceOptions, preview};
 
 /// Whom and what to explain.
 #[derive(Clone, Debug)]
 pub struct ExplainRequest {
-    /// The profile.
+    /// The profile, by its id or its address.
     pub profile: String,
     /// Only this job.
     pub job: Option<String>,
@@ -84,35 +86,33 @@ pub struct ExplainedOccasion {
 /// Explains a profile.
 ///
 /// # Errors
-/// When the project has errors, the job is unknown, the evaluation fails or the ledger cannot be asked.
+/// When the project has errors, the job or the profile is unknown, the evaluation fails or the ledger cannot be asked.
 pub async fn explain(options: &WorkspaceOptions, request: &ExplainRequest) -> Result<ExplainReport, RunError> {
     let workspace = Workspace::open(options).await?;
     let ledger: Arc<dyn LedgerStore> = existing_or_empty(&workspace.project).await?.into();
     let mut evaluation = evaluation(request.as_of, request.period.as_deref());
-    evaluation.profiles = Some(vec![request.profile.clone()]);
+    // All are compiled: whom an address stands for, and what counts for caps, does not depend on the job asked about.
+    let prepared = workspace.prepare_all(workspace.jobs(request.job.as_slice())?).await?;
+    let audiences = Audiences::of(&workspace, &prepared, evaluation.as_of);
+    let profile = audiences.resolve(ledger.as_ref(), &request.profile).await?;
+    evaluation.profiles = Some(vec![profile.clone()]);
     let mut jobs = Vec::new();
     let mut ahead = Ahead::default();
     let wall = if request.replay { evaluation.as_of } else { Clock::System.now() };
-    for job in workspace.jobs(request.job.as_slice())? {
-        let prepared = workspace.prepare_valid(job).await?;
+    for prepared in &prepared {
         let explaining = Explaining { workspace: &workspace, ledger: &ledger, evaluation: &evaluation, wall };
-        let (explained, so_far) = explaining.job(&prepared, &request.profile, ahead).await?;
+        let (explained, so_far) = explaining.job(prepared, &profile, ahead).await?;
         ahead = so_far;
         jobs.push(explained);
     }
-    let subject = SuppressionSubject::Profile(request.profile.clone());
+    let subject = SuppressionSubject::Profile(profile.clone());
     let rows = ledger.suppressions(Some(&subject)).await?;
     let suppressions = rows.iter().map(|row| {
         let job = row.job.as_ref().map(|job| format!(" (job `{job}`)")).unwrap_or_default();
         let lifted = row.lifted_at.map(|instant| format!(", lifted {instant}")).unwrap_or_default();
         format!("{}{job} by {}, since {}{lifted}", row.reason.name(), row.origin, row.created_at)
     });
-    Ok(ExplainReport {
-        profile_id: request.profile.clone(),
-        as_of: evaluation.as_of,
-        suppressions: suppressions.collect(),
-        jobs,
-    })
+    Ok(ExplainReport { profile_id: profile, as_of: evaluation.as_of, suppressions: suppressions.collect(), jobs })
 }
 
 struct Explaining<'a> {
@@ -187,12 +187,43 @@ async fn occasions(deciding: &Deciding<'_>, ahead: &mut Ahead) -> Result<Vec<Exp
         let chunk: Vec<Candidate> = chunk?;
         let facts = deciding.facts(&chunk).await?;
         let explained = decide::explain(deciding.rules, &chunk, &facts, ahead);
-        occasions.extend(chunk.into_iter().zip(explained).map(|(candidate, (decided, steps))| ExplainedOccasion {
-            occasion: candidate.key.occasion,
-            reached_at: candidate.reached_at,
-            decided,
-            steps,
+        occasions.extend(chunk.into_iter().zip(explained).map(|(candidate, (decided, mut steps))| {
+            for step in steps.iter_mut().filter(|step| step.decision == Decision::Skipped) {
+                step.found = found_of_condition(deciding.prepared, &candidate).unwrap_or_else(|| step.found.clone());
+            }
+            let occasion = candidate.key.occasion;
+            ExplainedOccasion { occasion, reached_at: candidate.reached_at, decided, steps }
         }));
     }
     Ok(occasions)
+}
+
+/// `only_if: tasks >= 5` with `tasks = 4`: the predicate and what it saw; `None` where there is none.
+pub(super) fn found_of_condition(prepared: &PreparedJob<'_>, candidate: &Candidate) -> Option<String> {
+    let only_if = match &prepared.job.kind {
+        JobKind::Milestones(milestones) => milestones.get(candidate.part)?.only_if.as_ref()?,
+        JobKind::Recap(recap) => recap.only_if.as_ref()?,
+    };
+    let context = candidate.context.fields().ok()?;
+    let columns = prepared.compiled.asked_columns(candidate.part);
+    let values = columns.iter().map(|column| {
+        let value = value_of(&context, column).map_or_else(|| "unknown".to_owned(), |value| value.to_string());
+        format!("`{column} = {value}`")
+    });
+    let values: Vec<String> = values.collect();
+    let predicate = only_if.value.split_whitespace().collect::<Vec<_>>().join(" ");
+    let with = if values.is_empty() { String::new() } else { format!(" with {}", values.join(", ")) };
+    Some(format!("`only_if: {predicate}`{with}"))
+}
+
+/// What a column of a condition holds: of the milestone, of the audience, or a metric and its comparisons.
+fn value_of(context: &Map<String, Value>, column: &str) -> Option<Value> {
+    if let Some(metrics) = context.get("metrics").and_then(Value::as_object) {
+        let own = metrics.get(column).and_then(|cell| cell.get("value"));
+        let compared =
+            || metrics.iter().find_map(|(name, cell)| cell.get(column.strip_prefix(name.as_str())?.strip_prefix('_')?));
+        return own.or_else(compared).cloned();
+    }
+    let of = |group: &str| context.get(group).and_then(|group| group.get(column));
+    of("milestone").filter(|_| ["level", "value"].contains(&column)).or_else(|| of("profile")).cloned()
 }

@@ -2,10 +2,9 @@
 
 use crate::clock::Clock;
 use crate::ledger::Halt;
-use crate::project::Project;
 
 use super::ledger_access::{existing, load};
-use super::{RunError, WorkspaceOptions};
+use super::{RunError, WorkspaceOptions, names};
 
 /// Halts one job of the project, or all: no run claims a delivery until it is lifted.
 ///
@@ -13,7 +12,9 @@ use super::{RunError, WorkspaceOptions};
 /// When the project cannot be read, the job is unknown, or there is no ledger.
 pub async fn halt(options: &WorkspaceOptions, job: Option<String>, reason: Option<String>) -> Result<Halt, RunError> {
     let project = load(options)?;
-    refuse_unknown(&project, job.as_deref())?;
+    if let Some(name) = &job {
+        names::refuse_unknown_job(&project, name)?;
+    }
     let halt = Halt { job, reason, halted_at: Clock::System.now() };
     existing(&project).await?.halt(&halt).await?;
     Ok(halt)
@@ -26,17 +27,11 @@ pub async fn halt(options: &WorkspaceOptions, job: Option<String>, reason: Optio
 pub async fn resume(options: &WorkspaceOptions, job: Option<&str>) -> Result<(bool, Vec<Halt>), RunError> {
     let project = load(options)?;
     let ledger = existing(&project).await?;
+    let standing = ledger.halts().await?;
+    if let Some(name) = job.filter(|name| !standing.iter().any(|halt| halt.job.as_deref() == Some(*name))) {
+        // A job that was removed while it was halted can be resumed; a name that nobody knows cannot.
+        names::refuse_unknown_job(&project, name)?;
+    }
     let lifted = ledger.resume(job).await?;
     Ok((lifted, ledger.halts().await?))
-}
-
-fn refuse_unknown(project: &Project, job: Option<&str>) -> Result<(), RunError> {
-    let Some(name) = job else { return Ok(()) };
-    if project.jobs.iter().any(|job| job.name == name) {
-        return Ok(());
-    }
-    let known = project.jobs.iter().map(|job| job.name.as_str());
-    let hint = crate::model::diagnostic::did_you_mean(name, known.clone())
-        .unwrap_or_else(|| format!("the project's jobs are: {}", known.collect::<Vec<_>>().join(", ")));
-    Err(RunError::UnknownJob { name: name.to_owned(), hint })
 }

@@ -16,8 +16,10 @@ use crate::model::{Candidate, DeliveryKey, DeliveryState};
 use crate::project::{Category, Job};
 use crate::settings::crashpoint;
 
-use super::decided::{DecidedJob, Deciding, StoredDecision, spool_failed};
+use super::decided::{DecidedJob, Deciding, StoredDecision, Watch, spool_failed};
+use super::health::SharedFacts;
 use super::mailing::Mailing;
+use super::orphans::{Heirs, Orphans};
 use super::plan::{PlannedMail, PlannedSample};
 use super::publish::Publishing;
 use super::runs::{CLOSING_GRACE, Progress, Report};
@@ -49,6 +51,10 @@ pub(super) struct RunContext<'a> {
     pub(super) ahead: tokio::sync::Mutex<Ahead>,
     /// Mails that earlier jobs of the run made to `redirect_to`.
     pub(super) redirected: AtomicU64,
+    /// What is known of tables that jobs share.
+    pub(super) table_facts: SharedFacts,
+    /// Deliveries whose job or milestone the project no longer has; looked up by the first job that is new.
+    pub(super) orphans: tokio::sync::OnceCell<Orphans>,
 }
 
 /// One job of a run.
@@ -70,7 +76,7 @@ impl JobRun<'_> {
         report
     }
 
-    fn job(&self) -> &Job {
+    pub(super) fn job(&self) -> &Job {
         self.prepared.job
     }
 
@@ -97,7 +103,7 @@ impl JobRun<'_> {
     }
 
     /// False when a recap was asked for other periods than the latest that is due.
-    fn sees_every_period(&self) -> bool {
+    pub(super) fn sees_every_period(&self) -> bool {
         self.job().recap().is_none() || self.request().period == PeriodChoice::LatestDue
     }
 
@@ -106,9 +112,12 @@ impl JobRun<'_> {
             let stop = self.context.stop;
             let lease = stop.race(async { Ok(self.context.ledger.look(&self.introduction()).await?) }).await?;
             let rules = self.rules(&lease);
+            let request = self.request();
+            stop.race(Box::pin(self.check_tables(&request, report))).await?;
             let decided = stop.race(Box::pin(self.decide(&lease, &rules, report))).await?;
             stop.race(self.find_carried_out(&lease, report)).await?;
             report.status = JobStatus::DryRun;
+            stop.race(Box::pin(self.check_decided((&request, &lease), &decided, report))).await?;
             return self.guard(&lease, &decided);
         }
         crashpoint!("before_open");
@@ -170,6 +179,8 @@ impl JobRun<'_> {
         self.refuse_change_of_provider(lease)?;
         let total = Arc::new(AtomicU64::new(0));
         let mailing = Mailing::start(self, lease, total.clone());
+        let request = self.request();
+        mailing.unless_stopped(Box::pin(self.check_tables(&request, report))).await?;
         let publishing = mailing.unless_stopped(Box::pin(Publishing::begin(self))).await?;
         crashpoint!("before_recover");
         mailing.recover(report).await?;
@@ -181,13 +192,18 @@ impl JobRun<'_> {
             mailing.unless_stopped(self.find_carried_out(lease, report)).await?;
             plan.check_job(&self.job().name, &report.mails, &report.carried_out)?;
         }
+        mailing.unless_stopped(Box::pin(self.check_decided((&request, lease), &decided, report))).await?;
         self.guard(lease, &decided)?;
         crashpoint!("after_guard");
         total.store(decided.mail_count(), Ordering::Relaxed);
         let started = clock::monotonic();
         mailing.unless_stopped(self.record(lease, std::mem::take(&mut decided.stored))).await?;
         crashpoint!("after_record");
-        mailing.mail(decided.mails, report).await?;
+        let composer = &self.prepared.composer;
+        let (clipped, cleaned) = (composer.clipped(), composer.cleaned());
+        let mailed = mailing.mail(decided.mails, report).await;
+        (report.clipped, report.cleaned) = (composer.clipped() - clipped, composer.cleaned() - cleaned);
+        mailed?;
         report.timing_seconds.insert("deliver", seconds_since(started));
         if report.mails.is_empty() && !report.carried_out.is_empty() {
             report.message.get_or_insert("the plan is already carried out".to_owned());
@@ -223,7 +239,9 @@ impl JobRun<'_> {
             if options.dry_run { std::mem::take(&mut *self.context.ahead.lock().await) } else { Ahead::default() };
         let mut ahead = kept.next_job(rules);
         let seen = |seen| progress(Progress::Evaluating { job: job.clone(), candidates: seen });
-        let mut decided = deciding.job(&mut ahead, options.keep_mails, &seen).await?;
+        let mut heirs = self.heirs(rules).await?;
+        let watch = Watch { seen: &seen, heirs: heirs.as_mut() };
+        let mut decided = deciding.job(&mut ahead, options.keep_mails, watch).await?;
         if options.dry_run {
             *self.context.ahead.lock().await = ahead;
         }
@@ -234,8 +252,24 @@ impl JobRun<'_> {
         report.decisions.clone_from(&decided.decisions);
         report.known.clone_from(&decided.known);
         report.dropped.clone_from(&decided.dropped);
+        report.audience_rows = decided.audience_rows;
         report.timing_seconds.insert("evaluate", seconds_since(started));
+        if let Some(renamed) = heirs.and_then(Heirs::verdict) {
+            self.check_name(renamed, report)?;
+        }
         Ok(decided)
+    }
+
+    /// What tells a renamed job or milestone from a new one; `None` where nothing of the job is new.
+    async fn heirs(&self, rules: &Rules) -> Result<Option<Heirs<'_>>, RunError> {
+        let context = self.context;
+        let new_parts: Vec<&str> = rules.new_parts().map(|part| part.name.as_str()).collect();
+        if new_parts.is_empty() {
+            return Ok(None);
+        }
+        let look = || Orphans::of(context.ledger.as_ref(), &context.workspace.project);
+        let orphans = context.orphans.get_or_try_init(look).await?;
+        Ok(orphans.heirs(self.job(), &new_parts, context.ledger.identity()))
     }
 
     /// Finds the mails of the plan that an earlier run dispatched: a plan that was carried out in part goes on.
@@ -303,7 +337,7 @@ impl JobRun<'_> {
     }
 
     /// The median of the last 5 periods of a recap or the last 7 days of milestones, this run's own left out.
-    fn usual(&self, lease: &Lease, decided: &DecidedJob) -> Option<u64> {
+    pub(super) fn usual(&self, lease: &Lease, decided: &DecidedJob) -> Option<u64> {
         let last = if self.job().recap().is_some() { 5 } else { 7 };
         let earlier = lease.volumes.iter().filter(|(bucket, _)| !decided.volumes.contains_key(bucket));
         decide::usual(earlier.map(|(_, mails)| *mails).collect(), last)
@@ -334,7 +368,7 @@ impl JobRun<'_> {
             status: report.status.name().to_owned(),
             now: self.context.clock.now(),
             provider: self.provider_label.clone(),
-            counts: stored_counts(report),
+            counts: stored_counts(report).into_iter().chain(self.health_counts(report, complete)).collect(),
             starts: if complete { self.rules(lease).starts_to_keep() } else { BTreeMap::new() },
             completes_first_run: complete,
             volumes: if complete { volumes } else { BTreeMap::new() },

@@ -162,7 +162,8 @@ async fn carry_out(
     };
     match world::happened(&workspace.project, job, test, warehouse).await {
         Ok(happened) => {
-            let mut comparison = Comparison { test, update_snapshots, result: &mut result };
+            let mut comparison =
+                Comparison { test, update_snapshots, files: &workspace.project.files, result: &mut result };
             comparison.compare(&happened)?;
         }
         // What a run would end with is what the test ends with.

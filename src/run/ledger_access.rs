@@ -6,7 +6,7 @@ use crate::ledger::{self, CreatePolicy, DeliveryFilter, DeliveryRow, LedgerError
 use crate::model::{DeliveryState, Severity};
 use crate::project::{self, LedgerLocation, Project};
 
-use super::{RunError, WorkspaceOptions};
+use super::{RunError, WorkspaceOptions, names, people};
 
 /// One delivery as `deliveries list` shows it: ids and states, never an address.
 #[derive(Clone, Debug, Serialize)]
@@ -52,6 +52,8 @@ pub struct ListedDelivery {
 pub struct DeliveryQuery {
     /// Of this job only.
     pub job: Option<String>,
+    /// Of this milestone only, or of this period of a recap.
+    pub milestone: Option<String>,
     /// In this state only.
     pub state: Option<DeliveryState>,
     /// Of this profile only.
@@ -77,10 +79,18 @@ pub async fn create_ledger(options: &WorkspaceOptions) -> Result<String, RunErro
 pub async fn deliveries(options: &WorkspaceOptions, query: DeliveryQuery) -> Result<Vec<ListedDelivery>, RunError> {
     let project = load(options)?;
     let ledger = existing(&project).await?;
-    let DeliveryQuery { job, state, profile_id, limit } = query;
-    let rows = ledger
-        .deliveries(&DeliveryFilter { job, state, profile_id, limit: Some(limit), ..DeliveryFilter::default() })
-        .await?;
+    let DeliveryQuery { job, milestone: stem, state, profile_id, limit } = query;
+    names::refuse_unknown_to_both(&project, ledger.as_ref(), job.as_deref()).await?;
+    if let Some(name) = &stem {
+        names::refuse_unknown_milestone(&project, ledger.as_ref(), (job.as_deref(), name)).await?;
+    }
+    let limit = Some(limit);
+    let filter = DeliveryFilter { job, stem, state, profile_id: profile_id.clone(), limit, delivery_id: None };
+    let rows = ledger.deliveries(&filter).await?;
+    if let Some(profile_id) = profile_id.filter(|_| rows.is_empty()) {
+        // Somebody who was never mailed has no rows; a slip of the fingers has neither rows nor a place in an audience.
+        people::refuse_unknown(options, ledger.as_ref(), &profile_id).await?;
+    }
     Ok(rows.into_iter().map(ListedDelivery::from).collect())
 }
 

@@ -1,5 +1,7 @@
 //! The care of a ledger: whether it is sound, what may go, and a copy in another place.
 
+use std::path::Path;
+
 use jiff::SignedDuration;
 use serde::Serialize;
 
@@ -86,6 +88,16 @@ pub async fn prune_ledger(options: &WorkspaceOptions, older_than: SignedDuration
         hint: "write it as `--older-than '400 days'`".to_owned(),
     })?;
     Ok(ledger.prune(before).await?)
+}
+
+/// Writes the ledger as it is into a file, its secret included, also while runs go on.
+///
+/// # Errors
+/// When it is no file, there is such a file already, or either cannot be used; then nothing is left there.
+pub async fn back_up_ledger(options: &WorkspaceOptions, to: &Path) -> Result<(), RunError> {
+    let project = load(options)?;
+    let ledger = connect_for_upkeep(&project.ledger, &owner(&project)).await?;
+    Ok(ledger.back_up(&options.start.join(to)).await?)
 }
 
 /// Copies the ledger, its secret included, to a place where there is none.

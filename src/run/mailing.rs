@@ -181,6 +181,7 @@ impl<'a> Mailing<'a> {
         }
         report.requests = after.requests;
         report.reasons.clone_from(&after.reasons);
+        report.rejections.clone_from(&after.rejections);
         ended?;
         if let Some((reason, until)) = after.stopped.as_ref().and_then(|stopped| self.another_day(stopped)) {
             let deferring = self.defer_rest(source(&mut mails, limit)?, reason, until);
@@ -194,7 +195,7 @@ impl<'a> Mailing<'a> {
     fn another_day(&self, stopped: &Stopped) -> Option<(&'static str, Timestamp)> {
         match stopped {
             Stopped::DailyLimit { until } => Some(("daily_limit", *until)),
-            Stopped::Configuration { code, .. } if is_quota(code) => {
+            Stopped::Quota { .. } => {
                 let today = self.run.context.clock.now().to_zoned(TimeZone::UTC).date();
                 let tomorrow = today.tomorrow().and_then(|day| day.to_zoned(TimeZone::UTC)).ok()?;
                 Some(("provider_quota", tomorrow.timestamp()))
@@ -281,7 +282,7 @@ fn stop(stopped: &Stopped, cause: Option<StopCause>, report: &mut JobReport) -> 
     let goes_on = cause.hint();
     let (exit, message, hint) = match stopped {
         Stopped::Interrupted | Stopped::Aborted => (cause.exit(), cause.to_string(), Some(goes_on.as_str())),
-        Stopped::Configuration { code, detail } if is_quota(code) => (
+        Stopped::Quota { code, detail } => (
             Exit::Retryable,
             format!("the provider's quota is spent ({code}): {detail}"),
             Some("the rest is deferred: run again once there is more"),
@@ -296,6 +297,14 @@ fn stop(stopped: &Stopped, cause: Option<StopCause>, report: &mut JobReport) -> 
             format!("the provider refuses this account ({code}): {detail}"),
             Some("mend its key, sender or plan, then run again: nothing is lost"),
         ),
+        Stopped::RefusedAll { requests, code, detail } => (
+            Exit::Invalid,
+            format!(
+                "the provider refused everything, {requests} requests, and accepted nothing ({code}): {detail}; this is \
+                 taken for the account's fault or the project's, and nobody is settled"
+            ),
+            Some("mend what it says, then run again: nothing is lost"),
+        ),
         Stopped::Throttled { retry_after } => (
             Exit::Retryable,
             format!("the provider asks to wait {} s", retry_after.as_secs()),
@@ -307,7 +316,10 @@ fn stop(stopped: &Stopped, cause: Option<StopCause>, report: &mut JobReport) -> 
             } else {
                 Exit::Refused
             },
-            format!("stopped, since going on would make it worse: {why}"),
+            match most_frequent(&report.reasons) {
+                Some(reason) => format!("stopped, since going on would make it worse: {why}; most often: {reason}"),
+                None => format!("stopped, since going on would make it worse: {why}"),
+            },
             Some("see the reasons in target/milepost/run_results.json"),
         ),
         Stopped::Unreachable { why } => (
@@ -323,8 +335,9 @@ fn stop(stopped: &Stopped, cause: Option<StopCause>, report: &mut JobReport) -> 
     exit
 }
 
-fn is_quota(code: &str) -> bool {
-    code.contains("quota")
+/// The reason with the greatest count.
+fn most_frequent(reasons: &BTreeMap<String, u64>) -> Option<&str> {
+    reasons.iter().max_by_key(|(_, count)| **count).map(|(reason, _)| reason.as_str())
 }
 
 /// How others find that the address has the occasion already.

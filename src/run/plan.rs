@@ -62,8 +62,11 @@ pub struct PlannedJob {
     pub provider: String,
     /// Candidates per decision.
     pub decisions: BTreeMap<String, u64>,
-    /// Why a run would be refused, and what allows it.
+    /// Why a run would be refused.
     pub refused: Option<String>,
+    /// What allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// The first mails with their subjects.
     pub samples: Vec<PlannedSample>,
     /// Every mail.
@@ -156,7 +159,8 @@ impl Planned {
 
 impl PlannedJob {
     fn of(report: JobReport) -> Self {
-        let refused = (report.status == super::JobStatus::Refused).then(|| report.message.unwrap_or_default());
+        let is_refused = report.status == super::JobStatus::Refused;
+        let refused = is_refused.then(|| report.message.unwrap_or_default());
         let decisions = report.decisions.into_iter().filter(|(_, count)| *count > 0);
         Self {
             job: report.job,
@@ -164,6 +168,7 @@ impl PlannedJob {
             provider: report.provider,
             decisions: decisions.map(|(name, count)| (name.to_owned(), count)).collect(),
             refused,
+            hint: report.hint.filter(|_| is_refused),
             samples: report.samples,
             mails: report.mails,
         }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use crate::model::redaction;
 use crate::project::Job;
-use crate::warehouse::{Misfit, Warehouse};
+use crate::warehouse::{LeftOut, Misfit, Warehouse};
 
+use super::health::HealthNote;
 use super::plan::{PlannedMail, PlannedSample};
 use super::publish::Published;
 use super::{Exit, RunError, StopCause};
@@ -68,17 +70,29 @@ pub struct JobReport {
     pub withdrawn: u64,
     /// Rows that could not become candidates, by reason.
     pub dropped: BTreeMap<&'static str, u64>,
+    /// Mails with more HTML than Gmail shows, which ends them with a link to the rest.
+    pub clipped: u64,
+    /// Runs of control characters that became a space in subjects and headers.
+    pub cleaned: u64,
     /// Outcomes by the provider's code or what happened.
     pub reasons: BTreeMap<String, u64>,
+    /// What the provider said to those it refused for good, and to how many of them.
+    pub rejections: BTreeMap<String, u64>,
     /// Requests made to the provider.
     pub requests: u64,
     /// Seconds per phase.
     pub timing_seconds: BTreeMap<&'static str, f64>,
     /// What `publish:` wrote.
     pub published: Option<Published>,
-    /// Why, where it is not simply completed.
+    /// What was unhealthy and did not stop the job.
+    pub health: Vec<HealthNote>,
+    /// Rows of the audience, where they were counted.
+    pub audience_rows: Option<u64>,
+    /// Why, where it is not simply completed; in artifacts without addresses.
+    #[serde(serialize_with = "without_addresses")]
     pub message: Option<String>,
     /// What to do about it.
+    #[serde(serialize_with = "without_addresses")]
     pub hint: Option<String>,
     /// What a log says in place of the message, where that may tell ids or values.
     #[serde(skip)]
@@ -95,6 +109,14 @@ pub struct JobReport {
     /// The exit this job asks for.
     #[serde(serialize_with = "exit_code")]
     pub exit: Exit,
+}
+
+/// Words may name ids of the data, and ids may hold addresses.
+fn without_addresses<'a, T, S: Serializer>(words: &'a T, serializer: S) -> Result<S::Ok, S::Error>
+where
+    &'a T: IntoIterator<Item = &'a String>,
+{
+    words.into_iter().next().map(|words| redaction::without_addresses(words)).serialize(serializer)
 }
 
 impl JobReport {
@@ -116,10 +138,15 @@ impl JobReport {
             recovered: BTreeMap::new(),
             withdrawn: 0,
             dropped: BTreeMap::new(),
+            clipped: 0,
+            cleaned: 0,
             reasons: BTreeMap::new(),
+            rejections: BTreeMap::new(),
             requests: 0,
             timing_seconds: BTreeMap::new(),
             published: None,
+            health: Vec::new(),
+            audience_rows: None,
             message: None,
             hint: None,
             logged: None,
@@ -135,7 +162,7 @@ impl JobReport {
         self.exit = error.exit();
         self.status = match (error, self.exit) {
             (RunError::Stopped { .. }, _) => JobStatus::Interrupted,
-            (_, Exit::Refused) => JobStatus::Refused,
+            (RunError::Unhealthy { .. }, _) | (_, Exit::Refused) => JobStatus::Refused,
             _ => JobStatus::Failed,
         };
         self.message = Some(error.in_words());
@@ -184,6 +211,8 @@ pub struct TablesRead {
     pub reads: u64,
     /// Values that are not of their column's type and were read as null.
     pub misfits: Vec<Misfit>,
+    /// Files at the tables' locations that were not read.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl TablesRead {
@@ -191,7 +220,7 @@ impl TablesRead {
     pub(super) fn of(warehouse: &Warehouse) -> Self {
         let (bytes, reads) = (warehouse.meter().bytes(), warehouse.meter().reads());
         tracing::info!(code = "tables_read", bytes, reads, "read tables");
-        Self { bytes, reads, misfits: warehouse.take_misfits() }
+        Self { bytes, reads, misfits: warehouse.take_misfits(), left_out: warehouse.left_out() }
     }
 }
 
@@ -256,7 +285,7 @@ impl RunReport {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
-fn exit_code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
+fn exit_code<S: Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u8(exit.code())
 }
 
@@ -267,27 +296,10 @@ mod tests {
     #[test]
     fn a_delivery_cleared_of_doubt_counts_once() {
         let report = JobReport {
-            job: "job".into(),
-            status: JobStatus::Completed,
-            period: None,
-            provider: "local/outbox".into(),
-            decisions: BTreeMap::new(),
             known: BTreeMap::from([("accepted", 288), ("expired", 5)]),
             outcomes: BTreeMap::from([("accepted", 3)]),
             recovered: BTreeMap::from([("found", 88), ("accepted", 88)]),
-            withdrawn: 0,
-            dropped: BTreeMap::new(),
-            reasons: BTreeMap::new(),
-            requests: 0,
-            timing_seconds: BTreeMap::new(),
-            published: None,
-            message: None,
-            hint: None,
-            logged: None,
-            mails: Vec::new(),
-            carried_out: Vec::new(),
-            samples: Vec::new(),
-            exit: Exit::Done,
+            ..JobReport::named("job", "local/outbox")
         };
         assert_eq!((report.accepted(), report.accepted_before()), (91, 200));
     }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::foreseen::Foreseen;
 use super::tables::absolute;
 use super::{Exit, JobReport, RunError, RunOptions, RunReport, Stop, StopCause, WorkspaceOptions};
-use crate::settings::crashpoint;
+use crate::model::redaction::without_addresses;
+use crate::settings::{LocalFiles, crashpoint};
 use crate::storage::{self, TemporaryFile};
 
 /// How long a copy may still take once the run is to stop.
@@ -21,7 +23,7 @@ const SCHEMA_VERSION: u32 = 1;
 #[derive(Serialize)]
 struct Document<'a> {
     metadata: Metadata<'a>,
-    args: &'a serde_json::Value,
+    args: Value,
     elapsed_seconds: f64,
     exit_code: u8,
     /// Why no job ran, or none after some.
@@ -41,7 +43,7 @@ pub(super) struct Origin<'a> {
     /// The environment.
     pub environment: Option<&'a str>,
     /// The command's arguments.
-    pub arguments: &'a serde_json::Value,
+    pub arguments: &'a Value,
 }
 
 #[derive(Serialize)]
@@ -67,7 +69,7 @@ pub(super) fn write(origin: Origin<'_>, report: &RunReport) -> Result<PathBuf, R
             as_of: Some(report.as_of.to_string()),
             ..Metadata::of(origin, report.finished_at)
         },
-        args: origin.arguments,
+        args: redacted(origin.arguments),
         elapsed_seconds: report.finished_at.duration_since(report.started_at).as_secs_f64(),
         exit_code: report.exit().code(),
         message: report.stopped.map(|cause| cause.to_string()),
@@ -112,10 +114,10 @@ pub(super) fn write_failure(
     }
     let document = Document {
         metadata: Metadata::of(origin, now),
-        args: origin.arguments,
+        args: redacted(origin.arguments),
         elapsed_seconds: 0.0,
         exit_code: exit.code(),
-        message: Some(error.in_words()),
+        message: Some(without_addresses(&error.in_words())),
         results: &results,
         tables: None,
     };
@@ -149,7 +151,9 @@ impl Copy {
     /// When it is neither a path nor a URL of a known store.
     pub(super) fn to(start: &Path, location: &str) -> Result<Self, RunError> {
         let folder = absolute(start, location);
-        storage::open(&folder)?;
+        if folder.contains("://") {
+            storage::open_remote(&folder)?;
+        }
         Ok(Self { folder })
     }
 
@@ -178,10 +182,21 @@ impl Copy {
     }
 }
 
+/// The arguments as they were given, without addresses: `--only` may name an id that holds one.
+fn redacted(arguments: &Value) -> Value {
+    match arguments {
+        Value::String(text) => Value::String(without_addresses(text)),
+        Value::Array(values) => values.iter().map(redacted).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), redacted(value))).collect(),
+        other => other.clone(),
+    }
+}
+
 fn write_document(root: &Path, document: &Document<'_>) -> Result<PathBuf, RunError> {
     let folder = root.join("target/milepost");
     let path = folder.join("run_results.json");
     let failed = |source| RunError::File { path: path.display().to_string(), action: "written", source };
+    LocalFiles::of_project(root).admit_path(&path).map_err(|refusal| failed(refusal.into()))?;
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let mut file = TemporaryFile::within(&folder).map_err(failed)?;
     serde_json::to_writer_pretty(&mut file, document).map_err(|error| failed(error.into()))?;

@@ -9,7 +9,7 @@ use crate::model::{DeliveryState, Period};
 use crate::project::{Job, Project};
 
 use super::ledger_access::{existing, load};
-use super::{RunError, WorkspaceOptions};
+use super::{RunError, WorkspaceOptions, names};
 
 /// Every job of the project.
 #[derive(Clone, Debug, Serialize)]
@@ -33,6 +33,8 @@ pub struct JobStanding {
     pub accepted: u64,
     /// Deliveries without proof either way.
     pub unknown: u64,
+    /// Deliveries that the provider refused for good.
+    pub rejected: u64,
     /// Deliveries that the next run tries again.
     pub retryable: u64,
     /// Deliveries that wait for a cap or a window.
@@ -45,12 +47,15 @@ pub struct JobStanding {
     pub next_period: Option<String>,
 }
 
-/// The standing of every job.
+/// The standing of the named jobs, or of every job.
 ///
 /// # Errors
-/// When the project cannot be read or the ledger is there but cannot be used.
-pub async fn status(options: &WorkspaceOptions) -> Result<StatusReport, RunError> {
+/// When the project cannot be read, a name is not a job's, or the ledger is there but cannot be used.
+pub async fn status(options: &WorkspaceOptions, names: &[String]) -> Result<StatusReport, RunError> {
     let project = load(options)?;
+    for name in names {
+        names::refuse_unknown_job(&project, name)?;
+    }
     let (known, halts, has_ledger) = match existing(&project).await {
         Ok(ledger) => (ledger.jobs().await?, ledger.halts().await?, true),
         Err(RunError::Ledger(LedgerError::Missing { .. })) => (Vec::new(), Vec::new(), false),
@@ -60,6 +65,7 @@ pub async fn status(options: &WorkspaceOptions) -> Result<StatusReport, RunError
     let mut jobs: Vec<_> = project
         .jobs
         .iter()
+        .filter(|job| names.is_empty() || names.contains(&job.name))
         .map(|job| JobStanding {
             halted: halts.iter().any(|halt| halt.job.as_ref().is_none_or(|halted| *halted == job.name)),
             ..standing(&project, job, known.iter().find(|status| status.job == job.name), now)
@@ -78,6 +84,7 @@ fn standing(project: &Project, job: &Job, status: Option<&JobStatus>, now: Times
         last_status: last_run.map(|run| run.status.clone()),
         accepted: count(DeliveryState::Accepted),
         unknown: count(DeliveryState::Unknown),
+        rejected: count(DeliveryState::Rejected),
         retryable: count(DeliveryState::Retryable),
         deferred: count(DeliveryState::Deferred),
         halted: false,

@@ -1,11 +1,16 @@
 //! Who must not be mailed: written and lifted by people, and forgetting a person.
 
+use std::path::PathBuf;
+
+use serde::Serialize;
+
 use crate::clock::Clock;
-use crate::ledger::{Erased, LedgerStore, SuppressionChange, SuppressionSubject};
+use crate::ledger::{DeliveryFilter, Erased, LedgerStore, SuppressionChange, SuppressionSubject};
 use crate::model::{EmailAddress, SuppressionReason};
+use crate::providers;
 
 use super::ledger_access::{existing, load};
-use super::{RunError, WorkspaceOptions};
+use super::{RunError, WorkspaceOptions, names, people, preview};
 
 /// Whom it is about.
 #[derive(Clone, Debug)]
@@ -25,6 +30,8 @@ pub struct SuppressRequest {
     pub reason: Option<SuppressionReason>,
     /// The one job it is about.
     pub job: Option<String>,
+    /// Write it also about a profile that neither the ledger nor an audience has.
+    pub unknown: bool,
 }
 
 /// Who says so.
@@ -36,7 +43,9 @@ const ORIGIN: &str = "command line";
 /// When the address is none, the reason is `erase`, a job is named for another reason than `unsubscribed`, or there is no
 /// ledger.
 pub async fn suppress(options: &WorkspaceOptions, request: SuppressRequest) -> Result<(), RunError> {
-    let ledger = existing(&load(options)?).await?;
+    let project = load(options)?;
+    let ledger = existing(&project).await?;
+    names::refuse_unknown_to_both(&project, ledger.as_ref(), request.job.as_deref()).await?;
     let reason = request.reason.unwrap_or(SuppressionReason::Manual);
     if reason == SuppressionReason::Erase {
         return Err(RunError::Usage {
@@ -50,6 +59,11 @@ pub async fn suppress(options: &WorkspaceOptions, request: SuppressRequest) -> R
             hint: "take `--job` out, or say `--reason unsubscribed`".to_owned(),
         });
     }
+    if let Target::Profile(profile_id) = &request.target
+        && !request.unknown
+    {
+        people::refuse_unknown(options, ledger.as_ref(), profile_id).await.map_err(may_be_unknown)?;
+    }
     let change = change(ledger.as_ref(), SuppressRequest { reason: Some(reason), ..request })?;
     Ok(ledger.suppress(&change).await?)
 }
@@ -59,18 +73,57 @@ pub async fn suppress(options: &WorkspaceOptions, request: SuppressRequest) -> R
 /// # Errors
 /// When the address is none or there is no ledger.
 pub async fn unsuppress(options: &WorkspaceOptions, request: SuppressRequest) -> Result<u64, RunError> {
-    let ledger = existing(&load(options)?).await?;
+    let project = load(options)?;
+    let ledger = existing(&project).await?;
+    names::refuse_unknown_to_both(&project, ledger.as_ref(), request.job.as_deref()).await?;
     let change = change(ledger.as_ref(), request)?;
     Ok(ledger.unsuppress(&change).await?)
 }
 
-/// Forgets a profile: what stays says only that this person is never mailed again.
+/// What was forgotten, and what is left of the person outside the ledger.
+#[derive(Clone, Debug, Serialize)]
+pub struct Forgotten {
+    /// What the ledger let go of.
+    #[serde(flatten)]
+    pub erased: Erased,
+    /// Files with the person's mails that still lie here: in outbox folders and among previews.
+    pub files: Vec<String>,
+}
+
+/// Forgets a profile: what stays in the ledger says only that this person is never mailed again. Files are named, not
+/// removed.
 ///
 /// # Errors
-/// When the project cannot be read or there is no ledger.
-pub async fn erase(options: &WorkspaceOptions, profile_id: &str) -> Result<Erased, RunError> {
-    let ledger = existing(&load(options)?).await?;
-    Ok(ledger.erase(profile_id, Clock::System.now()).await?)
+/// [`RunError::UnknownProfile`] unless `unknown`; when the project cannot be read or there is no ledger.
+pub async fn erase(options: &WorkspaceOptions, profile_id: &str, unknown: bool) -> Result<Forgotten, RunError> {
+    let project = load(options)?;
+    let ledger = existing(&project).await?;
+    if !unknown {
+        people::refuse_unknown(options, ledger.as_ref(), profile_id).await.map_err(may_be_unknown)?;
+    }
+    let filter = DeliveryFilter { profile_id: Some(profile_id.to_owned()), ..DeliveryFilter::default() };
+    let ids: Vec<String> = ledger.deliveries(&filter).await?.into_iter().map(|row| row.delivery_id).collect();
+    let mut files: Vec<PathBuf> =
+        project.providers.values().flat_map(|provider| providers::kept_mails(provider, &project.root, &ids)).collect();
+    files.extend(preview::files_of(&project.root, profile_id));
+    let erased = ledger.erase(profile_id, Clock::System.now()).await?;
+    Ok(Forgotten { erased, files: files.into_iter().map(|file| file.display().to_string()).collect() })
+}
+
+/// The advice to a typing error, and the way for somebody whom no table has any more.
+fn may_be_unknown(error: RunError) -> RunError {
+    let hint = error.hint();
+    match error {
+        RunError::UnknownProfile { .. } => {
+            let near =
+                hint.filter(|hint| hint.starts_with("did you mean")).map(|hint| format!("{hint} ")).unwrap_or_default();
+            RunError::Unsure {
+                message: format!("{error}, neither in an audience nor in the ledger; nothing was written"),
+                hint: format!("{near}`--unknown` writes it all the same"),
+            }
+        }
+        other => other,
+    }
 }
 
 fn change(ledger: &dyn LedgerStore, request: SuppressRequest) -> Result<SuppressionChange, RunError> {

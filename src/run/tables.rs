@@ -75,6 +75,9 @@ pub async fn table(options: &WorkspaceOptions, request: &TableRequest, json: boo
     };
     let file = file.map_err(EvaluateError::from)?;
     let written = rows.write(file).await.map_err(EvaluateError::from)?;
+    for left_out in workspace.warehouse.left_out() {
+        tracing::warn!(code = "files_left_out", "not read: {left_out}");
+    }
     for misfit in workspace.warehouse.take_misfits() {
         tracing::warn!(code = "read_as_null", "{misfit}: read as null; declare the column's type, or mend the file");
     }

@@ -13,10 +13,11 @@ use crate::model::Shape;
 use crate::model::diagnostic::{Diagnostic, Severity, add_later};
 use crate::project::{self, Job, Project};
 use crate::render::Composer;
+use crate::settings::{FileRefusal, LocalFiles};
 use crate::warehouse::{SCHEMAS_FILE, SavedSchemas, Warehouse, WarehouseOptions};
 
 use super::foreseen::selected;
-use super::{RunError, ledger_rows};
+use super::{RunError, ledger_rows, names};
 
 /// Where the project is and how much its queries may take.
 #[derive(Clone, Debug, Default)]
@@ -214,16 +215,11 @@ impl Workspace {
     ///
     /// # Errors
     /// When a name is not a job's.
-    pub fn jobs(&self, names: &[String]) -> Result<Vec<&Job>, RunError> {
-        for name in names {
-            if !self.project.jobs.iter().any(|job| job.name == *name) {
-                let known = self.project.jobs.iter().map(|job| job.name.as_str());
-                let hint = crate::model::diagnostic::did_you_mean(name, known.clone())
-                    .unwrap_or_else(|| format!("the project's jobs are: {}", known.collect::<Vec<_>>().join(", ")));
-                return Err(RunError::UnknownJob { name: name.clone(), hint });
-            }
+    pub fn jobs(&self, wanted: &[String]) -> Result<Vec<&Job>, RunError> {
+        for name in wanted {
+            names::refuse_unknown_job(&self.project, name)?;
         }
-        Ok(selected(&self.project, names).collect())
+        Ok(selected(&self.project, wanted).collect())
     }
 
     /// Compiles a job's queries and templates.
@@ -231,7 +227,14 @@ impl Workspace {
     /// # Errors
     /// Every finding when one of them is an error.
     pub async fn prepare<'a>(&self, job: &'a Job) -> Result<(PreparedJob<'a>, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let mut compiled = match evaluate::compile(&self.project, job, &self.warehouse).await {
+        let (mut prepared, findings) = self.prepare_whole(job).await?;
+        prepared.compiled.narrow(&prepared.composer.references());
+        Ok((prepared, findings))
+    }
+
+    /// The same with everything that templates could refer to, whether they do or not.
+    async fn prepare_whole<'a>(&self, job: &'a Job) -> Result<(PreparedJob<'a>, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let compiled = match evaluate::compile(&self.project, job, &self.warehouse).await {
             Ok(compiled) => compiled,
             Err(mut findings) => {
                 // Without columns nothing is known of the variables, but syntax, filters and files still are.
@@ -244,7 +247,6 @@ impl Workspace {
         let (composer, findings) = Composer::new(&self.project, job, compiled.shapes());
         match composer {
             Some(composer) if !has_errors(&findings) => {
-                compiled.narrow(&composer.references());
                 Ok((PreparedJob { job, compiled, composer: Arc::new(composer) }, findings))
             }
             _ => Err(findings),
@@ -263,16 +265,40 @@ impl Workspace {
     }
 }
 
+impl Workspace {
+    /// Compiles jobs that must have no errors, with everything that templates could refer to.
+    ///
+    /// # Errors
+    /// [`RunError::Invalid`].
+    pub(super) async fn prepare_all<'a>(&self, jobs: Vec<&'a Job>) -> Result<Vec<PreparedJob<'a>>, RunError> {
+        let mut prepared = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match self.prepare_whole(job).await {
+                Ok((job, _)) => prepared.push(job),
+                Err(diagnostics) => return Err(RunError::Invalid { diagnostics }),
+            }
+        }
+        Ok(prepared)
+    }
+}
+
+/// No file of schemas is longer, in bytes.
+const SCHEMAS_BYTES_MAX: u64 = 16 << 20;
+
 /// The schemas that a project keeps; `None` where it keeps none.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn saved_schemas(root: &Path) -> Result<Option<SavedSchemas>, RunError> {
     let path = root.join(SCHEMAS_FILE);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match LocalFiles::of_project(root).read_text(&path, SCHEMAS_BYTES_MAX) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(RunError::File { path: path.display().to_string(), action: "read", source }),
+        Err(refusal) if refusal.is_absent() => return Ok(None),
+        Err(FileRefusal::System { path, source }) => return Err(RunError::File { path, action: "read", source }),
+        Err(refusal) => {
+            let hint = refusal.help().unwrap_or("write it anew with `milepost check --save-schemas`").to_owned();
+            return Err(RunError::Usage { message: refusal.to_string(), hint });
+        }
     };
     let saved = SavedSchemas::of_text(&text).map_err(|error| RunError::Usage {
         message: format!("{SCHEMAS_FILE} cannot be read: {error}"),

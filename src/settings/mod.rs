@@ -1,8 +1,15 @@
-//! Environment and secrets: the only place that reads environment variables.
+//! Environment, secrets and files of this machine: the only place that reads environment variables, and the one door to
+//! files that a project names.
 
+mod allowed;
+mod local_files;
+mod redaction;
 mod rehearsal;
 mod secret;
 
+pub use allowed::{Allowed, allow, is_host_allowed, is_variable_allowed};
+pub use local_files::{ALLOW_PATH, FileRefusal, LocalFiles};
+pub use redaction::{redacted, redacted_id};
 pub use rehearsal::{CRASHPOINTS, SEEDED_BUGS};
 #[cfg(debug_assertions)]
 pub(crate) use rehearsal::{clock_jump, is_seeded, reach};

@@ -2,7 +2,7 @@
 //! see them caught. Nothing of it is in release builds.
 
 /// Every crash point, in about the order in which a run passes them; each stands once in the source.
-pub const CRASHPOINTS: [&str; 51] = [
+pub const CRASHPOINTS: [&str; 54] = [
     "before_open",
     "within_open_sqlite",
     "within_open_postgres",
@@ -36,6 +36,8 @@ pub const CRASHPOINTS: [&str; 51] = [
     "before_give_back",
     "before_again",
     "after_again",
+    "before_piece",
+    "before_held",
     "before_release",
     "before_settle",
     "within_settle_sqlite",
@@ -51,13 +53,14 @@ pub const CRASHPOINTS: [&str; 51] = [
     "within_close_sqlite",
     "within_close_postgres",
     "after_close",
+    "before_checkpoint_sqlite",
     "before_results",
     "within_results",
     "after_results",
 ];
 
 /// Mistakes that mailers make; the tests of delivery must catch each.
-pub const SEEDED_BUGS: [&str; 10] = [
+pub const SEEDED_BUGS: [&str; 12] = [
     "send_before_record",
     "server_error_counted_as_refusal",
     "batch_regrouped_on_retry",
@@ -68,6 +71,8 @@ pub const SEEDED_BUGS: [&str; 10] = [
     "missing_ledger_created_silently",
     "cap_counted_after_dispatch",
     "outcome_lost_on_signal",
+    "as_of_finer_than_the_ledger",
+    "batch_refusal_settles_all",
 ];
 
 /// Aborts the process here when `MILEPOST_CRASHPOINT` names this point (`name`, or `name:N` for its Nth passing).

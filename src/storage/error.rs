@@ -1,5 +1,7 @@
 //! Why a location cannot be opened or written, by what the caller can do about it.
 
+use crate::settings::FileRefusal;
+
 /// Why a location cannot be opened or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -9,6 +11,9 @@ pub enum StorageError {
         /// The location as written.
         location: String,
     },
+    /// A file of this machine that the project may not read.
+    #[error(transparent)]
+    Refused(#[from] FileRefusal),
     /// The environment's settings do not make a store.
     #[error("the store of `{location}` cannot be set up from the environment: {reason}")]
     Settings {

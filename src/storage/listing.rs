@@ -1,7 +1,7 @@
 //! The files below a location, in the order of their paths.
 //!
 //! Guarantees: what writers leave beside data is no data: files and folders whose names begin with `.` or `_` (a folder
-//! `_key=value` is a partition), `.crc` files, and files without a byte. Never: reads a file.
+//! `_key=value` is a partition), and `.crc` files. Never: reads a file.
 
 use futures::future;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -10,6 +10,7 @@ use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStoreExt};
 
 use super::Opened;
+use crate::settings::LocalFiles;
 
 /// Ranges of names that are listed side by side: a store tells a thousand names at a time, so one page after another would
 /// make fifty thousand files wait. More ranges would cost more requests than they save.
@@ -27,8 +28,55 @@ pub const NAMES_AT_ONCE: usize = 1_000;
 /// What the names of checksums end with.
 const CHECKSUM: &str = ".crc";
 
+/// The folder of rows without a value is one of data, although its name begins with `_`.
+const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
+
 /// A file as a listing tells it.
 pub type FoundFile = ObjectMeta;
+
+/// What lies among files of this machine and is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Odd {
+    /// Its path.
+    pub path: String,
+    /// What it is.
+    pub kind: OddKind,
+}
+
+/// What is no file and no folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OddKind {
+    /// A link to what is not there.
+    BrokenLink,
+    /// A pipe, a device or a socket.
+    NoFile,
+    /// A folder within very many folders, or within itself.
+    TooDeep,
+    /// A name that is no text.
+    OddName,
+}
+
+impl OddKind {
+    /// The kind in words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::BrokenLink => "a link to a file that is not there",
+            Self::NoFile => "no regular file",
+            Self::TooDeep => "a folder within too many folders",
+            Self::OddName => "a name that is no text",
+        }
+    }
+}
+
+/// What lies at a location.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Files that may hold data, in the order of their paths.
+    pub files: Vec<FoundFile>,
+    /// What is no file; of this machine only.
+    pub odd: Vec<Odd>,
+}
 
 /// The names of a listing: none where what is listed is not there.
 fn none_where_absent(listed: Result<Vec<FoundFile>, Error>) -> Result<Vec<FoundFile>, Error> {
@@ -54,6 +102,18 @@ impl Opened {
         Path::from_url_path(self.base.path()).unwrap_or_default()
     }
 
+    /// What the whole names of files begin with: `/`, `s3://acme/`.
+    #[must_use]
+    pub fn names_begin_with(&self) -> &str {
+        if self.is_remote() { self.root.as_str() } else { "/" }
+    }
+
+    /// A file's name as people write it: `/data/a.csv`, `s3://acme/a.csv`.
+    #[must_use]
+    pub fn whole_name(&self, file: &Path) -> String {
+        format!("{}{file}", self.names_begin_with())
+    }
+
     /// A file's path from the base of the location.
     #[must_use]
     pub fn relative<'a>(&self, file: &'a Path) -> &'a str {
@@ -65,11 +125,11 @@ impl Opened {
     ///
     /// # Errors
     /// When the store cannot be listed.
-    pub async fn files(&self) -> Result<Vec<FoundFile>, Error> {
+    pub async fn files(&self) -> Result<Listing, Error> {
         if self.is_single_file() {
             return match self.store.head(&self.prefix()).await {
-                Ok(file) => Ok(vec![file]),
-                Err(error) if super::is_absent(&error) => Ok(Vec::new()),
+                Ok(file) => Ok(Listing { files: vec![file], odd: Vec::new() }),
+                Err(error) if super::is_absent(&error) => Ok(Listing::default()),
                 Err(error) => Err(error),
             };
         }
@@ -79,9 +139,25 @@ impl Opened {
             .map(Pattern::new)
             .transpose()
             .map_err(|error| Error::Generic { store: "glob", source: error.to_string().into() })?;
-        let mut files = none_where_absent(self.everything().await)?;
-        files.retain(|file| pattern.as_ref().is_none_or(|pattern| matches(pattern, self.relative(&file.location))));
-        Ok(self.data(files))
+        let (mut files, mut odd) = match &self.local {
+            Some(local) => self.walk(local).await?,
+            None => (none_where_absent(self.everything().await)?, Vec::new()),
+        };
+        if let Some(pattern) = &pattern {
+            files.retain(|file| matches(pattern, self.relative(&file.location)));
+            let base = format!("/{}/", self.prefix());
+            odd.retain(|odd| odd.path.strip_prefix(&base).is_none_or(|relative| matches(pattern, relative)));
+        }
+        Ok(Listing { files: self.data(files), odd })
+    }
+
+    async fn walk(&self, local: &LocalFiles) -> Result<(Vec<FoundFile>, Vec<Odd>), Error> {
+        let folder = self.base.to_file_path().map_err(|()| Error::Generic {
+            store: "the file system",
+            source: format!("`{}` is no path", self.base).into(),
+        })?;
+        let local = local.clone();
+        tokio::task::spawn_blocking(move || super::local::walk(&folder, &local)).await?
     }
 
     /// The location's files where one answer of the store tells them all, else `None`.
@@ -103,7 +179,10 @@ impl Opened {
         let mut folders = listed.common_prefixes;
         folders.retain(|folder| folder.filename().is_some_and(|name| !is_hidden(name)));
         folders.sort_unstable();
-        Ok(Level { folders, files: self.data(listed.objects) })
+        let mut files = self.data(listed.objects);
+        // An object without a byte may be what a console shows as a folder.
+        files.retain(|file| file.size > 0);
+        Ok(Level { folders, files })
     }
 
     /// The files of a folder and its folders.
@@ -116,7 +195,7 @@ impl Opened {
 
     /// The files of data among names, in the order of their paths.
     fn data(&self, mut names: Vec<FoundFile>) -> Vec<FoundFile> {
-        names.retain(|file| is_data(self.relative(&file.location), file.size));
+        names.retain(|file| is_data(self.relative(&file.location)));
         names.sort_unstable_by(|left, right| left.location.cmp(&right.location));
         names
     }
@@ -168,12 +247,13 @@ fn matches(pattern: &Pattern, relative: &str) -> bool {
     pattern.matches_with(relative, options)
 }
 
-fn is_data(relative: &str, size: u64) -> bool {
-    size > 0 && !relative.ends_with(CHECKSUM) && !relative.split('/').any(is_hidden)
+fn is_data(relative: &str) -> bool {
+    !relative.ends_with(CHECKSUM) && !relative.split('/').any(is_hidden)
 }
 
-fn is_hidden(name: &str) -> bool {
-    name.starts_with('.') || (name.starts_with('_') && !name.contains('='))
+/// Whether a name is one that writers give to what is no data.
+pub(super) fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') || (name.starts_with('_') && !name.contains('=') && name != NO_VALUE)
 }
 
 #[cfg(test)]
@@ -188,18 +268,18 @@ mod tests {
 
     #[test]
     fn what_writers_leave_is_no_data() {
-        for (path, size, expected) in [
-            ("day=2026-01-01/part-0.parquet", 9, true),
-            ("_day=2026-01-01/part-0.parquet", 9, true),
-            ("day=2026-01-01/part-0.parquet", 0, false),
-            ("_SUCCESS", 9, false),
-            ("_temporary/0/part-0.parquet", 9, false),
-            ("day=2026-01-01/.part-0.parquet.crc", 9, false),
-            ("day=2026-01-01/part-0.parquet.crc", 9, false),
-            (".staging/part-0.parquet", 9, false),
-            ("day=2026-01-01/_delta_log/0.json", 9, false),
+        for (path, expected) in [
+            ("day=2026-01-01/part-0.parquet", true),
+            ("_day=2026-01-01/part-0.parquet", true),
+            ("__HIVE_DEFAULT_PARTITION__/part-0.parquet", true),
+            ("_SUCCESS", false),
+            ("_temporary/0/part-0.parquet", false),
+            ("day=2026-01-01/.part-0.parquet.crc", false),
+            ("day=2026-01-01/part-0.parquet.crc", false),
+            (".staging/part-0.parquet", false),
+            ("day=2026-01-01/_delta_log/0.json", false),
         ] {
-            assert_eq!(is_data(path, size), expected, "{path}");
+            assert_eq!(is_data(path), expected, "{path}");
         }
     }
 
@@ -213,9 +293,9 @@ mod tests {
             put.insert(name);
         }
         let root: Url = "s3://bucket/".parse().expect("a URL");
-        let opened = Opened { store, base: root.join("d/").expect("a URL"), root, glob: None };
+        let opened = Opened { store, base: root.join("d/").expect("a URL"), root, glob: None, local: None };
         assert_eq!(opened.starts(&opened.prefix()).await.expect("starts").len(), RANGES - 1);
-        let files = opened.files().await.expect("files");
+        let files = opened.files().await.expect("files").files;
         assert!(files.is_sorted_by(|left, right| left.location < right.location));
         assert_eq!(files.into_iter().map(|file| file.location.to_string()).collect::<BTreeSet<_>>(), put);
     }

@@ -6,6 +6,7 @@
 
 mod error;
 mod listing;
+mod local;
 mod meter;
 mod set;
 mod temporary;
@@ -18,18 +19,22 @@ use std::time::Duration;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, RetryConfig};
 use url::Url;
 
 pub use error::StorageError;
-pub use listing::{FoundFile, Level, NAMES_AT_ONCE};
+pub use listing::{FoundFile, Level, Listing, NAMES_AT_ONCE, Odd, OddKind};
+pub use local::refusal;
 pub use meter::{Meter, metered};
 pub use set::{Manifest, SetFile, SetWriter, partition_folder};
 pub use temporary::{TemporaryFile, TemporaryFolder, holds_temporary, remove_temporary};
 pub use upload::write_file;
 
-use crate::settings;
+use crate::settings::{self, LocalFiles};
+use local::LocalStore;
+
+/// What files of this machine that a project names are called in the engine.
+const LOCAL_ROOT: &str = "project:///";
 
 /// A request that fails is made again this often,
 const RETRIES: usize = 4;
@@ -41,19 +46,21 @@ const RETRY_FOR: Duration = Duration::from_secs(20);
 pub struct Opened {
     /// The store.
     pub store: Arc<dyn ObjectStore>,
-    /// The store's root, such as `s3://acme/` or `file:///`.
+    /// The store's root, such as `s3://acme/`; of this machine a name that only the engine sees.
     pub root: Url,
     /// The location up to its first part that holds a glob; ends with `/` when it is a folder.
     pub base: Url,
     /// The rest of the location from its first part that holds a glob.
     pub glob: Option<String>,
+    /// The door, where the files are those of this machine.
+    local: Option<LocalFiles>,
 }
 
 impl Opened {
     /// True when the files lie in a store that is asked over a network.
     #[must_use]
     pub fn is_remote(&self) -> bool {
-        self.root.scheme() != "file"
+        self.local.is_none()
     }
 
     /// True when the location names a folder and no glob.
@@ -69,15 +76,25 @@ impl Opened {
     }
 }
 
-/// Opens an absolute local path or a URL; either may hold a glob. Nothing is contacted.
+/// Opens an absolute local path or a URL; either may hold a glob. Nothing is contacted. Of this machine's files those are
+/// read that `files` admits.
+///
+/// # Errors
+/// When the location is of no known kind, the environment lacks what its store needs, or the project may not read it.
+pub fn open(location: &str, files: &LocalFiles) -> Result<Opened, StorageError> {
+    if Path::new(location).is_absolute() {
+        let (base, glob) = split_glob(location);
+        return open_local(location, (base, glob), files);
+    }
+    open_remote(location)
+}
+
+/// Opens a URL, which may hold a glob. Nothing is contacted.
 ///
 /// # Errors
 /// When the location is of no known kind, or the environment lacks what its store needs.
-pub fn open(location: &str) -> Result<Opened, StorageError> {
+pub fn open_remote(location: &str) -> Result<Opened, StorageError> {
     let (base, glob) = split_glob(location);
-    if Path::new(location).is_absolute() {
-        return open_local(location, base, glob);
-    }
     let unsupported = || StorageError::Unsupported { location: location.to_owned() };
     let mut base = Url::parse(base).map_err(|_| unsupported())?;
     if base.host_str().is_none_or(str::is_empty) {
@@ -92,22 +109,26 @@ pub fn open(location: &str) -> Result<Opened, StorageError> {
     if !last.is_empty() && !last.contains('.') {
         base.set_path(&format!("{}/", base.path()));
     }
-    Ok(Opened { store, root, base, glob: glob.map(str::to_owned) })
+    Ok(Opened { store, root, base, glob: glob.map(str::to_owned), local: None })
 }
 
-fn open_local(location: &str, base: &str, glob: Option<&str>) -> Result<Opened, StorageError> {
+fn open_local(location: &str, (base, glob): (&str, Option<&str>), files: &LocalFiles) -> Result<Opened, StorageError> {
     let unsupported = || StorageError::Unsupported { location: location.to_owned() };
     let path = Path::new(base);
     let base =
         if path.is_dir() || base.ends_with('/') { Url::from_directory_path(path) } else { Url::from_file_path(path) };
     // Parsed again without `..`, which no store has.
     let base = base.and_then(|base| Url::parse(base.as_str()).map_err(|_| ()));
-    let root = Url::parse("file:///").map_err(|_| unsupported())?;
+    // A name of its own: files that milepost writes for itself are read without the door.
+    let root = Url::parse(LOCAL_ROOT).map_err(|_| unsupported())?;
+    let base = base.map_err(|()| unsupported())?;
+    files.admit_path(&base.to_file_path().map_err(|()| unsupported())?)?;
     Ok(Opened {
-        store: Arc::new(LocalFileSystem::new()),
+        store: Arc::new(LocalStore::new(files.clone())),
         root,
-        base: base.map_err(|()| unsupported())?,
+        base,
         glob: glob.map(str::to_owned),
+        local: Some(files.clone()),
     })
 }
 
@@ -180,14 +201,19 @@ mod tests {
         assert_eq!(split_glob("/data/*.parquet"), ("/data/", Some("*.parquet")));
     }
 
+    /// Everything is the project's.
+    fn at(location: &str) -> Result<Opened, StorageError> {
+        open(location, &LocalFiles::of_project(Path::new("/")))
+    }
+
     #[test]
     fn a_local_file_and_a_glob() {
-        let file = open("/data/people.csv").expect("a path");
+        let file = at("/data/people.csv").expect("a path");
         assert!(file.is_single_file());
         assert_eq!(file.base.as_str(), "file:///data/people.csv");
-        let above = open("/data/project/../people.csv").expect("a path");
+        let above = at("/data/project/../people.csv").expect("a path");
         assert_eq!(above.base.as_str(), "file:///data/people.csv");
-        let glob = open("/data/*.csv").expect("a glob");
+        let glob = at("/data/*.csv").expect("a glob");
         assert!(!glob.is_single_file());
         assert_eq!(glob.base.as_str(), "file:///data/");
     }
@@ -195,7 +221,7 @@ mod tests {
     #[test]
     fn refuses_what_it_does_not_know() {
         for location in ["ftp://host/x", "data/relative", "https://acme.test/x.parquet", "s3:///no-bucket"] {
-            assert!(matches!(open(location), Err(StorageError::Unsupported { .. })), "{location}");
+            assert!(matches!(at(location), Err(StorageError::Unsupported { .. })), "{location}");
         }
     }
 }

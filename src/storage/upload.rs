@@ -7,7 +7,7 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::io::AsyncReadExt;
 
-use super::{StorageError, TemporaryFile, open};
+use super::{StorageError, TemporaryFile, open_remote};
 
 /// Bytes of one part of an upload.
 const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -22,7 +22,7 @@ pub async fn write_file(file: &Path, location: &str) -> Result<(), StorageError>
     if !location.contains("://") {
         return copy_here(file, Path::new(location));
     }
-    let opened = open(location)?;
+    let opened = open_remote(location)?;
     let target = ObjectPath::from_url_path(opened.base.path())
         .map_err(|_| StorageError::Unsupported { location: location.to_owned() })?;
     upload(&opened.store, file, &target, location).await

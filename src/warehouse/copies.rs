@@ -78,6 +78,11 @@ impl Copies {
         self.held_bytes + self.firsts.allocation_size()
     }
 
+    /// Bytes of the rows alone: what is held once nobody looks for copies any more.
+    pub(super) fn row_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Adds rows; of copies that are held then, one stays.
     pub(super) fn add(&mut self, rows: RecordBatch) -> Result<()> {
         let ids = self.rule.ids(&rows)?;

@@ -18,6 +18,12 @@ pub enum WarehouseError {
         /// What the store or the file system said.
         reason: String,
     },
+    /// A file is wrong, and waiting does not change that: somebody must mend it.
+    #[error("the warehouse cannot be read: {reason}")]
+    Wrong {
+        /// Which file, what is wrong, and what next.
+        reason: String,
+    },
     /// The query needs more memory than it may take.
     #[error("the query needs more memory than it may take (`--memory-limit`): {reason}")]
     Memory {
@@ -78,11 +84,7 @@ impl WarehouseError {
     pub(super) fn from_engine(what: &str, error: &DataFusionError) -> Self {
         if let Some(failure) = FileFailure::of(error) {
             let reason = failure.to_string();
-            return if failure.may_pass() {
-                Self::Unavailable { reason }
-            } else {
-                Self::Query { what: what.to_owned(), reason }
-            };
+            return if failure.may_pass() { Self::Unavailable { reason } } else { Self::Wrong { reason } };
         }
         let reason = plain_message(error);
         if let Some(full) = full_disk(error) {

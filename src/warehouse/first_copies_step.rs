@@ -7,13 +7,15 @@ use datafusion::arrow::array::{RecordBatch, UInt64Array};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::window::WindowExpr;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::filter::FilterExec;
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, SpillMetrics};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput, SpillMetrics,
+};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::spill::SpillManager;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -42,6 +44,7 @@ pub(super) struct FirstCopiesExec {
     rule: CopyRule,
     sorted: Sorted,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl FirstCopiesExec {
@@ -52,7 +55,7 @@ impl FirstCopiesExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { input, rule, sorted, properties: Arc::new(properties) }
+        Self { input, rule, sorted, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
@@ -102,11 +105,18 @@ impl ExecutionPlan for FirstCopiesExec {
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, Arc::clone(&context))?;
         let (schema, rule, sorted) = (self.schema(), self.rule.clone(), self.sorted.clone());
-        let finding = Finding { rule, sorted, schema: Arc::clone(&schema), context };
+        let spills = SpillMetrics::new(&self.metrics, partition);
+        let finding = Finding { rule, sorted, schema: Arc::clone(&schema), context, spills };
+        let output = BaselineMetrics::new(&self.metrics, partition);
         let rows = stream::once(finding.firsts(input, Overflow::ToParts)).try_flatten();
+        let rows = rows.map(move |rows| Ok(rows?.record_output(&output)));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 }
@@ -127,6 +137,7 @@ struct Finding {
     sorted: Sorted,
     schema: SchemaRef,
     context: Arc<TaskContext>,
+    spills: SpillMetrics,
 }
 
 impl Finding {
@@ -150,10 +161,11 @@ impl Finding {
         let mut copies = Copies::new(self.rule.clone());
         while let Some(rows) = input.next().await.transpose()? {
             if reservation.try_resize(copies.bytes_with(&rows)).is_err() {
-                drop(reservation);
+                // Nobody looks for copies among these any more, and rows keep their share until they are away.
+                reservation.try_resize(copies.row_bytes())?;
                 return match overflow {
-                    Overflow::ToParts => self.firsts_of_parts(copies, rows, input).await,
-                    Overflow::ToSort => self.sorted_firsts(copies, rows, input),
+                    Overflow::ToParts => self.firsts_of_parts((copies, reservation), rows, input).await,
+                    Overflow::ToSort => self.sorted_firsts((copies, reservation), rows, input),
                 };
             }
             copies.add(rows)?;
@@ -162,7 +174,7 @@ impl Finding {
         let schema = Arc::clone(&self.schema);
         let rows = copies.into_firsts().map(move |rows| {
             let (rows, bytes) = rows?;
-            reservation.shrink(bytes.min(reservation.size()));
+            let rows = given_back(&reservation, rows, bytes);
             let mut columns = rows.columns().to_vec();
             columns.push(Arc::new(UInt64Array::from_value(1, rows.num_rows())));
             Ok(RecordBatch::try_new(Arc::clone(&schema), columns)?)
@@ -173,16 +185,15 @@ impl Finding {
     /// The same by way of files: what is held, the rows after it, and what is still to come.
     async fn firsts_of_parts(
         self,
-        held: Copies,
+        (held, reservation): (Copies, MemoryReservation),
         next: RecordBatch,
         input: SendableRecordBatchStream,
     ) -> Result<SendableRecordBatchStream> {
-        let metrics = SpillMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
-        let manager = SpillManager::new(self.context.runtime_env(), metrics, input.schema());
+        let manager = SpillManager::new(self.context.runtime_env(), self.spills.clone(), input.schema());
         let files = (0..PARTS).map(|_| manager.create_in_progress_file("rows to find first copies in"));
         let mut files = files.collect::<Result<Vec<_>>>()?;
-        let held = held.into_firsts().map(|rows| rows.map(|(rows, _)| rows)).chain([Ok(next)]);
-        let mut all = std::pin::pin!(stream::iter(held).chain(input));
+        let held = held.into_firsts().map(|rows| rows.map(|(rows, bytes)| given_back(&reservation, rows, bytes)));
+        let mut all = std::pin::pin!(stream::iter(held.chain([Ok(next)])).chain(input));
         while let Some(rows) = all.next().await.transpose()? {
             for (part, rows) in parts(&self.rule, &rows)? {
                 files[part].append_batch(&rows)?;
@@ -203,12 +214,16 @@ impl Finding {
     /// The same as the engine finds it.
     fn sorted_firsts(
         self,
-        held: Copies,
+        (held, reservation): (Copies, MemoryReservation),
         next: RecordBatch,
         input: SendableRecordBatchStream,
     ) -> Result<SendableRecordBatchStream> {
         let schema = input.schema();
-        let all = stream::iter(held.into_all().chain([next]).map(Ok)).chain(input);
+        let held = held.into_all().map(move |rows| {
+            let bytes = rows.get_array_memory_size();
+            given_back(&reservation, rows, bytes)
+        });
+        let all = stream::iter(held.chain([next]).map(Ok)).chain(input);
         let rows = Mutex::new(Some(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), all)) as _));
         let once = Arc::new(Once { schema: Arc::clone(&schema), rows });
         let input = StreamingTableExec::try_new(schema, vec![once], None, None::<LexOrdering>, false, None)?;
@@ -220,6 +235,12 @@ impl Finding {
         let window = BoundedWindowAggExec::try_new(vec![self.sorted.numbering], sort, InputOrderMode::Sorted, true)?;
         FilterExec::try_new(self.sorted.predicate, Arc::new(window))?.execute(0, self.context)
     }
+}
+
+/// Rows that leave, and with them the memory that was reserved for them.
+fn given_back(reservation: &MemoryReservation, rows: RecordBatch, bytes: usize) -> RecordBatch {
+    reservation.shrink(bytes.min(reservation.size()));
+    rows
 }
 
 /// A stream as a table that is read once.

@@ -58,6 +58,7 @@ impl Warehouse {
             weights: BTreeMap::new(),
             meter: std::sync::Arc::clone(&self.meter),
             misfits: self.misfits.clone(),
+            left_out: self.left_out.clone(),
             vars: self.vars.clone(),
             query_timeout: self.query_timeout,
         })

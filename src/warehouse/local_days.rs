@@ -1,4 +1,4 @@
-//! Days and weeks of local calendars as numbers, so that neighbours differ by one.
+//! Days, weeks and months of local calendars as numbers, so that neighbours differ by one.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::model::period::WeekStart;
 
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
-/// What is numbered: 1 January 1970 is day 0, and the week that holds it is week 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What is numbered: 1 January 1970 is day 0, and the week and the month that hold it are week 0 and month 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LocalUnit {
     /// Days.
     Day,
@@ -23,11 +23,13 @@ pub enum LocalUnit {
     MondayWeek,
     /// Weeks from Sunday.
     SundayWeek,
+    /// Months of the calendar.
+    Month,
 }
 
 impl LocalUnit {
     /// Every unit.
-    pub(super) const ALL: [Self; 3] = [Self::Day, Self::MondayWeek, Self::SundayWeek];
+    pub(super) const ALL: [Self; 4] = [Self::Day, Self::MondayWeek, Self::SundayWeek, Self::Month];
 
     /// Weeks as a project begins them.
     #[must_use]
@@ -45,6 +47,7 @@ impl LocalUnit {
             Self::Day => "local_day_number",
             Self::MondayWeek => "local_monday_week_number",
             Self::SundayWeek => "local_sunday_week_number",
+            Self::Month => "local_month_number",
         }
     }
 
@@ -55,16 +58,25 @@ impl LocalUnit {
             Self::Day => number,
             Self::MondayWeek => number.checked_mul(7)?.checked_sub(3)?,
             Self::SundayWeek => number.checked_mul(7)?.checked_sub(4)?,
+            Self::Month => {
+                let (year, month) = (number.div_euclid(12).checked_add(1970)?, number.rem_euclid(12) + 1);
+                return Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, 1).ok();
+            }
         };
         EPOCH.checked_add(jiff::Span::new().try_days(days).ok()?).ok()
     }
 
     /// The number that a day, counted from 1 January 1970, falls in.
-    fn number(self, days: i64) -> i64 {
+    #[must_use]
+    pub fn number(self, days: i64) -> i64 {
         match self {
             Self::Day => days,
             Self::MondayWeek => (days + 3).div_euclid(7),
             Self::SundayWeek => (days + 4).div_euclid(7),
+            // Days beyond the calendar are none of a timestamp's.
+            Self::Month => Self::Day
+                .first_day(days)
+                .map_or(0, |day| (i64::from(day.year()) - 1970) * 12 + i64::from(day.month()) - 1),
         }
     }
 }
@@ -127,7 +139,7 @@ mod tests {
 
     #[test]
     fn numbers_and_first_days_are_inverse() {
-        for number in [-800_000, -1, 0, 1, 20_000, 700_000] {
+        for number in [-800_000, -1, 0, 1, 683, 20_000, 700_000] {
             for unit in LocalUnit::ALL {
                 let Some(day) = unit.first_day(number) else { continue };
                 let days = i64::from((day - EPOCH).get_days());
@@ -137,6 +149,8 @@ mod tests {
         }
         assert_eq!(LocalUnit::MondayWeek.first_day(0), Some(jiff::civil::date(1969, 12, 29)));
         assert_eq!(LocalUnit::SundayWeek.first_day(0), Some(jiff::civil::date(1969, 12, 28)));
+        assert_eq!(LocalUnit::Month.first_day(682), Some(jiff::civil::date(2026, 11, 1)));
         assert_eq!(LocalUnit::Day.first_day(i64::MAX), None);
+        assert_eq!(LocalUnit::Month.first_day(i64::MAX), None);
     }
 }

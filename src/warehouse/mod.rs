@@ -23,6 +23,7 @@ mod habits;
 mod known_values;
 mod lateral;
 mod ledger_tables;
+mod left_out;
 mod local_days;
 mod memory;
 mod null_sums;
@@ -70,6 +71,7 @@ pub use expression::{Expression, ExpressionRole, Scope};
 pub use function_docs::{FunctionDoc, function_docs};
 pub use known_values::compared_texts;
 pub use ledger_tables::LedgerRows;
+pub use left_out::LeftOut;
 pub use local_days::LocalUnit;
 pub use output::{TableFile, TableRows, WrittenTable};
 pub use parameters::{Parameter, Parameters};
@@ -86,6 +88,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;
 use crate::storage::Meter;
 use known_values::Weight;
+use left_out::LeftOutFiles;
 use sources::misfits::Misfits;
 use sources::segment::SegmentTable;
 use sources::{Opening, TableFailure};
@@ -109,6 +112,7 @@ pub struct Warehouse {
     weights: BTreeMap<String, Weight>,
     meter: Arc<Meter>,
     misfits: Misfits,
+    left_out: LeftOutFiles,
     vars: Parameters,
     query_timeout: Option<Duration>,
 }
@@ -153,6 +157,7 @@ impl Warehouse {
             weights: BTreeMap::new(),
             meter: Arc::default(),
             misfits: Misfits::default(),
+            left_out: LeftOutFiles::default(),
             vars: vars_of(project),
             query_timeout: options.query_timeout,
         };
@@ -182,9 +187,31 @@ impl Warehouse {
         self.misfits.take()
     }
 
+    /// Files that lie at the tables' locations and are not read, as far as they were listed.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        self.left_out.all()
+    }
+
     /// The names of tables and views that can be read.
     pub fn relations(&self) -> impl Iterator<Item = &str> + Clone {
         self.tables.keys().map(String::as_str).chain(self.views.iter().map(|view| view.name.as_str()))
+    }
+
+    /// The declared tables that a table or view reads, through whatever views.
+    #[must_use]
+    pub fn tables_behind(&self, relation: &str) -> BTreeSet<String> {
+        let (mut tables, mut seen, mut waiting) = (BTreeSet::new(), BTreeSet::new(), vec![relation.to_owned()]);
+        while let Some(name) = waiting.pop() {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            match self.views.iter().find(|view| view.name == name) {
+                Some(view) => waiting.extend(view.relations.iter().cloned()),
+                None => tables.extend(self.tables.contains_key(&name).then_some(name)),
+            }
+        }
+        tables
     }
 
     /// A session under these parameters and the project's `vars`.
@@ -232,7 +259,14 @@ impl Warehouse {
     ) -> Result<Vec<Diagnostic>, WarehouseError> {
         let mut diagnostics = Vec::new();
         for table in project.tables.values() {
-            let opening = Opening { state: &self.state, meter: &self.meter, misfits: &self.misfits };
+            let opening = Opening {
+                state: &self.state,
+                meter: &self.meter,
+                misfits: &self.misfits,
+                left_out: &self.left_out,
+                files: &project.files,
+                project,
+            };
             let opened = match saved {
                 Some(saved) => sources::as_saved(table, saved),
                 None => sources::open_source(table, &opening).await,

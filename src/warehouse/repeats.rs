@@ -17,12 +17,12 @@ const PART_BITS: u32 = 8;
 const BYTES_PER_HASH: usize = 2 * size_of::<u64>();
 
 impl Session {
-    /// Whether two rows of a query whose one column is `hash_of_texts(...)` are alike; `None` where the memory of
-    /// queries does not hold all hashes at once. `what` names the query in errors.
+    /// The number of rows of a query whose one column is `hash_of_texts(...)`, and whether two of them are alike; `None`
+    /// where the memory of queries does not hold all hashes at once. `what` names the query in errors.
     ///
     /// # Errors
     /// When it does not plan or fails on data.
-    pub async fn has_equal_hashes(&self, what: &str, sql: &str) -> Result<Option<bool>, WarehouseError> {
+    pub async fn count_hashes(&self, what: &str, sql: &str) -> Result<Option<(u64, bool)>, WarehouseError> {
         let held = MemoryConsumer::new("hashes").register(&self.context.runtime_env().memory_pool);
         let mut parts: Vec<Vec<u64>> = vec![Vec::new(); 1 << PART_BITS];
         let mut rows = self.stream(what, sql).await?;
@@ -34,7 +34,8 @@ impl Session {
                 parts[(hash >> (u64::BITS - PART_BITS)) as usize].push(*hash);
             }
         }
-        Ok(Some(any_repeats(&mut parts)))
+        let count = parts.iter().map(Vec::len).sum::<usize>() as u64;
+        Ok(Some((count, any_repeats(&mut parts))))
     }
 }
 

@@ -180,7 +180,13 @@ impl Session {
 /// memory is done by then.
 async fn unless_exhausted(in_memory: DataFrame, spilling: DataFrame) -> Result<EngineRows, DataFusionError> {
     // The engine cannot plan every order above hash tables: not one that ends with a constant of a view.
-    let Ok(rows) = in_memory.execute_stream().await else { return Ok(spilling.execute_stream().await?.boxed()) };
+    let rows = match in_memory.execute_stream().await {
+        Ok(rows) => rows,
+        Err(error) => {
+            tracing::info!(code = "replanned", %error, "a plan with hash tables failed; sorting in their place");
+            return Ok(spilling.execute_stream().await?.boxed());
+        }
+    };
     let mut rows = rows.peekable();
     let first = std::pin::Pin::new(&mut rows).peek().await;
     let is_exhausted = |error: &DataFusionError| matches!(error.find_root(), DataFusionError::ResourcesExhausted(_));

@@ -83,7 +83,7 @@ pub fn instant(array: &dyn Array, row: usize) -> Option<Timestamp> {
                 TimeUnit::Second => Timestamp::from_second(count).ok(),
                 TimeUnit::Millisecond => Timestamp::from_millisecond(count).ok(),
                 TimeUnit::Microsecond => Timestamp::from_microsecond(count).ok(),
-                TimeUnit::Nanosecond => Timestamp::from_nanosecond(i128::from(count)).ok(),
+                TimeUnit::Nanosecond => Timestamp::from_microsecond(count.div_euclid(1_000)).ok(),
             }
         }
         DataType::Date32 => {

@@ -24,6 +24,14 @@ pub(crate) enum Fault {
     Quota429,
     /// The key is wrong.
     Unauthorized401,
+    /// The key is wrong, said as an error of validation.
+    BadKey400,
+    /// The sender's domain is not verified, said as an error of validation.
+    Domain422,
+    /// Nothing but the account's own address may be mailed.
+    Testing403,
+    /// Something that no document names.
+    Odd422,
     /// Not accepted, but nobody can tell.
     Refuse503,
     /// Accepts the first half of a batch and answers for that half only.
@@ -35,7 +43,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const NAMES: [(&'static str, Self); 12] = [
+    const NAMES: [(&'static str, Self); 16] = [
         ("accept_then_time_out", Self::AcceptThenTimeOut),
         ("accept_then_reset", Self::AcceptThenReset),
         ("accept_then_500", Self::AcceptThen500),
@@ -44,6 +52,10 @@ impl Fault {
         ("throttle_429", Self::Throttle429),
         ("quota_429", Self::Quota429),
         ("unauthorized_401", Self::Unauthorized401),
+        ("bad_key_400", Self::BadKey400),
+        ("domain_422", Self::Domain422),
+        ("testing_403", Self::Testing403),
+        ("odd_422", Self::Odd422),
         ("refuse_503", Self::Refuse503),
         ("partial_batch", Self::PartialBatch),
         ("slow_drip", Self::SlowDrip),

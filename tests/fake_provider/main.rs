@@ -1,4 +1,4 @@
-//! A provider that speaks Resend's wire format and misbehaves on command: the witness in tests of delivery.
+//! A provider that speaks Resend's wire format, as strict as its documents, and misbehaves on command: the witness in tests of delivery.
 //!
 //! Its own process, sharing no code with the library. What it accepted stands in `--log` with fsync before the answer
 //! leaves. Prints `listening on PORT` and serves until it is killed. See `options.rs` for the flags.
@@ -8,6 +8,7 @@ mod faults;
 mod journal;
 mod options;
 mod server;
+mod validation;
 
 use std::io::Write as _;
 use std::sync::Arc;

@@ -15,6 +15,10 @@ pub(crate) struct Options {
     pub(crate) log: Option<PathBuf>,
     /// `--honour-keys true|false`; true by default.
     pub(crate) honour_keys: bool,
+    /// `--key-seconds N`: for how long a key is honoured; a day by default.
+    pub(crate) key_lifetime: Duration,
+    /// `--strict`: batches are taken or refused whole, whatever a request asks for.
+    pub(crate) strict: bool,
     /// `--delay-ms N`: the time every answer takes.
     pub(crate) delay: Duration,
     /// `--struck FILE`: one JSON line per request that met a fault.
@@ -41,6 +45,8 @@ impl Options {
             log: None,
             struck: None,
             honour_keys: true,
+            key_lifetime: Duration::from_secs(86_400),
+            strict: false,
             delay: Duration::ZERO,
             faults: Faults::new(Vec::new(), Vec::new(), 1, 0),
             fast: false,
@@ -58,6 +64,8 @@ impl Options {
                 "--port" => options.port = value()?.parse()?,
                 "--log" => options.log = Some(value()?.into()),
                 "--honour-keys" => options.honour_keys = value()?.parse()?,
+                "--key-seconds" => options.key_lifetime = Duration::from_secs(value()?.parse()?),
+                "--strict" => options.strict = true,
                 "--limit" => options.limit = Some(value()?.parse()?),
                 "--delay-ms" => options.delay = Duration::from_millis(value()?.parse()?),
                 "--seed" => seed = value()?.parse()?,

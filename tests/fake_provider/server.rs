@@ -15,10 +15,13 @@ use crate::Failure;
 use crate::faults::{Fault, Faults};
 use crate::journal::Journal;
 use crate::options::Options;
+use crate::validation::{BATCH_MAX, key_is_valid, refusal};
 
 /// Everything the fake remembers.
 pub(crate) struct FakeProvider {
     honour_keys: bool,
+    key_lifetime: Duration,
+    strict: bool,
     delay: Duration,
     limit: Option<usize>,
     /// When requests were let through, over the last second.
@@ -32,9 +35,10 @@ pub(crate) struct FakeProvider {
     next_id: AtomicU64,
 }
 
-/// What a key was used for: the body's hash, and the answer once there is one.
+/// What a key was used for: the body's hash, since when, and the answer once there is one.
 struct Key {
     body: u64,
+    since: Instant,
     answer: Option<String>,
 }
 
@@ -43,6 +47,10 @@ struct Request {
     path: String,
     key: Option<String>,
     authorised: bool,
+    /// The client's secret, which some errors repeat.
+    bearer: String,
+    /// Whether the good messages of a batch are to be taken without the bad ones.
+    permissive: bool,
     body: Vec<u8>,
 }
 
@@ -60,6 +68,8 @@ impl FakeProvider {
     pub(crate) fn open(options: Options) -> Result<Self, Failure> {
         Ok(Self {
             honour_keys: options.honour_keys,
+            key_lifetime: options.key_lifetime,
+            strict: options.strict,
             delay: options.delay,
             limit: options.limit,
             recent: Mutex::default(),
@@ -113,6 +123,9 @@ impl FakeProvider {
         let Some(messages) = messages(&request.body, batch) else {
             return error(422, "validation_error", "The body is not valid");
         };
+        if request.key.as_ref().is_some_and(|key| !key_is_valid(key)) {
+            return error(400, "invalid_idempotency_key", "The key must be between 1-256 chars.");
+        }
         if !self.has_room() {
             return throttled("rate_limit_exceeded", "retry-after: 1\r\n");
         }
@@ -120,10 +133,9 @@ impl FakeProvider {
     }
 
     /// Whether the limit of requests in any second leaves room for one more, which is then taken.
-    #[expect(clippy::disallowed_methods, reason = "the fake shares no code with the library, its clock neither")]
     fn has_room(&self) -> bool {
         let Some(limit) = self.limit else { return true };
-        let (now, mut recent) = (Instant::now(), self.recent.lock().expect("nobody panics holding it"));
+        let (now, mut recent) = (now(), self.recent.lock().expect("nobody panics holding it"));
         while recent.front().is_some_and(|first| now.duration_since(*first) >= Duration::from_secs(1)) {
             recent.pop_front();
         }
@@ -146,15 +158,25 @@ impl FakeProvider {
         }
         if fault.is_some_and(|fault| !fault.accepts()) {
             self.forget(request);
-            return refusal(fault.expect("asked above"), &messages);
+            return struck(fault.expect("asked above"), &messages, &request.bearer);
         }
-        let size = if fault == Some(Fault::PartialBatch) { messages.len().div_ceil(2) } else { messages.len() };
-        let ids = self.accept(&messages[..size], request.key.as_deref()).await;
-        let body = if batch {
-            json!({"data": ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()}).to_string()
+        let (taken, errors) = sorted(&messages, batch);
+        let whole = !(batch && request.permissive) || self.strict;
+        if let (true, Some(first)) = (whole, errors.first()) {
+            self.forget(request);
+            return error(422, "validation_error", first["message"].as_str().unwrap_or_default());
+        }
+        let size = if fault == Some(Fault::PartialBatch) { taken.len().div_ceil(2) } else { taken.len() };
+        let ids = self.accept(&taken[..size], request.key.as_deref()).await;
+        let mut body = if batch {
+            json!({"data": ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()})
         } else {
-            json!({"id": ids[0]}).to_string()
+            json!({"id": ids[0]})
         };
+        if !errors.is_empty() {
+            body["errors"] = errors.into();
+        }
+        let body = body.to_string();
         self.remember(request, &body);
         match fault {
             Some(Fault::AcceptThenTimeOut) => Reply::Silence,
@@ -171,9 +193,10 @@ impl FakeProvider {
         let name = request.key.as_ref().filter(|_| self.honour_keys)?;
         let body = hash(&request.body);
         let mut keys = self.keys.lock().expect("nobody panics holding the keys");
-        match keys.get(name) {
+        let now = now();
+        match keys.get(name).filter(|key| now.duration_since(key.since) < self.key_lifetime) {
             None => {
-                keys.insert(name.clone(), Key { body, answer: None });
+                keys.insert(name.clone(), Key { body, since: now, answer: None });
                 None
             }
             Some(key) if key.body != body => {
@@ -202,7 +225,7 @@ impl FakeProvider {
     }
 
     /// Takes responsibility: durable in the journal when this returns.
-    async fn accept(&self, messages: &[Value], key: Option<&str>) -> Vec<String> {
+    async fn accept(&self, messages: &[&Value], key: Option<&str>) -> Vec<String> {
         let mut lines = Vec::new();
         let mut ids = Vec::with_capacity(messages.len());
         for message in messages {
@@ -247,13 +270,43 @@ async fn speaks_tls(stream: &TcpStream) -> bool {
     matches!(stream.peek(&mut first).await, Ok(1)) && first == [0x16]
 }
 
-fn refusal(fault: Fault, messages: &[Value]) -> Reply {
+/// The messages that are taken, and an error with its place for each of the others.
+fn sorted(messages: &[Value], batch: bool) -> (Vec<&Value>, Vec<Value>) {
+    let (mut taken, mut errors) = (Vec::new(), Vec::new());
+    for (index, message) in messages.iter().enumerate() {
+        match refusal(message, batch) {
+            None => taken.push(message),
+            Some(words) => errors.push(json!({"index": index, "message": words})),
+        }
+    }
+    (taken, errors)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the fake shares no code with the library, its clock neither")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn struck(fault: Fault, messages: &[Value], bearer: &str) -> Reply {
     let to = messages[0]["to"][0].as_str().unwrap_or_default();
     match fault {
         Fault::Reject422 => error(422, "validation_error", &format!("Invalid `to` field: {to}")),
         Fault::Throttle429 => throttled("rate_limit_exceeded", "retry-after: 0.05\r\n"),
         Fault::Quota429 => throttled("daily_quota_exceeded", "retry-after: 3600\r\n"),
-        Fault::Unauthorized401 => error(401, "invalid_api_key", "API key is invalid"),
+        Fault::Unauthorized401 => error(401, "invalid_api_key", &format!("API key {bearer} is invalid")),
+        Fault::BadKey400 => error(400, "validation_error", "API key is invalid"),
+        Fault::Domain422 => error(
+            422,
+            "validation_error",
+            "The acme.test domain is not verified. Please, add and verify your domain on https://resend.com/domains",
+        ),
+        Fault::Testing403 => error(
+            403,
+            "validation_error",
+            "You can only send testing emails to your own email address (owner@example.test). To send emails to other \
+             recipients, please verify a domain at resend.com/domains",
+        ),
+        Fault::Odd422 => error(422, "unheard_of", "Computer says no"),
         Fault::Redirect => {
             let headers = "location: http://127.0.0.1:9/\r\n".to_owned();
             Reply::Whole { status: 307, headers, body: String::new() }
@@ -279,11 +332,7 @@ fn whole(status: u16, body: Value) -> Reply {
 fn messages(body: &[u8], batch: bool) -> Option<Vec<Value>> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let messages = if batch { value.as_array()?.clone() } else { vec![value] };
-    let fits = |message: &Value| {
-        ["from", "subject", "html", "text"].iter().all(|name| message[*name].is_string())
-            && message["to"].as_array().is_some_and(|to| to.len() == 1)
-    };
-    (!messages.is_empty() && messages.len() <= 100 && messages.iter().all(fits)).then_some(messages)
+    (!messages.is_empty() && messages.len() <= BATCH_MAX).then_some(messages)
 }
 
 fn hash(bytes: &[u8]) -> u64 {
@@ -304,12 +353,15 @@ async fn read(stream: &mut TcpStream, waiting: &mut Vec<u8>) -> Option<Request> 
             };
             let length: usize = header("content-length").map_or(Ok(0), str::parse).ok()?;
             if waiting.len() >= head + length {
+                let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
                 let agent = header("user-agent").is_some_and(|agent| !agent.is_empty());
                 let request = Request {
                     get: parsed.method == Some("GET"),
                     path: parsed.path?.to_owned(),
                     key: header("idempotency-key").map(str::to_owned),
-                    authorised: agent && header("authorization").is_some_and(|value| value.starts_with("Bearer ")),
+                    authorised: agent && bearer.is_some(),
+                    bearer: bearer.unwrap_or_default().to_owned(),
+                    permissive: header("x-batch-validation") == Some("permissive"),
                     body: waiting[head..head + length].to_vec(),
                 };
                 waiting.drain(..head + length);

@@ -192,7 +192,7 @@ fn preview_renders_one_person_and_records_nothing() {
     assert!(html.contains("<html") || html.contains("<!doctype html"));
     assert!(!mail["text"].as_str().expect("text").is_empty());
     assert!(!project.path().join(".milepost").exists(), "no ledger");
-    let nobody = milepost(project.path(), &["preview", "--profile", "nobody-here", "--as-of", SAMPLE_END]).expect(0);
+    let nobody = milepost(project.path(), &["preview", "--profile", "nobody-here", "--as-of", SAMPLE_END]).expect(1);
     assert!(nobody.stderr.contains("nobody-here"), "{}", nobody.stderr);
 }
 

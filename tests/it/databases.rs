@@ -269,16 +269,46 @@ async fn the_root_project_with_its_people_in_databases() {
     let Some(server) = Server::with(&sql).await else { return };
     let project = root_project();
     people_from(project.path(), |name| {
-        format!("{{postgres: {{url: \"env:CRM_URL\", table: {}.{name}}}}}", server.schema.name())
+        format!("{{postgres: {{url: \"env:MILEPOST_CRM_URL\", table: {}.{name}}}}}", server.schema.name())
     });
     let url = server.url();
-    milepost_with(project.path(), &["check", "--strict"], &[("CRM_URL", &url)]).expect(0);
-    assert!(mails(project.path(), &[("CRM_URL", &url)]) == expected, "the same mails from PostgreSQL");
+    milepost_with(project.path(), &["check", "--strict"], &[("MILEPOST_CRM_URL", &url)]).expect(0);
+    assert!(mails(project.path(), &[("MILEPOST_CRM_URL", &url)]) == expected, "the same mails from PostgreSQL");
 
     let project = root_project();
     sqlite(&project.path().join("crm.db"), &sql).await;
     people_from(project.path(), |name| format!("{{sqlite: {{file: crm.db, table: {name}}}}}"));
     assert!(mails(project.path(), &[]) == expected, "the same mails from SQLite");
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_ledger_on_the_same_server_is_no_table() {
+    let Some(server) = Server::with("").await else { return };
+    let mut connection = server.schema.connection().await;
+    let dropped = format!("drop schema {}", server.schema.name());
+    sqlx::raw_sql(AssertSqlSafe(dropped)).execute(&mut connection).await.expect("dropped");
+    let project = root_project();
+    let path = project.path();
+    let file = path.join("milepost.yml");
+    let text = fs::read_to_string(&file).expect("a project");
+    let text = text.replacen("\ntables:", "\nledger: \"env:MILEPOST_LEDGER\"\ntables:", 1);
+    fs::write(&file, &text).expect("a project");
+    let ledger = server.schema.url();
+    milepost_with(path, &["ledger", "create"], &[("MILEPOST_LEDGER", &ledger)]).expect(0);
+    // The same server under another host name, and every table of it.
+    for host in ["127.0.0.1", "localhost"] {
+        for table in ["meta", "deliveries", "suppressions"] {
+            let table = format!("{}.{table}", server.schema.name());
+            let evil = format!("\ntables:\n  evil: {{postgres: {{url: \"env:MILEPOST_URL\", table: {table}}}}}");
+            fs::write(&file, text.replacen("\ntables:", &evil, 1)).expect("a project");
+            let mut url = url::Url::parse(&server.url()).expect("a URL");
+            url.set_host(Some(host)).expect("a host");
+            let ran = milepost_with(path, &["check"], &[("MILEPOST_LEDGER", &ledger), ("MILEPOST_URL", url.as_str())]);
+            let said = ran.expect(2).stderr;
+            assert!(said.contains("holds a ledger of milepost"), "{said}");
+        }
+    }
     server.end().await;
 }
 
@@ -289,16 +319,20 @@ async fn what_goes_wrong_is_said_with_what_next() {
     let Some(server) = Server::with(&sql).await else { return };
     let project = root_project();
     let path = project.path();
-    people_from(path, |name| format!("{{postgres: {{url: \"env:CRM_URL\", table: {}.{name}}}}}", server.schema.name()));
+    people_from(path, |name| {
+        format!("{{postgres: {{url: \"env:MILEPOST_CRM_URL\", table: {}.{name}}}}}", server.schema.name())
+    });
     let url = server.url();
-    let check = |url: &str| milepost_with(path, &["check"], &[("CRM_URL", url)]);
+    let check = |url: &str| milepost_with(path, &["check"], &[("MILEPOST_CRM_URL", url)]);
     let says = |ran: Ran, code: i32, words: &str| {
         let ran = ran.expect(code);
         assert!(ran.stderr.contains(words) && !ran.stderr.contains("hunter2"), "{words}: {}", ran.stderr);
     };
-    milepost_with(path, &["check", "--save-schemas"], &[("CRM_URL", &url)]).expect(0);
+    milepost_with(path, &["check", "--save-schemas"], &[("MILEPOST_CRM_URL", &url)]).expect(0);
     milepost_with(path, &["check", "--offline", "--strict"], &[]).expect(0);
-    says(milepost_with(path, &["check"], &[]), 2, "CRM_URL");
+    says(milepost_with(path, &["check"], &[]), 0, "MILEPOST_CRM_URL");
+    says(milepost_with(path, &["check", "--secrets"], &[]), 2, "MILEPOST_CRM_URL");
+    says(milepost_with(path, &["run", "--dry-run"], &[]), 2, "MILEPOST_CRM_URL");
     says(check("mysql://x"), 2, "its URL is wrong");
     says(check("postgres://nobody:hunter2@127.0.0.1:1/x"), 7, "refused or lost");
     let mut other = url::Url::parse(&url).expect("a URL");
@@ -338,7 +372,7 @@ async fn what_goes_wrong_is_said_with_what_next() {
         "this is no database, whatever its name says; it is longer than a header of one is",
     )
     .expect("a file");
-    says(milepost_with(absent.path(), &["check"], &[]), 7, "not a database");
+    says(milepost_with(absent.path(), &["check"], &[]), 2, "not a database");
     sqlite(&absent.path().join("other.db"), "create table x (y)").await;
     fs::rename(absent.path().join("other.db"), absent.path().join("crm.db")).expect("a file");
     says(milepost_with(absent.path(), &["check"], &[]), 2, "has no table `people`");

@@ -1,5 +1,7 @@
 //! Runs against a misbehaving provider, killed and run again.
 
+#[cfg(debug_assertions)]
+mod clocks;
 #[cfg(all(unix, debug_assertions))]
 mod crash;
 mod faults;
@@ -9,6 +11,9 @@ mod project;
 #[cfg(debug_assertions)]
 mod quota;
 mod recovery;
+#[cfg(debug_assertions)]
+mod redaction;
+mod refusals;
 mod stops;
 #[cfg(all(unix, debug_assertions))]
 mod takeover;

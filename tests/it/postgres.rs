@@ -123,6 +123,19 @@ impl Schema {
         texts
     }
 
+    /// Runs SQL in which `{schema}` stands for the schema's name, as an administrator would.
+    pub(crate) async fn administer_here(&self, sql: &str) {
+        self.administer(sql.replace("{schema}", &self.name)).await;
+    }
+
+    /// The ledger's URL for another account without a password.
+    pub(crate) fn url_of(&self, account: &str) -> String {
+        let url = self.url();
+        let (scheme, rest) = url.split_once("://").expect("a URL");
+        let (_, host) = rest.split_once('@').expect("an account");
+        format!("{scheme}://{account}@{host}")
+    }
+
     async fn administer(&self, sql: String) {
         let mut connection = PgConnection::connect(&server().url).await.expect("the server answers");
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("runs");

@@ -50,12 +50,12 @@ pub(crate) fn messages(count: u32) -> Vec<Message> {
 }
 
 fn connect(config: &ProviderConfig, root: &Path) -> Box<dyn Provider> {
-    assert_eq!(providers::check(config), vec![]);
+    assert_eq!(providers::check(config, root), vec![]);
     providers::connect(config, root).expect("the provider connects")
 }
 
 async fn attempt(provider: &dyn Provider, messages: &[Message], key: &str) -> Vec<Outcome> {
-    provider.attempt(Attempt { messages, idempotency_key: key }).await
+    provider.attempt(Attempt { job: "milestones", messages, idempotency_key: key }).await
 }
 
 fn names(outcomes: &[Outcome]) -> Vec<&'static str> {
@@ -64,7 +64,7 @@ fn names(outcomes: &[Outcome]) -> Vec<&'static str> {
 
 #[test]
 fn an_unknown_provider_is_named_with_the_nearest_known_one() {
-    let findings = providers::check(&config("resent", &[]));
+    let findings = providers::check(&config("resent", &[]), Path::new("/"));
     assert_eq!(findings.len(), 1);
     assert_eq!(findings[0].code, "unknown-provider");
     assert_eq!(findings[0].help.as_deref(), Some("did you mean `resend`?"));

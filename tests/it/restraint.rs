@@ -8,7 +8,7 @@ use std::sync::Arc;
 use milepost::model::SuppressionReason;
 use milepost::run::{
     DeliveryQuery, Exit, JobReport, JobStatus, ListedDelivery, RunOptions, RunReport, Stop, SuppressRequest, Target,
-    WorkspaceOptions, deliveries, erase, halt, resume, run, suppress, unsuppress,
+    WorkspaceOptions, create_ledger, deliveries, erase, halt, resume, run, suppress, unsuppress,
 };
 
 use crate::evaluate::world::folder_of;
@@ -217,10 +217,15 @@ async fn people_suppress_forget_halt_and_resume() {
     let project = project(&[("jobs/receipts.yml", &receipts)]);
     let (folder, at) = (project.path(), "2026-11-16T05:00:00Z");
     let options = options(folder);
-    let request = |target, reason, job: Option<&str>| SuppressRequest { target, reason, job: job.map(str::to_owned) };
+    let request = |target, reason, job: Option<&str>| SuppressRequest {
+        target,
+        reason,
+        job: job.map(str::to_owned),
+        unknown: false,
+    };
     let missing = suppress(&options, request(Target::Profile("ann".into()), None, None)).await;
     assert_eq!(missing.expect_err("no ledger yet").exit(), Exit::Unavailable);
-    run_with(folder, at, |request| request.only = Some("nobody".into())).await;
+    create_ledger(&options).await.expect("made");
 
     halt(&options, None, Some("wrong figures".into())).await.expect("halts");
     let halted = run_at(folder, at).await;
@@ -256,7 +261,7 @@ async fn people_suppress_forget_halt_and_resume() {
     assert_eq!(unsuppress(&options, request(ann, None, None)).await.expect("lifts"), 1);
     assert_eq!(decisions(&run_at(folder, at).await.jobs[0]), "mail 1, suppressed 1");
 
-    let erased = erase(&options, "ann").await.expect("forgets");
+    let erased = erase(&options, "ann", false).await.expect("forgets").erased;
     assert_eq!((erased.deliveries, erased.addresses), (2, 1));
     fs::write(folder.join("people.csv"), format!("{PEOPLE}anna,ann@example.test,\n")).expect("writable");
     fs::write(folder.join("events.csv"), format!("{EVENTS}anna,ordered,2026-11-16T04:00:00Z\n")).expect("writable");

@@ -25,6 +25,8 @@ const DOORS: &[(&str, &str)] = &[
     ("datafusion_datasource", "warehouse"),
     ("glob", "storage"),
     ("arrow", "warehouse"),
+    ("async_compression", "warehouse"),
+    ("tokio_util", "warehouse"),
     ("liquid", "render"),
     ("liquid_core", "render"),
     ("mrml", "render"),
@@ -44,6 +46,25 @@ const ONE_VERSION: &[&str] = &["arrow", "datafusion", "object_store", "reqwest",
 
 /// Crates that must not appear at all: a second TLS stack.
 const REFUSED: &[&str] = &["openssl-sys", "aws-lc-sys"];
+
+/// Calls that read files of this machine, and the modules that may make them: `settings` for everything that a project names,
+/// the others for what milepost wrote itself, what somebody typed, or what only lists names.
+const FILE_READERS: &[&str] = &["fs::read(", "fs::read_to_string(", "fs::read_dir(", "File::open(", "OpenOptions::"];
+const READS_FILES: &[&str] = &[
+    "settings/",
+    "project/files.rs",
+    "storage/local.rs",
+    "storage/set/",
+    "storage/temporary.rs",
+    "storage/upload.rs",
+    "ledger/sqlite/",
+    "providers/gallery.rs",
+    "providers/outbox",
+    "render/source.rs",
+    "run/plan.rs",
+    "run/scaffold.rs",
+    "warehouse/runtime.rs",
+];
 
 const FILE_LINES_MAX: usize = 500;
 
@@ -107,6 +128,10 @@ fn broken_rules(path: &str, text: &str) -> Vec<String> {
         broken.push(format!("src/{path}: `{module}` stands in no layer of tests/it/tidy.rs"));
     }
     for (number, code) in code_lines(text) {
+        let reader = FILE_READERS.iter().find(|reader| code.contains(**reader));
+        if let Some(reader) = reader.filter(|_| !READS_FILES.iter().any(|allowed| path.starts_with(allowed))) {
+            broken.push(format!("src/{path}:{number}: `settings::LocalFiles` is the door to files, not `{reader}..)`"));
+        }
         if code.contains("crate::{") {
             broken.push(format!("src/{path}:{number}: one `use crate::module` per module, so that layers show"));
         }
@@ -162,6 +187,13 @@ fn a_second_door_is_found() {
     assert_eq!(broken_rules("run/mod.rs", second), ["src/run/mod.rs:2: only `warehouse` speaks `datafusion`"]);
     assert!(broken_rules("warehouse/mod.rs", "//! Queries.\nuse datafusion::arrow::array::Array;\n").is_empty());
     assert_eq!(broken_rules("model/x.rs", "fn f() {}\n").len(), 1, "a module without its contract line");
+}
+
+#[test]
+fn a_file_that_is_opened_beside_the_door_is_found() {
+    let text = "//! Renders.\nfn f() { std::fs::read_to_string(path); }\n";
+    assert_eq!(broken_rules("render/mod.rs", text).len(), 1);
+    assert!(broken_rules("settings/local_files.rs", text).is_empty());
 }
 
 #[test]

@@ -8,10 +8,11 @@ use crate::cli::diagnostics::{self, DiagnosticJson};
 use crate::cli::failure::Failure;
 use crate::cli::output::Format;
 use crate::model::Severity;
-use crate::run::{self, CheckTables, Exit};
+use crate::run::{self, CheckRequest, CheckTables, Exit};
 
 /// Find everything that can be known to be wrong before a run.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(crate) struct Check {
     /// Only these jobs (and whatever they need).
     jobs: Vec<String>,
@@ -21,6 +22,9 @@ pub(crate) struct Check {
     /// Take the tables' columns from milepost.schemas.json: no network, no credentials.
     #[arg(long)]
     offline: bool,
+    /// Secrets that are not set here are errors: what the environment's providers, ledger and tables need to run.
+    #[arg(long)]
+    secrets: bool,
     /// Write the tables' columns to milepost.schemas.json, for `--offline`.
     #[arg(long, conflicts_with = "offline")]
     save_schemas: bool,
@@ -41,7 +45,8 @@ impl Check {
             (_, true) => CheckTables::Save,
             _ => CheckTables::Online,
         };
-        let report = run::check(&context.workspace, &self.jobs, tables).await?;
+        let request = CheckRequest { jobs: self.jobs.clone(), tables, secrets: self.secrets };
+        let report = run::check(&context.workspace, &request).await?;
         let exit = report.exit(self.strict);
         let shown: Vec<_> = report
             .diagnostics
@@ -50,7 +55,7 @@ impl Check {
             .cloned()
             .collect();
         if context.output.format == Format::Json {
-            let diagnostics = shown.iter().map(DiagnosticJson::from).collect();
+            let diagnostics = diagnostics::as_json(&shown);
             context.output.result(
                 "",
                 &CheckJson { jobs: &report.jobs, exit_code: exit.code(), saved: report.saved.as_deref(), diagnostics },

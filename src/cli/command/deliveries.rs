@@ -6,6 +6,7 @@ use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::cli::report_text;
 use crate::model::DeliveryState;
+use crate::model::diagnostic::did_you_mean;
 use crate::run::{self, CorrectionRequest, Exit};
 
 /// The ledger's deliveries.
@@ -73,6 +74,9 @@ struct List {
     /// Only this job's.
     #[arg(long, value_name = "JOB")]
     job: Option<String>,
+    /// Only this milestone's, or this period's of a recap.
+    #[arg(long, value_name = "NAME")]
+    milestone: Option<String>,
     /// Only those in this state, such as unknown.
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<DeliveryState>,
@@ -87,7 +91,8 @@ struct List {
 fn parse_state(text: &str) -> Result<DeliveryState, String> {
     DeliveryState::from_name(text).ok_or_else(|| {
         let names = DeliveryState::ALL.map(DeliveryState::name);
-        format!("`{text}` is no state; the states are {}", names.join(", "))
+        let near = did_you_mean(text, names).map(|near| format!("; {near}")).unwrap_or_default();
+        format!("`{text}` is no state; the states are {}{near}", names.join(", "))
     })
 }
 
@@ -128,7 +133,8 @@ impl Deliveries {
 }
 
 async fn show_list(context: &Context<'_>, list: List) -> Result<Exit, Failure> {
-    let filter = run::DeliveryQuery { job: list.job, state: list.state, profile_id: list.profile, limit: list.limit };
+    let List { job, milestone, state, profile: profile_id, limit } = list;
+    let filter = run::DeliveryQuery { job, milestone, state, profile_id, limit };
     let rows = run::deliveries(&context.workspace, filter).await?;
     context.output.result(&report_text::deliveries(&rows), &rows);
     Ok(Exit::Done)

@@ -8,7 +8,7 @@ use crate::cli::Context;
 use crate::cli::arguments::{Moment, parse_moment};
 use crate::cli::failure::Failure;
 use crate::cli::output::shown;
-use crate::run::{self, DiffMail, DiffReport, DiffRequest, Exit};
+use crate::run::{self, DiffMail, DiffReport, DiffRequest, DiffSource, Exit};
 
 /// What a change of SQL, YAML or templates does: people entering and leaving, and mails that read otherwise. Records nothing.
 #[derive(Debug, Args)]
@@ -57,10 +57,20 @@ fn in_markdown(report: &DiffReport) -> String {
         let _ = write!(text, "\n```diff\n{}```\n", lines.concat());
     }
     if report.mails.is_empty() {
-        text += "\nNo sample mail reads otherwise.\n";
+        text += match report.sources.as_slice() {
+            [] => "\nNo mail reads otherwise: templates, subjects and labels are the same.\n",
+            _ => "\nNo sample shows what changed in the texts below: it stands in a branch that none of them takes.\n",
+        };
     }
     report.mails.iter().for_each(|mail| text.push_str(&mail_block(mail)));
+    report.sources.iter().for_each(|source| text.push_str(&source_block(source)));
     text
+}
+
+fn source_block(source: &DiffSource) -> String {
+    let milestone = source.milestone.as_ref().map(|name| format!(" \u{b7} {name}")).unwrap_or_default();
+    // A fence longer than any in the text, so that no template can leave it.
+    format!("\n### {}{milestone} \u{b7} {} changed\n\n``````diff\n{}``````\n", source.job, source.what, source.text)
 }
 
 fn mail_block(mail: &DiffMail) -> String {

@@ -11,7 +11,7 @@ use crate::run::{self, Exit, ExplainRequest};
 /// Why a profile was mailed or not: every decision in order, with what was found. Records nothing.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The profile by its id.
+    /// The profile by its id, or by its address in the audience.
     profile: String,
     /// Only this job.
     job: Option<String>,

@@ -1,6 +1,7 @@
 //! `milepost ledger`: make the database of deliveries, look whether it is sound, copy it, and let go of what is old.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
@@ -24,6 +25,12 @@ enum LedgerCommand {
     Create,
     /// Look through the whole ledger for what cannot be true; exit 1 when something is found.
     Check,
+    /// Write the ledger as it is to a file, its secret included; runs may go on meanwhile.
+    Backup {
+        /// The file; refused where there is one.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
     /// Copy the ledger, its secret included, to a place where there is none.
     Copy {
         /// Where: `sqlite:PATH`, `postgres://...`, `env:NAME` or `file:PATH`.
@@ -58,6 +65,11 @@ struct CreatedJson {
     created: String,
 }
 
+#[derive(Serialize)]
+struct BackupJson {
+    file: String,
+}
+
 impl Ledger {
     pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
         let (workspace, output) = (&context.workspace, context.output);
@@ -70,6 +82,11 @@ impl Ledger {
                 let report = run::check_ledger(workspace).await?;
                 output.result(&soundness(&report), &report);
                 return Ok(if report.unsound.is_empty() { Exit::Done } else { Exit::Failed });
+            }
+            LedgerCommand::Backup { to } => {
+                run::back_up_ledger(workspace, &to).await?;
+                let shown = to.display();
+                output.result(&format!("saved the ledger to {shown}"), &BackupJson { file: shown.to_string() });
             }
             LedgerCommand::Copy { to } => {
                 let report = run::copy_ledger(workspace, &to).await?;

@@ -79,6 +79,9 @@ fn job_block(job: &PlannedJob) -> String {
     }
     if let Some(refused) = &job.refused {
         let _ = writeln!(text, "  a run would be refused: {}", indented(refused));
+        if let Some(hint) = &job.hint {
+            let _ = writeln!(text, "  next: {}", indented(hint));
+        }
     }
     text
 }

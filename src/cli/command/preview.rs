@@ -13,7 +13,7 @@ use crate::run::{self, Exit};
 pub(crate) struct Preview {
     /// Only this job.
     job: Option<String>,
-    /// The profile; by default the first one with something to show.
+    /// The profile, by its id or its address; by default the first one whom a run would mail.
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
     /// The logical now; the machine's clock by default.
@@ -22,22 +22,24 @@ pub(crate) struct Preview {
     /// The period of a recap; the latest that is due by default.
     #[arg(long, value_name = "KEY")]
     period: Option<String>,
+    /// Let `as_of` be the wall clock too, so that nothing of it is too late.
+    #[arg(long, requires = "as_of")]
+    replay: bool,
 }
 
 impl Preview {
     pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
-        let request = run::PreviewRequest {
-            job: self.job,
-            profile: self.profile,
-            as_of: context.instant(self.as_of),
-            period: self.period,
-        };
+        let as_of = context.instant(self.as_of);
+        let Self { job, profile, period, replay, .. } = self;
+        let request = run::PreviewRequest { job, profile, as_of, period, replay };
         let report = run::preview(&context.workspace, &request).await?;
         let text: Vec<_> = report
             .mails
             .iter()
             .map(|mail| {
-                let skipped = if mail.wanted { "" } else { " \u{b7} a run would skip it: only_if is false" };
+                let why = mail.not_mailed.as_ref();
+                let skipped =
+                    why.map(|why| format!("\na run would not mail it now: {}", shown(why))).unwrap_or_default();
                 format!(
                     "{} \u{b7} {} \u{b7} {}{skipped}\nSubject: {}\nHTML:    {}\n\n{}\n",
                     mail.job,

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::Context;
-use crate::cli::arguments::{Interval, Moment, parse_duration, parse_interval, parse_moment};
+use crate::cli::arguments::{Interval, Moment, parse_check, parse_duration, parse_interval, parse_moment};
 use crate::cli::failure::Failure;
 use crate::cli::progress::Bar;
 use crate::cli::{report_text, run_log};
+use crate::model::Check;
 use crate::run::{self, Exit, Plan, RunOptions, RunReport};
 
 /// Compute who reached what, and mail them once.
@@ -41,6 +42,9 @@ pub(crate) struct Run {
     /// Allow up to this many mails where a volume guard would refuse.
     #[arg(long, value_name = "N")]
     confirm: Option<u64>,
+    /// Let this run pass a check of health that would refuse it, such as `fresh`; recorded. May be given several times.
+    #[arg(long, value_name = "CHECK", value_parser = parse_check)]
+    accept: Vec<Check>,
     /// Let `as_of` be the wall clock too, so that what was current then is mailed now.
     #[arg(long, requires = "as_of")]
     replay: bool,
@@ -78,6 +82,7 @@ struct ArgumentsJson<'a> {
     only: bool,
     limit: Option<u64>,
     confirm: Option<u64>,
+    accept: &'a [Check],
     replay: bool,
     plan: Option<&'a Path>,
 }
@@ -126,6 +131,7 @@ impl Run {
             only: self.only.is_some(),
             limit: self.limit,
             confirm: self.confirm,
+            accept: &self.accept,
             replay: self.replay,
             plan: self.plan.as_deref(),
         };
@@ -140,6 +146,7 @@ impl Run {
             only: self.only.clone(),
             limit: self.limit,
             confirm: self.confirm,
+            accept: self.accept.clone(),
             replay: self.replay,
             keep_mails: false,
             result_to: self.result_to.clone(),

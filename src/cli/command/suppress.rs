@@ -1,11 +1,14 @@
 //! `milepost suppress`, `unsuppress` and `erase`: who must not be mailed.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::Context;
 use crate::cli::failure::Failure;
 use crate::model::SuppressionReason;
+use crate::model::diagnostic::did_you_mean;
 use crate::run::{self, Exit, SuppressRequest, Target};
 
 /// Whom it is about.
@@ -30,6 +33,9 @@ pub(crate) struct Suppress {
     /// With `unsubscribed`: only this job's mails.
     #[arg(long, value_name = "JOB")]
     job: Option<String>,
+    /// Also a profile that neither an audience nor the ledger has.
+    #[arg(long, requires = "profile")]
+    unknown: bool,
 }
 
 /// Lift what `suppress` wrote; what `erase` wrote stays.
@@ -51,6 +57,9 @@ pub(crate) struct Erase {
     /// The profile by its id.
     #[arg(long, value_name = "PROFILE")]
     profile: String,
+    /// Also a profile that neither an audience nor the ledger has.
+    #[arg(long)]
+    unknown: bool,
 }
 
 #[derive(Serialize)]
@@ -66,7 +75,8 @@ struct LiftedJson {
 fn parse_reason(text: &str) -> Result<SuppressionReason, String> {
     SuppressionReason::from_name(text).ok_or_else(|| {
         let names = SuppressionReason::ALL.map(SuppressionReason::name);
-        format!("`{text}` is no reason; the reasons are {}", names.join(", "))
+        let near = did_you_mean(text, names).map(|near| format!("; {near}")).unwrap_or_default();
+        format!("`{text}` is no reason; the reasons are {}{near}", names.join(", "))
     })
 }
 
@@ -81,7 +91,8 @@ impl Whom {
 
 impl Suppress {
     pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
-        let request = SuppressRequest { target: self.whom.target(), reason: Some(self.reason), job: self.job };
+        let (target, unknown) = (self.whom.target(), self.unknown);
+        let request = SuppressRequest { target, reason: Some(self.reason), job: self.job, unknown };
         run::suppress(&context.workspace, request).await?;
         let text = format!("suppressed ({}), from the next run on", self.reason.name());
         context.output.result(&text, &SuppressedJson { suppressed: true });
@@ -91,7 +102,7 @@ impl Suppress {
 
 impl Unsuppress {
     pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
-        let request = SuppressRequest { target: self.whom.target(), reason: self.reason, job: self.job };
+        let request = SuppressRequest { target: self.whom.target(), reason: self.reason, job: self.job, unknown: true };
         let lifted = run::unsuppress(&context.workspace, request).await?;
         let text = match lifted {
             0 => "nothing stood in the ledger that may be lifted".to_owned(),
@@ -105,12 +116,20 @@ impl Unsuppress {
 
 impl Erase {
     pub(crate) async fn execute(self, context: &Context<'_>) -> Result<Exit, Failure> {
-        let erased = run::erase(&context.workspace, &self.profile).await?;
-        let text = format!(
-            "forgotten: {} deliveries are tombstones, {} addresses and the profile are never mailed again",
-            erased.deliveries, erased.addresses
+        let forgotten = run::erase(&context.workspace, &self.profile, self.unknown).await?;
+        let mut text = format!(
+            "forgotten: {} deliveries are tombstones, {} addresses and the profile are never mailed again\n",
+            forgotten.erased.deliveries, forgotten.erased.addresses
         );
-        context.output.result(&text, &erased);
+        if !forgotten.files.is_empty() {
+            let _ = writeln!(text, "these files still hold mails of the person; remove them yourself:");
+            forgotten.files.iter().for_each(|file| {
+                let _ = writeln!(text, "  {file}");
+            });
+        }
+        text += "not looked at: your tables and what `publish:` and `--output` wrote, earlier exports and plans, backups of \
+                 the ledger, and what the provider keeps\n";
+        context.output.result(&text, &forgotten);
         Ok(Exit::Done)
     }
 }

@@ -43,7 +43,7 @@ impl Test {
         let exit = report.exit();
         let failed = report.failed().count();
         if context.output.format == Format::Json {
-            let diagnostics = report.diagnostics.iter().map(DiagnosticJson::from).collect();
+            let diagnostics = diagnostics::as_json(&report.diagnostics);
             let passed = report.tests.len() - failed;
             let json = TestJson { exit_code: exit.code(), passed, failed, tests: &report.tests, diagnostics };
             context.output.result("", &json);

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::{LOCATION, MemoryLedger};
 use crate::ledger::{
     AnchorStem, Anchored, DeliveryFilter, DeliveryRow, Erased, Halt, JobStatus, Lease, LedgerAdministration,
-    LedgerError, Owner, Recorded, RunRequest, SuppressionChange, SuppressionRow, SuppressionSubject,
+    LedgerError, Owner, Recorded, RunRequest, STEMS_MAX, SuppressionChange, SuppressionRow, SuppressionSubject,
 };
-use crate::model::{DeliveryState, SuppressionReason};
+use crate::model::{DeliveryState, SuppressionReason, occasion_stem};
 
 #[async_trait]
 impl LedgerAdministration for MemoryLedger {
@@ -50,6 +50,7 @@ impl LedgerAdministration for MemoryLedger {
         let matching = store.deliveries.values().map(|entry| &entry.row).filter(|row| {
             filter.job.as_ref().is_none_or(|job| *job == row.job)
                 && filter.state.is_none_or(|state| state == row.state)
+                && filter.stem.as_ref().is_none_or(|stem| stem == occasion_stem(&row.occasion))
                 && filter.delivery_id.as_ref().is_none_or(|delivery_id| *delivery_id == row.delivery_id)
                 && profile_id.as_ref().is_none_or(|profile_id| *profile_id == row.profile_id)
         });
@@ -69,6 +70,17 @@ impl LedgerAdministration for MemoryLedger {
             counts: store.counts(name),
         });
         Ok(jobs.collect())
+    }
+
+    async fn stems(&self, job: &str) -> Result<Vec<(String, u64)>, LedgerError> {
+        let mut stems = BTreeMap::<String, u64>::new();
+        for ((_, key), _) in self.store().deliveries.iter().filter(|((name, _), _)| name == job) {
+            *stems.entry(occasion_stem(&key.occasion).to_owned()).or_default() += 1;
+        }
+        let mut stems: Vec<(String, u64)> = stems.into_iter().collect();
+        stems.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        stems.truncate(STEMS_MAX as usize);
+        Ok(stems)
     }
 
     async fn counts(&self, job: &str) -> Result<BTreeMap<DeliveryState, u64>, LedgerError> {

@@ -8,7 +8,10 @@ pub(super) fn words(error: &sqlx::Error) -> String {
     let advice = match (code(error).as_deref(), error) {
         (Some("28P01" | "28000"), _) => "it refuses this account: see the name and the password in `ledger:`",
         (Some("3D000"), _) => "its database does not exist: make it with `createdb`, then `milepost ledger create`",
-        (Some("42501"), _) => "this account may not do that: let the account that made the ledger run it, or grant it",
+        (Some("42501"), _) => {
+            "this account may not do that: let the account that made the ledger run it, or grant it (the page `ledger` lists what \
+             it needs)"
+        }
         (Some("53100"), _) => "the disk of the server is full: free some space, then run again",
         (Some("53300"), _) => "the server has no connection left: close some, then run again",
         (Some(LOCK_NOT_AVAILABLE), _) => "another program keeps a row of it locked: end that program, then run again",

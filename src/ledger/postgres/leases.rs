@@ -9,7 +9,9 @@ use super::link::Loan;
 use super::people::read_halts;
 use super::values::{Moment, perhaps, text};
 use super::{PostgresLedger, failure, names};
-use crate::ledger::{Halt, Lease, LedgerError, Owner, RunEnd, RunRequest, VOLUMES_KEPT, lease_seconds};
+use crate::ledger::{
+    COMPLETED_RUNS, Halt, Lease, LedgerError, Owner, RunEnd, RunRequest, VOLUMES_KEPT, last_whole_stored, lease_seconds,
+};
 use crate::settings::seeded;
 
 pub(super) async fn open(ledger: &PostgresLedger, request: &RunRequest) -> Result<Lease, LedgerError> {
@@ -110,6 +112,7 @@ async fn read(connection: &mut PgConnection, request: &RunRequest) -> Result<Lea
         last_provider: None,
         halt: read_halts(connection, Some(&request.job)).await?.into_iter().next(),
         volumes: Vec::new(),
+        last_counts: BTreeMap::new(),
     };
     let aliases = request.aliases.iter().filter(|alias| **alias != request.job);
     for name in std::iter::once(&request.job).chain(aliases) {
@@ -130,6 +133,12 @@ async fn read(connection: &mut PgConnection, request: &RunRequest) -> Result<Lea
         let kept = i64::try_from(VOLUMES_KEPT.saturating_sub(lease.volumes.len())).unwrap_or(0);
         let volumes: Vec<(String, i64)> = sqlx::query_as(sql).bind(name).bind(kept).fetch_all(&mut *connection).await?;
         lease.volumes.extend(volumes.into_iter().map(|(bucket, mails)| (bucket, mails.unsigned_abs())));
+        if lease.last_counts.is_empty() {
+            let sql =
+                "select counts::text from runs where job = $1 and status = 'completed' order by epoch desc limit $2";
+            let completed = sqlx::query_as(sql).bind(name).bind(COMPLETED_RUNS).fetch_all(&mut *connection).await?;
+            lease.last_counts = last_whole_stored(completed);
+        }
     }
     Ok(lease)
 }

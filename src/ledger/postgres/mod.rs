@@ -18,6 +18,7 @@ mod people;
 mod reading;
 mod recovery;
 mod setup;
+mod stored_ids;
 mod upkeep;
 mod values;
 
@@ -211,6 +212,10 @@ impl LedgerAdministration for PostgresLedger {
 
     async fn jobs(&self) -> Result<Vec<JobStatus>, LedgerError> {
         self.looking(reading::jobs(self)).await
+    }
+
+    async fn stems(&self, job: &str) -> Result<Vec<(String, u64)>, LedgerError> {
+        self.looking(reading::stems(self, job)).await
     }
 
     async fn counts(&self, job: &str) -> Result<BTreeMap<DeliveryState, u64>, LedgerError> {

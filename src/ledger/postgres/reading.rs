@@ -8,7 +8,7 @@ use sqlx::{PgConnection, QueryBuilder, Row};
 
 use super::PostgresLedger;
 use super::values::{Moment, text};
-use crate::ledger::{DeliveryFilter, DeliveryRow, JobStatus, LedgerError, RunRow, lease_seconds};
+use crate::ledger::{DeliveryFilter, DeliveryRow, JobStatus, LedgerError, RunRow, STEMS_MAX, lease_seconds};
 use crate::model::DeliveryState;
 
 pub(super) async fn deliveries(
@@ -28,6 +28,9 @@ pub(super) async fn deliveries(
     if let Some(state) = filter.state {
         query.push(" and state = ").push_bind(state.name());
     }
+    if let Some(stem) = &filter.stem {
+        query.push(" and ").push(STEM).push(" = ").push_bind(text(stem));
+    }
     query.push(" order by updated_at desc, job, profile_id, occasion");
     if let Some(limit) = filter.limit {
         query.push(" limit ").push_bind(i64::from(limit));
@@ -36,6 +39,20 @@ pub(super) async fn deliveries(
     let rows = query.build().persistent(false).fetch_all(&mut *wide).await.map_err(|error| ledger.said(&error))?;
     ledger.commit(wide).await?;
     rows.iter().map(|row| delivery(ledger, row)).collect()
+}
+
+/// The stem of an occasion, as `model::occasion_stem` cuts it.
+const STEM: &str = "split_part(split_part(split_part(occasion, ':', 1), '@', 1), '/', 1)";
+
+pub(super) async fn stems(ledger: &PostgresLedger, job: &str) -> Result<Vec<(String, u64)>, LedgerError> {
+    let mut query = QueryBuilder::new("select ");
+    query.push(STEM).push(" as stem, count(*) from deliveries where job = ").push_bind(text(job));
+    query.push(" group by stem order by count(*) desc, stem limit ").push_bind(i64::from(STEMS_MAX));
+    let mut wide = ledger.begin_wide().await?;
+    let rows: Vec<(String, i64)> =
+        query.build_query_as().persistent(false).fetch_all(&mut *wide).await.map_err(|error| ledger.said(&error))?;
+    ledger.commit(wide).await?;
+    Ok(rows.into_iter().map(|(stem, count)| (stem, count.unsigned_abs())).collect())
 }
 
 fn delivery(ledger: &PostgresLedger, row: &PgRow) -> Result<DeliveryRow, LedgerError> {

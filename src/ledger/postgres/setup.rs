@@ -7,15 +7,18 @@ use sqlx::PgConnection;
 
 use super::PostgresLedger;
 use super::link::{Link, Place};
+use super::stored_ids;
 use crate::clock::{Clock, random_bytes};
 use crate::ledger::identity::{hexadecimal, key_from_hexadecimal};
 use crate::ledger::{Identity, LedgerError, Owner};
 
 /// The format this version reads and writes.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 /// By the format it leads to: the script that leads there from the one before. Formats are those of SQLite's ledgers; the
 /// first in PostgreSQL is 2.
 const STEPS: [(u32, &str); 2] = [(2, include_str!("schema.sql")), (3, include_str!("format_3.sql"))];
+/// The first format in which ids that hold an address are hashes.
+const HASHES_IDS: u32 = 4;
 /// What two processes that make or change a schema wait for: the first letters of the name, with the schema's hash.
 const LOCK_CLASS: i32 = 0x6d69_6c65;
 
@@ -45,8 +48,11 @@ async fn migrate(place: &Place, connection: &mut PgConnection) -> Result<(), Led
     let said = |error: sqlx::Error| place.said(&error);
     begin_alone(place, connection).await.map_err(said)?;
     let facts = facts(place, connection).await?.unwrap_or_default();
-    let (_, _, version) = understand(place, &facts)?;
+    let (_, identity, version) = understand(place, &facts)?;
     climb(connection, version).await.map_err(said)?;
+    if version < HASHES_IDS {
+        stored_ids::rewrite(connection, &identity).await.map_err(said)?;
+    }
     sqlx::raw_sql("commit").execute(connection).await.map_err(said)?;
     Ok(())
 }
@@ -132,9 +138,14 @@ pub(super) async fn begin_copy(place: &Place, given: &[(String, String)]) -> Res
     if facts(place, &mut connection).await?.is_some() {
         return Err(LedgerError::Exists { location: place.shown.clone() });
     }
-    // The name was checked: lower-case letters, digits and `_`.
-    let schema = sqlx::AssertSqlSafe(format!("create schema if not exists {}", place.schema));
-    sqlx::raw_sql(schema).execute(&mut connection).await.map_err(said)?;
+    let sql = "select exists (select from pg_catalog.pg_namespace where nspname = $1)";
+    let exists: bool = sqlx::query_scalar(sql).bind(&place.schema).fetch_one(&mut connection).await.map_err(said)?;
+    // PostgreSQL asks for the right to make schemas even where there is one and `if not exists` makes none.
+    if !exists {
+        // The name was checked: lower-case letters, digits and `_`.
+        let schema = sqlx::AssertSqlSafe(format!("create schema {}", place.schema));
+        sqlx::raw_sql(schema).execute(&mut connection).await.map_err(said)?;
+    }
     climb(&mut connection, 0).await.map_err(said)?;
     for (key, value) in given.iter().filter(|(key, _)| key != "format_version") {
         let write = sqlx::query("insert into meta (key, value) values ($1, $2)").bind(key).bind(value);

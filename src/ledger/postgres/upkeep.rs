@@ -1,5 +1,7 @@
 //! The care of the schema: its rows, whether it is sound, and what may go.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::postgres::PgRow;
@@ -31,6 +33,10 @@ impl LedgerUpkeep for PostgresLedger {
 
     async fn unsound(&self) -> Result<Vec<Unsound>, LedgerError> {
         self.looking(unsound(self)).await
+    }
+
+    async fn back_up(&self, _to: &Path) -> Result<(), LedgerError> {
+        Err(LedgerError::NoFile { location: self.place.shown.clone() })
     }
 
     async fn prune(&self, before: Timestamp) -> Result<Pruned, LedgerError> {

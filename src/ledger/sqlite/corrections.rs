@@ -18,7 +18,7 @@ impl LedgerCorrections for SqliteLedger {
         let mut writer = self.writer.lock().await;
         self.begin(&mut writer).await?;
         let done = correct_all(self, &mut writer.connection, delivery_ids, correction).await;
-        self.end(&mut writer, done).await
+        self.end_whole(&mut writer, done).await
     }
 
     async fn corrections(&self, delivery_id: &str) -> Result<Vec<CorrectionRow>, LedgerError> {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ pub(super) async fn connect(path: &Path, owner: &Owner) -> Result<SqliteLedger, 
         return Err(foreign(path, reason));
     }
     if version < FORMAT_VERSION {
-        migrate(path, &mut writer).await?;
+        migrate(path, &mut writer, &identity).await?;
     }
     // A wave touches many pages: a larger log between checkpoints writes each of them once instead of per wave.
     sqlx::raw_sql("pragma journal_mode = wal; pragma wal_autocheckpoint = 4000; pragma cache_size = -32768; pragma temp_store = memory")
@@ -129,7 +130,7 @@ impl NewFile {
             return Err(LedgerError::Exists { location: path.display().to_string() });
         }
         let log = beside(path, "-wal");
-        if log.exists() {
+        if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
             // SQLite would replay it into the new file.
             let reason =
                 format!("{} is left from an earlier ledger: restore that ledger, or remove the file", log.display());
@@ -203,6 +204,16 @@ async fn fill(path: &Path, owner: &Owner) -> Result<(), LedgerError> {
     connection.close().await.map_err(said(path))
 }
 
+/// Writes a copy of the ledger as it is now, its log included, into a file that is not there yet; runs may go on.
+pub(super) async fn back_up(ledger: &SqliteLedger, to: &Path) -> Result<(), LedgerError> {
+    let copy = NewFile::begin(to)?;
+    let name = copy.path().to_string_lossy().into_owned();
+    let mut reader = ledger.reader.lock().await;
+    sqlx::query("vacuum into ?").bind(name).execute(&mut *reader).await.map_err(said(to))?;
+    File::open(copy.path()).and_then(|file| file.sync_all()).map_err(|error| unavailable(to, error.to_string()))?;
+    copy.finish()
+}
+
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
@@ -227,7 +238,7 @@ pub(super) async fn lock(path: &Path, job: &str) -> Result<File, LedgerError> {
             format!("its lock file {} cannot be used: {error}: make the folder writable", lock_path.display()),
         )
     };
-    let file = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(&lock_path).map_err(failed)?;
     for _ in 1..LOCK_TRIES {
         if file.try_lock().is_ok() {
             return Ok(file);
@@ -243,5 +254,34 @@ pub(super) async fn lock(path: &Path, job: &str) -> Result<File, LedgerError> {
 
 /// Whether a run holds the lock of a job right now.
 pub(super) fn is_locked(path: &Path, job: &str) -> bool {
-    File::open(lock_path(path, job)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    open_lock(path, job).is_some_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// The lock file of a job for reading; `None` where no run ever took it.
+pub(super) fn open_lock(path: &Path, job: &str) -> Option<File> {
+    File::open(lock_path(path, job)).ok()
+}
+
+/// What a lock file begins with: whose ledger it is about. A ledger made anew in the same place has another secret.
+fn mark(identity: &Identity) -> String {
+    identity.request_id(&["lock"])
+}
+
+/// The epoch of the last run that held a lock, as it noted beside the ledger; `None` where none did, or one of another
+/// ledger.
+pub(super) fn noted_epoch(lock: &File, identity: &Identity) -> Option<i64> {
+    let mut text = String::new();
+    let mut lock = lock;
+    lock.seek(SeekFrom::Start(0)).ok()?;
+    lock.take(100).read_to_string(&mut text).ok()?;
+    text.trim().strip_prefix(&mark(identity))?.trim().parse().ok()
+}
+
+/// Notes an epoch in a lock that is held. Notes have one length, so that one takes the place of the other whole; without
+/// one an old copy of the ledger is not recognised, and nothing else.
+pub(super) fn note_epoch(lock: &File, identity: &Identity, epoch: i64) {
+    let mut lock = lock;
+    let _ = lock
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| lock.write_all(format!("{} {epoch:019}\n", mark(identity)).as_bytes()));
 }

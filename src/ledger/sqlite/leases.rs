@@ -9,7 +9,7 @@ use super::decisions::with_names;
 use super::suppressions::{StoredHalt, read_halts, understood_halt};
 use super::{SqliteLedger, file, names, stored};
 use crate::clock::monotonic;
-use crate::ledger::{Lease, LedgerError, Owner, RunEnd, RunRequest, VOLUMES_KEPT};
+use crate::ledger::{COMPLETED_RUNS, Lease, LedgerError, Owner, RunEnd, RunRequest, VOLUMES_KEPT, last_whole_stored};
 use crate::settings::crashpoint;
 
 pub(super) async fn open(ledger: &SqliteLedger, request: &RunRequest) -> Result<Lease, LedgerError> {
@@ -29,8 +29,14 @@ pub(super) async fn open(ledger: &SqliteLedger, request: &RunRequest) -> Result<
     let mut writer = ledger.writer.lock().await;
     ledger.begin(&mut writer).await?;
     let taken = begin_run(&mut writer.connection, &held, request).await;
+    let own_lock = held.iter().position(|name| *name == request.job).and_then(|own| locks.get(own));
+    let noted = own_lock.and_then(|lock| file::noted_epoch(lock, &ledger.identity));
     let lease = taken.map_err(|error| ledger.said(&error)).and_then(|found| understand(ledger, found));
+    let lease = lease.and_then(|lease| refuse_older(ledger, noted, lease.epoch - 1).map(|()| lease));
     let lease = ledger.end(&mut writer, lease).await?;
+    if let Some(lock) = own_lock {
+        file::note_epoch(lock, &ledger.identity, lease.epoch);
+    }
     ledger.held.lock().expect("no holder of this lock panics").insert(request.job.clone(), locks);
     Ok(Lease { renewed, ..lease })
 }
@@ -70,8 +76,22 @@ pub(super) async fn look(ledger: &SqliteLedger, request: &RunRequest) -> Result<
     check_owner(ledger, request)?;
     let mut reader = ledger.reader.lock().await;
     let found = read(&mut reader, request).await.map_err(|error| ledger.said(&error))?;
+    let noted = file::open_lock(&ledger.path, &request.job).and_then(|lock| file::noted_epoch(&lock, &ledger.identity));
+    refuse_older(ledger, noted, found.epoch)?;
     // Epochs begin at 1, so no write passes with this one.
     Ok(Lease { epoch: 0, ..understand(ledger, found)? })
+}
+
+/// Refuses a file from before the job's last run: a copy without its log, or an old backup, would mail again what the run
+/// mailed.
+fn refuse_older(ledger: &SqliteLedger, noted: Option<i64>, found: i64) -> Result<(), LedgerError> {
+    match noted {
+        Some(noted) if noted > found => {
+            let runs = noted - found;
+            Err(LedgerError::Older { location: ledger.path.display().to_string(), runs: runs.unsigned_abs() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_owner(ledger: &SqliteLedger, request: &RunRequest) -> Result<(), LedgerError> {
@@ -106,6 +126,7 @@ struct Found {
     starts: Vec<(String, String)>,
     halt: Option<StoredHalt>,
     volumes: Vec<(String, i64)>,
+    last_counts: BTreeMap<String, u64>,
 }
 
 /// Reads what a job and its earlier names have; the job's own facts go before those of earlier names.
@@ -118,6 +139,7 @@ async fn read(connection: &mut SqliteConnection, request: &RunRequest) -> Result
         starts: Vec::new(),
         halt: read_halts(connection, Some(&request.job)).await?.into_iter().next(),
         volumes: Vec::new(),
+        last_counts: BTreeMap::new(),
     };
     for name in names(&request.job, &request.aliases) {
         let sql =
@@ -135,6 +157,11 @@ async fn read(connection: &mut SqliteConnection, request: &RunRequest) -> Result
         );
         let kept = i64::try_from(VOLUMES_KEPT.saturating_sub(found.volumes.len())).unwrap_or(0);
         found.volumes.extend(volumes.bind(name).bind(kept).fetch_all(&mut *connection).await?);
+        if found.last_counts.is_empty() {
+            let sql = "select counts from runs where job = ? and status = 'completed' order by epoch desc limit ?";
+            let completed = sqlx::query_as(sql).bind(name).bind(COMPLETED_RUNS).fetch_all(&mut *connection).await?;
+            found.last_counts = last_whole_stored(completed);
+        }
     }
     Ok(found)
 }
@@ -156,6 +183,7 @@ fn understand(ledger: &SqliteLedger, found: Found) -> Result<Lease, LedgerError>
         last_provider: found.last_provider,
         halt: found.halt.map(|halt| understood_halt(ledger, halt)).transpose()?,
         volumes: found.volumes.into_iter().map(|(bucket, mails)| (bucket, mails.unsigned_abs())).collect(),
+        last_counts: found.last_counts,
     })
 }
 

@@ -17,6 +17,7 @@ mod leases;
 mod migration;
 mod reading;
 mod recovery;
+mod stored_ids;
 mod suppressions;
 mod upkeep;
 mod writer;
@@ -36,6 +37,7 @@ use super::{
     RunRequest, Settlement, SuppressionChange, SuppressionRow, SuppressionSubject,
 };
 use crate::model::DeliveryState;
+use crate::settings::crashpoint;
 
 /// Rows bound to one statement: few numbers, so that every statement is prepared once and found again. Preparing one for
 /// many rows costs as much as running it.
@@ -174,6 +176,11 @@ impl LedgerAdministration for SqliteLedger {
         &self.owner
     }
 
+    async fn rest(&self) {
+        crashpoint!("before_checkpoint_sqlite");
+        self.writer.lock().await.bring_in().await;
+    }
+
     async fn look(&self, request: &RunRequest) -> Result<Lease, LedgerError> {
         leases::look(self, request).await
     }
@@ -188,6 +195,10 @@ impl LedgerAdministration for SqliteLedger {
 
     async fn jobs(&self) -> Result<Vec<JobStatus>, LedgerError> {
         reading::jobs(self).await
+    }
+
+    async fn stems(&self, job: &str) -> Result<Vec<(String, u64)>, LedgerError> {
+        reading::stems(self, job).await
     }
 
     async fn counts(&self, job: &str) -> Result<BTreeMap<DeliveryState, u64>, LedgerError> {

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::{SqliteLedger, file, push_id, stored};
-use crate::ledger::{DeliveryFilter, DeliveryRow, JobStatus, LedgerError, RunRow};
+use crate::ledger::{DeliveryFilter, DeliveryRow, JobStatus, LedgerError, RunRow, STEMS_MAX};
 use crate::model::DeliveryState;
 
 pub(super) async fn deliveries(
@@ -28,11 +28,28 @@ pub(super) async fn deliveries(
     if let Some(state) = filter.state {
         query.push(" and state = ").push_bind(state.name());
     }
+    if let Some(stem) = &filter.stem {
+        query.push(" and ").push(STEM).push(" = ").push_bind(stem);
+    }
     query.push(" order by updated_at desc, job, profile_id, occasion limit ");
     query.push_bind(filter.limit.map_or(-1, i64::from));
     let mut reader = ledger.reader.lock().await;
     let rows = query.build().persistent(false).fetch_all(&mut *reader).await.map_err(|error| ledger.said(&error))?;
     rows.iter().map(|row| delivery(ledger, row)).collect()
+}
+
+/// The stem of an occasion, as `model::occasion_stem` cuts it.
+const STEM: &str = "substr(occasion, 1,
+    min(instr(occasion || ':', ':'), instr(occasion || '@', '@'), instr(occasion || '/', '/')) - 1)";
+
+pub(super) async fn stems(ledger: &SqliteLedger, job: &str) -> Result<Vec<(String, u64)>, LedgerError> {
+    let mut query = QueryBuilder::<Sqlite>::new("select ");
+    query.push(STEM).push(" as stem, count(*) from deliveries where job = ").push_bind(job);
+    query.push(" group by stem order by count(*) desc, stem limit ").push_bind(STEMS_MAX);
+    let mut reader = ledger.reader.lock().await;
+    let rows: Vec<(String, i64)> =
+        query.build_query_as().fetch_all(&mut *reader).await.map_err(|error| ledger.said(&error))?;
+    Ok(rows.into_iter().map(|(stem, count)| (stem, count.unsigned_abs())).collect())
 }
 
 fn delivery(ledger: &SqliteLedger, row: &SqliteRow) -> Result<DeliveryRow, LedgerError> {

@@ -38,7 +38,7 @@ pub(super) async fn suppress(ledger: &SqliteLedger, change: &SuppressionChange) 
         .bind(stored(change.at))
         .execute(&mut writer.connection)
         .await;
-    ledger.end(&mut writer, done.map(|_| ()).map_err(|error| ledger.said(&error))).await
+    ledger.end_whole(&mut writer, done.map(|_| ()).map_err(|error| ledger.said(&error))).await
 }
 
 pub(super) async fn unsuppress(ledger: &SqliteLedger, change: &SuppressionChange) -> Result<u64, LedgerError> {
@@ -56,7 +56,7 @@ pub(super) async fn unsuppress(ledger: &SqliteLedger, change: &SuppressionChange
     ledger.begin(&mut writer).await?;
     let done = query.build().persistent(false).execute(&mut writer.connection).await;
     let done = done.map(|done| done.rows_affected()).map_err(|error| ledger.said(&error));
-    ledger.end(&mut writer, done).await
+    ledger.end_whole(&mut writer, done).await
 }
 
 pub(super) async fn suppressions(
@@ -102,7 +102,7 @@ pub(super) async fn erase(ledger: &SqliteLedger, profile_id: &str, at: Timestamp
     let mut writer = ledger.writer.lock().await;
     ledger.begin(&mut writer).await?;
     let done = forget(&mut writer.connection, &ids, &stored(at)).await.map_err(|error| ledger.said(&error));
-    ledger.end(&mut writer, done).await
+    ledger.end_whole(&mut writer, done).await
 }
 
 /// Addresses are kept as hashes, so that the person stays unmailed under another id too.
@@ -145,7 +145,7 @@ pub(super) async fn halt(ledger: &SqliteLedger, halt: &Halt) -> Result<(), Ledge
     .bind(stored(halt.halted_at))
     .execute(&mut writer.connection)
     .await;
-    ledger.end(&mut writer, done.map(|_| ()).map_err(|error| ledger.said(&error))).await
+    ledger.end_whole(&mut writer, done.map(|_| ()).map_err(|error| ledger.said(&error))).await
 }
 
 pub(super) async fn resume(ledger: &SqliteLedger, job: Option<&str>) -> Result<bool, LedgerError> {
@@ -156,7 +156,7 @@ pub(super) async fn resume(ledger: &SqliteLedger, job: Option<&str>) -> Result<b
         .execute(&mut writer.connection)
         .await;
     let lifted = lifted.map(|done| done.rows_affected() > 0).map_err(|error| ledger.said(&error));
-    ledger.end(&mut writer, lifted).await
+    ledger.end_whole(&mut writer, lifted).await
 }
 
 pub(super) async fn halts(ledger: &SqliteLedger) -> Result<Vec<Halt>, LedgerError> {

@@ -1,11 +1,13 @@
 //! The care of the file: its rows, whether it is sound, and what may go.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
-use super::{SqliteLedger, stored};
+use super::{SqliteLedger, file, stored};
 use crate::ledger::LedgerError;
 use crate::ledger::upkeep::{LedgerUpkeep, PRUNE_BATCHES, PRUNE_DELIVERIES, PRUNE_RUNS, Pruned, RULES, Unsound, page};
 use crate::model::{Cell, Column, ColumnKind, LedgerTable};
@@ -60,14 +62,34 @@ impl LedgerUpkeep for SqliteLedger {
                 found.push(Unsound { what: (*what).to_owned(), count: count.unsigned_abs(), sample });
             }
         }
+        found.extend(self.unknown_runs(&mut reader).await.map_err(|error| self.said(&error))?);
         Ok(found)
+    }
+
+    async fn back_up(&self, to: &Path) -> Result<(), LedgerError> {
+        file::back_up(self, to).await
     }
 
     async fn prune(&self, before: Timestamp) -> Result<Pruned, LedgerError> {
         let mut writer = self.writer.lock().await;
         self.begin(&mut writer).await?;
         let pruned = prune(&mut writer.connection, &stored(before)).await.map_err(|error| self.said(&error));
-        self.end(&mut writer, pruned).await
+        self.end_whole(&mut writer, pruned).await
+    }
+}
+
+impl SqliteLedger {
+    /// Jobs whose last run noted itself beside the file and is not in it.
+    async fn unknown_runs(&self, reader: &mut SqliteConnection) -> Result<Option<Unsound>, sqlx::Error> {
+        let leases: Vec<(String, i64)> =
+            sqlx::query_as("select job, epoch from leases order by job").fetch_all(reader).await?;
+        let older = leases.into_iter().filter(|(job, epoch)| {
+            let noted = file::open_lock(&self.path, job).and_then(|lock| file::noted_epoch(&lock, &self.identity));
+            noted.is_some_and(|noted| noted > *epoch)
+        });
+        let jobs: Vec<String> = older.map(|(job, _)| job).collect();
+        let what = "jobs whose last run the file does not know: it is an older copy".to_owned();
+        Ok(jobs.first().cloned().map(|sample| Unsound { what, count: jobs.len() as u64, sample: Some(sample) }))
     }
 }
 

@@ -24,6 +24,14 @@ impl Writer {
         sqlx::raw_sql(sql).execute(&mut self.connection).await.map(|_| ())
     }
 
+    /// Brings the log into the file and empties it, as far as no other process is reading: then a copy of the file alone
+    /// is the whole ledger. What cannot be done now is done by the next one.
+    pub(super) async fn bring_in(&mut self) {
+        let _ = self.run("pragma busy_timeout = 0").await;
+        let _ = self.run("pragma wal_checkpoint(truncate)").await;
+        let _ = self.run("pragma busy_timeout = 10000").await;
+    }
+
     pub(super) async fn roll_back(&mut self) {
         // It fails only where SQLite has rolled back already.
         let _ = self.run("rollback").await;
@@ -83,5 +91,16 @@ impl SqliteLedger {
             Err(_) => writer.roll_back().await,
         }
         kept
+    }
+
+    /// The same for what a person decides: afterwards the file is whole by itself.
+    pub(super) async fn end_whole<T>(
+        &self,
+        writer: &mut Writer,
+        done: Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let kept = self.end(writer, done).await?;
+        writer.bring_in().await;
+        Ok(kept)
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn sources(root: &Path, fields: &TableFields, findings: &mut Findings
 
 fn postgres(root: &Path, written: &Located<PostgresFields>, findings: &mut Findings) -> Option<TableSource> {
     let Located { value: fields, place } = written;
-    let url_help = "name where it stands: `url: \"env:CRM_URL\"`";
+    let url_help = "name where it stands: `url: \"env:MILEPOST_CRM_URL\"`";
     report_missing(&fields.given, "url", url_help, place, findings);
     report_missing(&fields.given, "table", "name the table: `table: public.customers`", place, findings);
     let (mut url, table) = (fields.url.clone()?, fields.table.clone()?);

@@ -19,6 +19,7 @@ use crate::project::project::{ProviderConfig, Start, Table};
 use crate::project::read::{Findings, Read, quoted, report_missing};
 use crate::project::schema::{JobFields, LimitsFields};
 use crate::project::values::StartChoice;
+use crate::settings::LocalFiles;
 
 /// The most mails of a first run without `--confirm`.
 const DEFAULT_FIRST_RUN: u64 = 1000;
@@ -181,6 +182,13 @@ fn publish(root: &Path, written: Located<String>, findings: &mut Findings) -> Op
         let message = format!("{} names many places, and a job publishes to one", quoted(&place.value));
         let finding = Diagnostic::error("bad-location", message, &place.place);
         findings.push(finding.with_help("write a folder or a URL, such as `../target/flags/` or `s3://acme/flags/`"));
+        return None;
+    }
+    if !place.value.contains("://")
+        && let Err(refusal) = LocalFiles::of_project(root).admit_path(Path::new(&place.value))
+    {
+        let finding = Diagnostic::error("path-outside", refusal.to_string(), &place.place);
+        findings.push(finding.with_optional_help(refusal.help().map(str::to_owned)));
         return None;
     }
     Some(place)

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::model::SourceFile;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
+use crate::project::files::unplaced;
 use crate::project::overlay::Chosen;
 use crate::project::project::LedgerLocation;
 use crate::project::read::Findings;
 use crate::project::secrets::{LedgerText, is_reference};
-use crate::settings::Secret;
+use crate::settings::{LocalFiles, Secret, SecretError};
 
 const DEFAULT_LEDGER: &str = ".milepost/ledger.db";
 const SHAPE_HELP: &str = "write `sqlite:PATH`, `postgres://HOST/DATABASE`, `env:NAME` or `file:PATH`";
@@ -25,7 +26,13 @@ pub(super) fn build(
 ) -> LedgerLocation {
     let borrowed_by = chosen.filter(|chosen| !chosen.own_ledger);
     let Some(written) = written else {
-        return LedgerLocation::Sqlite(sqlite_path(root, DEFAULT_LEDGER, borrowed_by));
+        let path = sqlite_path(root, DEFAULT_LEDGER, borrowed_by);
+        // A link that was committed may stand where the folder is to be.
+        let Err(refusal) = LocalFiles::of_project(root).admit_path(&path) else { return LedgerLocation::Sqlite(path) };
+        let finding = unplaced("path-outside", format!("the ledger: {refusal}"));
+        let finding = finding.with_optional_help(refusal.help().map(str::to_owned));
+        findings.push(finding.clone());
+        return LedgerLocation::Unresolved(Box::new(finding));
     };
     let place = &written.place;
     let text = written.value.0.as_str();
@@ -34,11 +41,23 @@ pub(super) fn build(
         None => text.to_owned(),
         Some(Ok(secret)) => secret.expose().trim().to_owned(),
         Some(Err(error)) => {
-            let finding = Diagnostic::error("unset-secret", format!("the ledger is unknown: {error}"), place);
-            return LedgerLocation::Unresolved(Box::new(finding.with_help("set it where the run starts")));
+            return LedgerLocation::Unresolved(Box::new(unset(&error, place)));
         }
     };
-    match locate(root, &resolved, borrowed_by, place) {
+    let located = locate(root, &resolved, borrowed_by, place).and_then(|location| {
+        // A variable was set where the run starts; what stands in files of the project may lead anywhere.
+        let LedgerLocation::Sqlite(path) = &location else { return Ok(location) };
+        let is_trusted = text.starts_with("env:");
+        let admitted = if is_trusted { Ok(()) } else { LocalFiles::of_project(root).admit_path(path) };
+        match admitted {
+            Ok(()) => Ok(location),
+            Err(refusal) => {
+                let finding = Diagnostic::error("path-outside", refusal.to_string(), place);
+                Err(Box::new(finding.with_optional_help(refusal.help().map(str::to_owned))))
+            }
+        }
+    });
+    match located {
         Ok(location) => location,
         Err(finding) => {
             if !reference {
@@ -49,12 +68,25 @@ pub(super) fn build(
     }
 }
 
+fn unset(error: &SecretError, place: &Place) -> Diagnostic {
+    let finding = Diagnostic::error("unset-secret", format!("the ledger is unknown: {error}"), place);
+    finding.with_help("set it where the run starts")
+}
+
 /// A ledger that somebody names on the command line.
 pub(in crate::project) fn of_argument(root: &Path, text: &str) -> LedgerLocation {
     let source = std::sync::Arc::new(SourceFile { path: "the command line".to_owned(), text: text.to_owned() });
     let place = Place::new(&source, 0..text.len());
-    let written = Located::new(LedgerText(text.to_owned()), place);
-    build(root, Some(&written), None, &mut Findings::default())
+    // Whoever types a path may write there.
+    let resolved = if is_reference(text) {
+        Secret::resolve(text, root).map(|secret| secret.expose().trim().to_owned())
+    } else {
+        Ok(text.to_owned())
+    };
+    match resolved {
+        Ok(resolved) => locate(root, &resolved, None, &place).unwrap_or_else(LedgerLocation::Unresolved),
+        Err(error) => LedgerLocation::Unresolved(Box::new(unset(&error, &place))),
+    }
 }
 
 fn locate(

@@ -2,6 +2,7 @@
 //! that span several keys. What is wrong is reported and replaced by the nearest sensible value, and building goes on.
 
 mod databases;
+mod health;
 mod job;
 mod ledger;
 mod message;
@@ -30,6 +31,7 @@ use super::project::{Project, ProviderConfig, Table, Unsubscribe, View};
 use super::read::{Findings, Named, Scalar, report_missing};
 use super::schema::UnsubscribeFields;
 use crate::model::diagnostic::{Diagnostic, Located, Place, SourceFile};
+use crate::settings::LocalFiles;
 
 /// The most mails of a redirected run unless the project says otherwise.
 const DEFAULT_REDIRECT_LIMIT: u64 = 20;
@@ -60,7 +62,8 @@ pub(super) fn project(
     }
     let tables = tables::build(root, fields.tables.map(|tables| tables.value).unwrap_or_default(), findings);
     refuse_shadowed(&tables, &views, findings);
-    let providers = providers::build(fields.providers.map(|providers| providers.value).unwrap_or_default(), findings);
+    let providers =
+        providers::build(root, fields.providers.map(|providers| providers.value).unwrap_or_default(), findings);
     let ledger = ledger::build(root, fields.ledger.as_ref(), chosen.as_ref(), findings);
     let timezone = fields.timezone.map_or(TimeZone::UTC, |zone| zone.value);
     let defaults = fields.defaults.map(|defaults| defaults.value.0);
@@ -71,6 +74,7 @@ pub(super) fn project(
     check_leaving(&jobs, unsubscribe.is_some(), &providers, findings);
     Project {
         root: root.to_path_buf(),
+        files: LocalFiles::of_project(root),
         name: fields.project.map_or_else(|| "unnamed".to_owned(), |name| name.value),
         environment: chosen.map(|chosen| chosen.name.value),
         timezone,

@@ -3,8 +3,9 @@
 use jiff::SignedDuration;
 
 use super::milestone::DEFAULT_ROWS;
+use crate::model::PeriodKind;
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
-use crate::project::job::{Breakdown, Compare, Entity, EventRows, MessageSpec, Metric, Recap, TopList};
+use crate::project::job::{Breakdown, Compare, Entity, EventRows, MessageSpec, Metric, Recap, TopList, Trend};
 use crate::project::names::is_identifier;
 use crate::project::read::{Findings, Named, report_missing};
 use crate::project::schema::{BreakdownFields, MetricFields, RecapFields, TopListFields};
@@ -30,6 +31,9 @@ pub(super) fn build(
         time: fields.time,
         dedup: fields.dedup,
     };
+    if let Some(period) = &fields.period {
+        check_trends(&metrics, period.value, findings);
+    }
     let compare = build_compare(fields.compare.map(|compare| compare.value).unwrap_or_default(), findings);
     let by = fields.by.and_then(|by| build_breakdown(by, &metrics, findings));
     let top = fields.top.map(|lists| build_top_lists(lists.value, findings)).unwrap_or_default();
@@ -73,6 +77,22 @@ fn build_metrics(written: Located<Named<Located<MetricFields>>>, findings: &mut 
         });
     }
     metrics
+}
+
+/// A trend has several steps in its period.
+fn check_trends(metrics: &[Metric], period: PeriodKind, findings: &mut Findings) {
+    for trend in metrics.iter().filter_map(|metric| metric.trend.as_ref()) {
+        let (unit, is_shorter) = match trend.value {
+            Trend::Day => ("days", true),
+            Trend::Week => ("weeks", !matches!(period, PeriodKind::Day | PeriodKind::Week)),
+            Trend::Month => ("months", matches!(period, PeriodKind::Quarter | PeriodKind::Year)),
+        };
+        if !is_shorter {
+            let message = format!("a {} has no trend of {unit}", period.name());
+            let finding = Diagnostic::error("bad-trend", message, &trend.place);
+            findings.push(finding.with_help("name a shorter step: `trend: day`"));
+        }
+    }
 }
 
 /// Comparisons without repeats; one average at most.

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use super::{databases, segment};
+use super::{databases, health, segment};
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
 use crate::project::names::is_identifier;
 use crate::project::project::{FileFormat, Partition, PartitionKind, PartitionOf, PathDates, Table, TableSource};
@@ -64,6 +64,7 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
         check_path_dates(&dates, &partitions, findings);
         dates.value
     });
+    let health = health::build(fields.health, time.as_ref(), findings);
     let columns = fields.columns.map(|columns| columns.value.0).unwrap_or_default();
     for (column, kind) in &columns {
         if partitions.iter().any(|partition| partition.name == column.value) {
@@ -82,6 +83,7 @@ fn table(root: &Path, name: &Located<String>, fields: TableFields, findings: &mu
         dedup,
         zone: fields.zone.map_or(TimeZone::UTC, |zone| zone.value),
         lookback: fields.lookback.map_or(DEFAULT_LOOKBACK, |lookback| lookback.value),
+        health,
         place: name.place.clone(),
     })
 }

@@ -6,6 +6,7 @@ use liquid_core::{Value, ValueView};
 
 use super::numbers::{finite, kind};
 use super::{Call, Row, optional};
+use crate::render::html::stretches;
 
 pub(super) static ROWS: &[Row] = &[
     Row {
@@ -94,7 +95,7 @@ fn bars_html(call: &Call<'_>) -> Result<Value, String> {
         );
     }
     html.push_str("</tr></table>");
-    Ok(Value::scalar(html))
+    Ok(Value::scalar(stretches::picture(&bars_text(call)?.to_kstr(), &html)))
 }
 
 fn bars_text(call: &Call<'_>) -> Result<Value, String> {
@@ -132,7 +133,7 @@ fn progress_html(call: &Call<'_>) -> Result<Value, String> {
         }
     }
     html.push_str("</tr></table>");
-    Ok(Value::scalar(html))
+    Ok(Value::scalar(stretches::picture(&progress_text(call)?.to_kstr(), &html)))
 }
 
 fn progress_text(call: &Call<'_>) -> Result<Value, String> {

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use liquid_core::Value;
 
-use super::{Call, Row, row};
-use crate::render::plain_text;
+use super::{Call, Row, css, row};
+use crate::render::html::plain_text;
+use crate::render::html::stretches::{self, Stretches};
 
 /// Appended to every output of an HTML part.
 pub(in crate::render) const ESCAPE: &str = "milepost_escape";
@@ -13,8 +14,20 @@ pub(in crate::render) const ESCAPE: &str = "milepost_escape";
 pub(in crate::render) const URL: &str = "milepost_url";
 /// Appended where a value could still extend the scheme of such an address.
 pub(in crate::render) const URL_REST: &str = "milepost_url_rest";
-/// Appended to values in `style` attributes.
+/// Appended to a piece of an address: its path, its query or its fragment.
+pub(in crate::render) const URL_PIECE: &str = "milepost_url_piece";
+/// Appended to a piece of an address that its author encodes, or that may hold all of the address after `https://`.
+pub(in crate::render) const URL_TAIL: &str = "milepost_url_tail";
+/// Appended to a piece of an address without a host, such as `mailto:`.
+pub(in crate::render) const URL_OPAQUE: &str = "milepost_url_opaque";
+/// Appended to the value of a property in a `style` attribute.
 pub(in crate::render) const CSS: &str = "milepost_css";
+/// Appended within quotes in a `style` attribute.
+pub(in crate::render) const CSS_TEXT: &str = "milepost_css_text";
+/// Appended to an address in `url()` of a `style` attribute.
+pub(in crate::render) const CSS_URL: &str = "milepost_css_url";
+/// Appended to HTML that is printed where only text may stand.
+pub(in crate::render) const PLAIN: &str = "milepost_plain";
 /// Appended to every output of the unsubscribe address.
 pub(in crate::render) const URL_PART: &str = "milepost_url_part";
 
@@ -24,7 +37,7 @@ pub(super) static ROWS: &[Row] = &[
         arguments: &[],
         about: "Prints HTML as it is, without escaping; `check` lists each use. The text part shows its text.",
         example: ("{{ \"<b>Ann</b>\" | raw }}", "Ann"),
-        html: |call| Ok(Value::scalar(call.input.to_kstr().into_string())),
+        html: |call| Ok(Value::scalar(call.input.to_kstr().replace(stretches::is_mark, "\u{fffd}"))),
         text: |call| Ok(Value::scalar(plain_text::of_html(&call.input.to_kstr()))),
         makes_html: true,
         public: true,
@@ -52,7 +65,13 @@ pub(super) static ROWS: &[Row] = &[
     internal(ESCAPE, |call| Ok(escape(call))),
     internal(URL, |call| Ok(Value::scalar(with_safe_scheme(&call.input.to_kstr())))),
     internal(URL_REST, |call| Ok(Value::scalar(call.input.to_kstr().replace(':', "%3A")))),
-    internal(CSS, |call| Ok(Value::scalar(css_value(&call.input.to_kstr())))),
+    internal(URL_PIECE, |call| Ok(Value::scalar(encoded(&call.input.to_kstr(), "")))),
+    internal(URL_TAIL, |call| Ok(Value::scalar(encoded(call.input.to_kstr().trim(), URL_MARKS)))),
+    internal(URL_OPAQUE, |call| Ok(Value::scalar(encoded(call.input.to_kstr().trim(), "@+,;:=/")))),
+    internal(CSS, |call| css_value(call, &css::is_value)),
+    internal(CSS_TEXT, |call| css_value(call, &css::is_text)),
+    internal(CSS_URL, |call| Ok(Value::scalar(encoded(&with_safe_scheme(&call.input.to_kstr()), URL_MARKS)))),
+    internal(PLAIN, |call| Ok(Value::scalar(Stretches::default().assemble(&call.input.to_kstr(), true, 0).1))),
     internal(URL_PART, url_part),
 ];
 
@@ -62,7 +81,7 @@ const fn internal(name: &'static str, run: super::Run) -> Row {
 
 fn escape(call: &Call<'_>) -> Value {
     let text = call.input.to_kstr();
-    if !text.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'' | 0)) {
+    if !text.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'' | 0..=5)) {
         return Value::scalar(text.into_owned());
     }
     let mut escaped = String::with_capacity(text.len() + 16);
@@ -75,31 +94,77 @@ fn escape(call: &Call<'_>) -> Value {
             '\'' => escaped.push_str("&#39;"),
             // HTML has no way to write NUL.
             '\0' => escaped.push('\u{fffd}'),
+            letter if stretches::is_mark(letter) => escaped.push('\u{fffd}'),
             other => escaped.push(other),
         }
     }
     Value::scalar(escaped)
 }
 
+/// Characters that have a meaning in an address, and a percent sign that encodes.
+const URL_MARKS: &str = ":/?#[]@!$&*+,;=%";
+
 /// The address, or `#` when its scheme is none that a mail may open.
 fn with_safe_scheme(address: &str) -> String {
+    let address = address.trim_matches(|letter: char| letter.is_whitespace() || letter.is_control());
     // Browsers drop these before they read the scheme.
     let read: String = address.chars().filter(|letter| !letter.is_control() && !letter.is_whitespace()).collect();
+    // A share of somebody's network, which asks for credentials.
+    if read.starts_with('\\') || read.starts_with("/\\") {
+        return "#".to_owned();
+    }
+    // An address without a scheme takes that of its page; a mail has none.
+    if read.starts_with("//") {
+        return encode_breaks(&format!("https:{address}"));
+    }
     let scheme = read.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| !scheme.contains(['/', '?', '#']));
     match scheme {
-        None => address.to_owned(),
+        None => encode_breaks(address),
         Some(scheme) if ["http", "https", "mailto", "tel"].contains(&scheme.to_ascii_lowercase().as_str()) => {
-            address.to_owned()
+            encode_breaks(address)
         }
         Some(_) => "#".to_owned(),
     }
 }
 
-/// Only what a single CSS value needs.
-fn css_value(text: &str) -> String {
-    text.chars()
-        .filter(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '#' | '.' | ',' | '%' | '-' | ' '))
-        .collect()
+/// White space and control characters percent-encoded, the rest as it is written.
+fn encode_breaks(address: &str) -> String {
+    let breaks = |letter: char| letter.is_whitespace() || letter.is_control();
+    if !address.contains(breaks) {
+        return address.to_owned();
+    }
+    let mut written = String::with_capacity(address.len() + 8);
+    for letter in address.chars() {
+        if breaks(letter) {
+            written.push_str(&encoded(letter.encode_utf8(&mut [0; 4]), ""));
+        } else {
+            written.push(letter);
+        }
+    }
+    written
+}
+
+/// Everything percent-encoded except letters, digits, `-._~` and the characters to keep.
+fn encoded(text: &str, keep: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') || keep.as_bytes().contains(&byte)
+        {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+/// The value when it is safe where it stands; a mail whose style would read otherwise is not made.
+fn css_value(call: &Call<'_>, is_safe: &dyn Fn(&str) -> bool) -> Result<Value, String> {
+    let text = call.input.to_kstr();
+    if is_safe(&text) {
+        return Ok(Value::scalar(text.trim().to_owned()));
+    }
+    Err("a value in a `style` attribute is no colour, size or word".into())
 }
 
 fn url_part(call: &Call<'_>) -> Result<Value, String> {
@@ -107,13 +172,5 @@ fn url_part(call: &Call<'_>) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Err("got an empty value, which would make a link that belongs to nobody".into());
     }
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    Ok(Value::scalar(encoded))
+    Ok(Value::scalar(encoded(&text, "")))
 }

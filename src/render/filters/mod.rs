@@ -4,6 +4,7 @@
 
 mod arithmetic;
 mod charts;
+mod css;
 mod dates;
 mod escape;
 mod numbers;
@@ -169,8 +170,10 @@ impl Filter for TableFilter {
         for argument in &self.arguments {
             arguments.push(argument.evaluate(runtime)?.into_owned());
         }
-        (self.run)(&Call { input, arguments: &arguments, zone: &self.zone })
-            .map_err(|message| Error::with_msg(format!("filter `{}` {message}", self.name)))
+        (self.run)(&Call { input, arguments: &arguments, zone: &self.zone }).map_err(|message| {
+            let is_named = rows().any(|row| row.public && row.name == self.name);
+            Error::with_msg(if is_named { format!("filter `{}` {message}", self.name) } else { message })
+        })
     }
 }
 
@@ -195,7 +198,9 @@ const fn row(
     Row { name, arguments, about, example, html: run, text: run, makes_html: false, public: true }
 }
 
-pub(super) use escape::{CSS, ESCAPE, URL, URL_PART, URL_REST};
+pub(super) use escape::{
+    CSS, CSS_TEXT, CSS_URL, ESCAPE, PLAIN, URL, URL_OPAQUE, URL_PART, URL_PIECE, URL_REST, URL_TAIL,
+};
 
 #[cfg(test)]
 mod tests;

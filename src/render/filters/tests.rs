@@ -87,7 +87,10 @@ fn hostile_input_is_a_readable_error_without_the_value() {
                 let rendered = render(part, &format!("{{{{ {name} | {filter} }}}}"), &values);
                 if let Err(message) = rendered {
                     assert!(!message.contains("secret"), "{name} | {filter}: {message}");
-                    assert!(message.contains("filter `"), "{name} | {filter}: {message}");
+                    assert!(
+                        filter.starts_with("milepost_") || message.contains("filter `"),
+                        "{name} | {filter}: {message}"
+                    );
                 }
             }
         }

@@ -6,10 +6,14 @@ use std::path::Path;
 
 use crate::model::{DeliveryKey, Message};
 use crate::project::{ExpectedMail, JobTest};
+use crate::settings::LocalFiles;
 
 use super::super::RunError;
 use super::world::{Ended, Happened};
 use super::{TestResult, shown};
+
+/// No snapshot is longer, in bytes.
+const SNAPSHOT_BYTES_MAX: u64 = 16 << 20;
 
 /// Lines of a snapshot's difference that are shown.
 const DIFFERENCE_LINES_MAX: usize = 20;
@@ -20,6 +24,8 @@ pub(super) struct Comparison<'a> {
     pub(super) test: &'a JobTest,
     /// Whether snapshots are written instead of compared.
     pub(super) update_snapshots: bool,
+    /// The door to snapshots.
+    pub(super) files: &'a LocalFiles,
     /// Where differences go.
     pub(super) result: &'a mut TestResult,
 }
@@ -87,7 +93,14 @@ impl Comparison<'_> {
         // Git may check text out with other line ends; a file ends in one newline.
         let plain = |text: &str| format!("{}\n", text.replace("\r\n", "\n").trim_end());
         let body = plain(body);
-        let stored = std::fs::read_to_string(file).ok().map(|text| plain(&text));
+        let stored = match self.files.read_text(file, SNAPSHOT_BYTES_MAX) {
+            Ok(text) => Some(plain(&text)),
+            Err(refusal) if refusal.is_absent() && !file.is_symlink() => None,
+            Err(refusal) => {
+                self.fail(format!("{name}: the snapshot cannot be read\n  {refusal}"));
+                return Ok(());
+            }
+        };
         if stored.as_ref() == Some(&body) {
             return Ok(());
         }
@@ -95,6 +108,7 @@ impl Comparison<'_> {
         let path = shown(folder, file);
         if self.update_snapshots {
             let failed = |source| RunError::File { path: file.display().to_string(), action: "written", source };
+            self.files.admit_target(file).map_err(|refusal| failed(refusal.into()))?;
             std::fs::create_dir_all(folder).map_err(failed)?;
             std::fs::write(file, &body).map_err(failed)?;
             self.result.written.push(path);

@@ -10,7 +10,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutP
 use std::sync::Arc;
 
 use super::super::upload::upload;
-use super::super::{StorageError, TemporaryFolder, open};
+use super::super::{StorageError, TemporaryFolder, open_remote};
 use super::MANIFEST;
 use super::manifest::Manifest;
 
@@ -33,7 +33,7 @@ pub(super) struct RemoteSet {
 impl RemoteSet {
     /// Looks at what is there and begins a set.
     pub(super) async fn begin(location: &str) -> Result<(Self, Option<Manifest>), StorageError> {
-        let opened = open(location)?;
+        let opened = open_remote(location)?;
         let unsupported = || StorageError::Unsupported { location: location.to_owned() };
         if opened.glob.is_some() {
             return Err(unsupported());

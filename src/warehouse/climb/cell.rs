@@ -212,7 +212,7 @@ fn instant(count: i64, unit: u8) -> Option<Timestamp> {
         0 => Timestamp::from_second(count).ok(),
         1 => Timestamp::from_millisecond(count).ok(),
         2 => Timestamp::from_microsecond(count).ok(),
-        3 => Timestamp::from_nanosecond(i128::from(count)).ok(),
+        3 => Timestamp::from_microsecond(count.div_euclid(1_000)).ok(),
         _ => Timestamp::UNIX_EPOCH.checked_add(SignedDuration::from_hours(count.checked_mul(24)?)).ok(),
     }
 }
@@ -293,7 +293,8 @@ mod tests {
             (0, 86_400, Some("1970-01-02T00:00:00Z")),
             (1, 86_400_000, Some("1970-01-02T00:00:00Z")),
             (2, -1, Some("1969-12-31T23:59:59.999999Z")),
-            (3, 1, Some("1970-01-01T00:00:00.000000001Z")),
+            (3, 1_999, Some("1970-01-01T00:00:00.000001Z")),
+            (3, -1, Some("1969-12-31T23:59:59.999999Z")),
             (4, 1, Some("1970-01-02T00:00:00Z")),
             (4, i64::MAX, None),
             (0, i64::MAX, None),

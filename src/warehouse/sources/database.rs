@@ -25,6 +25,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::StreamExt;
 
+use super::files::FileFailure;
 use super::{Source, TableFailure};
 use crate::database::{
     self, Chunk, Column, ColumnKind, Condition, DatabaseError, Operator, Reading, TablePlace, Value, Values,
@@ -41,6 +42,10 @@ pub(super) async fn open(table: &Table, place: TablePlace, at: &Place) -> Result
         DatabaseError::Unavailable { .. } => TableFailure::Unreachable(WarehouseError::Unavailable {
             reason: format!("table `{}`: {error}", table.name),
         }),
+        DatabaseError::Refused { .. } => Diagnostic::error("table-unreadable", error.to_string(), at).into(),
+        DatabaseError::Ledger { .. } => Diagnostic::error("ledger-as-table", error.to_string(), at)
+            .with_help("read its deliveries in a view: `select ... from ledger.deliveries`")
+            .into(),
         DatabaseError::Wrong { reason } => Diagnostic::error("table-missing", reason, at)
             .with_help("check the name, and write the schema where it is not the first: `public.customers`")
             .into(),
@@ -52,9 +57,8 @@ pub(super) async fn open(table: &Table, place: TablePlace, at: &Place) -> Result
 }
 
 /// The URL behind `env:NAME` or `file:PATH`.
-pub(super) fn secret(reference: &Located<String>) -> Result<Secret, TableFailure> {
-    // The path of a file is absolute already.
-    Secret::resolve(&reference.value, Path::new("/")).map_err(|error| {
+pub(super) fn secret(reference: &Located<String>, root: &Path) -> Result<Secret, TableFailure> {
+    Secret::resolve(&reference.value, root).map_err(|error| {
         Diagnostic::error("unset-secret", format!("the database is unknown: {error}"), &reference.place)
             .with_help("set it where milepost starts, or check with `--offline`")
             .into()
@@ -254,8 +258,11 @@ impl PartitionStream for Rows {
         let (name, schema) = (self.name.clone(), Arc::clone(&self.schema));
         let has_warned = Arc::clone(&self.has_warned);
         let batches = database::read(&self.place, self.reading.clone()).map(move |chunk| {
-            // An error of the file system's kind is one that may pass: the run ends as unavailable.
-            let chunk = chunk.map_err(|error| DataFusionError::IoError(std::io::Error::other(error.to_string())))?;
+            let chunk = chunk.map_err(|error| match error {
+                // An error of the file system's kind is one that may pass: the run ends as unavailable.
+                DatabaseError::Unavailable { .. } => DataFusionError::IoError(std::io::Error::other(error.to_string())),
+                error => FileFailure::Refused { reason: error.to_string() }.into(),
+            })?;
             if chunk.misfits > 0 && !has_warned.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     table = name,

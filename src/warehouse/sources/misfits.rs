@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use datafusion::object_store::path::Path;
 use serde::Serialize;
 
 use crate::warehouse::known_values::Weight;
@@ -22,7 +23,7 @@ pub struct Misfit {
     pub kind: String,
     /// How many values; those that several queries of one run met count once.
     pub values: u64,
-    /// The first file that holds such values, as a path in its store.
+    /// The first file that holds such values, whole: `/data/a.csv`, `s3://acme/a.csv`.
     pub file: String,
     /// How many files hold such values.
     pub files: u64,
@@ -58,11 +59,21 @@ struct Counted {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::warehouse) struct Reading {
     pub(in crate::warehouse) table: Arc<str>,
+    /// The file, whole: `/data/a.csv`, `s3://acme/a.csv`.
     pub(in crate::warehouse) file: Arc<str>,
+    /// What the names of files begin with in their store: `/`, `s3://acme/`.
+    pub(in crate::warehouse) root: Arc<str>,
     /// What the whole table weighs.
     pub(in crate::warehouse) weight: Weight,
     /// Which of a table's scans it is.
     pub(in crate::warehouse) scan: u64,
+}
+
+impl Reading {
+    /// The reading of one of the table's files.
+    pub(in crate::warehouse) fn of_file(&self, location: &Path) -> Self {
+        Self { file: format!("{}{location}", self.root).into(), ..self.clone() }
+    }
 }
 
 impl Misfits {
@@ -107,8 +118,13 @@ mod tests {
     #[test]
     fn a_value_that_two_queries_meet_counts_once() {
         let misfits = Misfits::default();
-        let reading =
-            |file: &str, scan| Reading { table: "events".into(), file: file.into(), weight: Weight::default(), scan };
+        let reading = |file: &str, scan| Reading {
+            table: "events".into(),
+            file: file.into(),
+            root: "/".into(),
+            weight: Weight::default(),
+            scan,
+        };
         for (file, scan, values) in [("a", 1, 2), ("a", 1, 3), ("a", 2, 4), ("b", 2, 1), ("b", 2, 0)] {
             misfits.add(&reading(file, scan), "words", || "int".to_owned(), values);
         }

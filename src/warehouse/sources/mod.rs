@@ -22,12 +22,14 @@ use jiff::tz::TimeZone;
 use super::error::{WarehouseError, plain_message};
 use super::functions::LocalToInstant;
 use super::known_values::Weight;
+use super::left_out::LeftOutFiles;
 use super::place::column_help;
 use super::saved_schemas::{SCHEMAS_FILE, SavedSchemas};
 use super::type_words::type_words;
 use crate::database::TablePlace;
 use crate::model::diagnostic::{Diagnostic, Located};
-use crate::project::{Table, TableSource};
+use crate::project::{Project, Table, TableSource};
+use crate::settings::LocalFiles;
 use crate::storage::Meter;
 use misfits::Misfits;
 
@@ -43,6 +45,12 @@ pub(super) struct Opening<'a> {
     pub(super) meter: &'a Arc<Meter>,
     /// Counts what cannot be read as its column's type.
     pub(super) misfits: &'a Misfits,
+    /// Counts files that are not read.
+    pub(super) left_out: &'a LeftOutFiles,
+    /// The door to files of this machine.
+    pub(super) files: &'a LocalFiles,
+    /// The project.
+    pub(super) project: &'a Project,
 }
 
 /// Opens a table's source: one line per member of the family.
@@ -53,11 +61,14 @@ pub(super) async fn open_source(table: &Table, opening: &Opening<'_>) -> Result<
             segment::open(table, (location, *layout, *rows), opening).await
         }
         TableSource::Postgres { url, table: name } => {
-            let place = TablePlace::Postgres { url: database::secret(url)?, table: name.value.clone() };
+            let url = database::secret(url, &opening.project.root)?;
+            let place = TablePlace::Postgres { url, table: name.value.clone() };
             database::open(table, place, &name.place).await
         }
         TableSource::Sqlite { file, table: name } => {
-            let place = TablePlace::Sqlite { file: PathBuf::from(&file.value), table: name.value.clone() };
+            let path = PathBuf::from(&file.value);
+            opening.files.admit_path(&path).map_err(|refusal| files::not_opened(&refusal.into(), &file.place))?;
+            let place = TablePlace::Sqlite { file: path, table: name.value.clone() };
             database::open(table, place, &name.place).await
         }
     }
@@ -107,7 +118,8 @@ fn check_columns(table: &Table, schema: &SchemaRef) -> Result<(), TableFailure> 
         return Err(without_columns(table).into());
     }
     let names = schema.fields().iter().map(|field| field.name().as_str());
-    for declared in [&table.time, &table.received, &table.dedup].into_iter().flatten() {
+    let nulls = table.health.nulls.iter().map(|(column, _)| column);
+    for declared in [&table.time, &table.received, &table.dedup].into_iter().flatten().chain(nulls) {
         if schema.field_with_name(&declared.value).is_err() {
             let message = format!("table `{}` has no column `{}`", table.name, declared.value);
             let help = column_help(&declared.value, names.clone());

@@ -33,6 +33,8 @@ pub(super) struct Project {
     folder: tempfile::TempDir,
     recipients: usize,
     schema: Option<Schema>,
+    /// Whether runs are told which instant it is, or read the machine's clock.
+    by_the_clock: bool,
 }
 
 /// Whether the provider honours keys, and milepost knows it.
@@ -95,9 +97,17 @@ impl Project {
             "jobs/templates/high_five.html",
             "<p>Well done, {{ profile.profile_id }}</p><p>{{ postal_address }}</p><a href=\"{{ unsubscribe_url }}\">Leave</a>\n",
         );
-        let project = Self { folder, recipients, schema };
+        let project = Self { folder, recipients, schema, by_the_clock: false };
         let created = project.command(&["ledger", "create"]).output().expect("started");
         assert!(created.status.success(), "{created:?}");
+        project
+    }
+
+    /// The same with milestones that are always an hour old, for runs that nobody tells the time.
+    pub(super) fn by_the_clock(fake: &Fake, place: (Store, Keys), recipients: usize, batch: usize) -> Self {
+        let project = Self { by_the_clock: true, ..Self::new(fake, place, recipients, batch) };
+        let view = "select profile_id, $as_of - interval '1 hour' as reached_at from people\n";
+        fs::write(project.folder.path().join("sql/reached.sql"), view).expect("written");
         project
     }
 
@@ -115,6 +125,33 @@ impl Project {
         let job = fs::read_to_string(path("jobs/high_five.yml")).expect("readable");
         let job = job.replace("job: high_five\n", "job: second\nprovider: second\n");
         fs::write(path("jobs/second.yml"), job).expect("written");
+    }
+
+    /// Gives everybody another id: `{}` stands for the number.
+    pub(super) fn give_ids(&self, pattern: &str) {
+        let path = self.folder.path().join("data/people.csv");
+        let text = fs::read_to_string(&path).expect("readable");
+        let lines =
+            text.lines().map(|line| match line.strip_prefix("profile_").and_then(|rest| rest.split_once(',')) {
+                Some((number, address)) if number.parse::<usize>().is_ok() => {
+                    format!("{},{address}", pattern.replace("{}", number))
+                }
+                _ => line.to_owned(),
+            });
+        fs::write(&path, lines.collect::<Vec<_>>().join("\n") + "\n").expect("written");
+    }
+
+    /// No address, and not the key, in what runs left.
+    pub(super) fn assert_no_secrets(&self, case: &str) {
+        assert_no_secrets(self.folder.path(), case);
+    }
+
+    /// Gives a person another address.
+    pub(super) fn give_address(&self, number: usize, address: &str) {
+        let path = self.folder.path().join("data/people.csv");
+        let text = fs::read_to_string(&path).expect("readable");
+        let changed = text.replace(&format!(",person_{number}@example.test\n"), &format!(",{address}\n"));
+        fs::write(path, changed).expect("written");
     }
 
     /// Adds a setting to the provider's.
@@ -136,7 +173,22 @@ impl Project {
         command
     }
 
+    /// A run that prints what it did.
+    pub(super) fn run_aloud(&self) -> Command {
+        let most = self.recipients.to_string();
+        self.command(&["run", "--as-of", AS_OF, "--replay", "--confirm", &most])
+    }
+
+    /// A run that reads the machine's clock.
+    pub(super) fn plain_run(&self) -> Command {
+        let most = self.recipients.to_string();
+        self.command(&["run", "--quiet", "--confirm", &most])
+    }
+
     pub(super) fn run(&self) -> Command {
+        if self.by_the_clock {
+            return self.plain_run();
+        }
         let most = self.recipients.to_string();
         self.command(&["run", "--quiet", "--as-of", AS_OF, "--replay", "--confirm", &most])
     }

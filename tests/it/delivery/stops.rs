@@ -52,7 +52,10 @@ async fn the_accounts_fault_stops_it_and_rejects_nobody() {
             account(&fake.resend(folder.path(), &[("batch", 1.into()), ("in_flight", 4.into())]), folder.path());
         let run = house.run(&account, wording("Well done")).await;
         let summary = run.mail(candidates(RECIPIENTS)).await.expect("stopped");
-        let Some(Stopped::Configuration { code: found, .. }) = &summary.stopped else { panic!("{summary:?}") };
+        let Some(Stopped::Configuration { code: found, .. } | Stopped::Quota { code: found, .. }) = &summary.stopped
+        else {
+            panic!("{summary:?}")
+        };
         assert_eq!(found, code);
         assert!(fake.requests() <= 8, "{fault}: {} requests", fake.requests());
         assert_eq!((summary.rejected, summary.unknown, summary.accepted), (0, 0, 0));

@@ -115,12 +115,13 @@ impl Setup {
         if self.of_account {
             job.push_str("  entity: account_id\n");
         }
+        let [middle, longest] = steps(self.kind);
         let rank = if self.has_rank() { ", rank: true" } else { "" };
         let _ = write!(
             job,
             "  metrics:\n    polls: {{sql: \"count(*) filter (where event = 'poll')\", trend: day, goal: 4{rank}}}\n    \
-             items: {{sql: \"count(distinct item) filter (where events.event = 'edit')\", trend: day}}\n    \
-             words: {{sql: sum(words){rank}}}\n    best: {{sql: max(words), trend: day{rank}}}\n    \
+             items: {{sql: \"count(distinct item) filter (where events.event = 'edit')\", trend: {longest}}}\n    \
+             words: {{sql: sum(words){rank}}}\n    best: {{sql: max(words), trend: {middle}{rank}}}\n    \
              mean: {{sql: avg(words)}}\n    last: {{sql: max(event)}}\n    \
              both: {{sql: \"count(distinct user_id) + count(distinct item) + sum(words) / 4.0\"}}\n  \
              by: {{column: place, metrics: [polls, items, mean], top: 2}}\n  top:\n    \
@@ -128,6 +129,15 @@ impl Setup {
              writers: {{column: user_id, sql: sum(words), limit: 3}}\n"
         );
         job
+    }
+}
+
+/// The steps of two trends of a period: the longest that it takes, and one between that and a day.
+pub(super) fn steps(kind: &str) -> [&'static str; 2] {
+    match kind {
+        "day" | "week" => ["day", "day"],
+        "month" => ["day", "week"],
+        _ => ["week", "month"],
     }
 }
 

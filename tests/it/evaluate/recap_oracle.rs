@@ -10,7 +10,7 @@ use milepost::evaluate::{CompiledJob, PeriodChoice, Request, Tally};
 use milepost::model::Candidate;
 use serde_json::{Map, Value, json};
 
-use super::recap_data::{AVERAGED, DataSet, Event, Person, Setup};
+use super::recap_data::{AVERAGED, DataSet, Event, Person, Setup, steps};
 use super::world::{World, fields};
 
 /// Data sets of each setup; with every setup more than 500.
@@ -71,6 +71,20 @@ fn a_year_before(days: Days, kind: &str) -> Option<Days> {
 
 fn local(at: Timestamp, zone: &TimeZone) -> Date {
     zone.to_datetime(at).date()
+}
+
+/// The first day of the step after the one that a day lies in.
+fn step_after(day: Date, step: &str) -> Date {
+    let mut next = day.tomorrow().expect("in range");
+    let is_first = |day: Date| match step {
+        "week" => day.weekday() == Weekday::Monday,
+        "month" => day.day() == 1,
+        _ => true,
+    };
+    while !is_first(next) {
+        next = next.tomorrow().expect("in range");
+    }
+    next
 }
 
 /// The metrics over some events.
@@ -288,17 +302,15 @@ impl One<'_> {
     }
 
     fn assert_trends(&self, metrics: &Value, current: &[&Event], what: &str) {
-        let mut expected = vec![Vec::new(); METRICS.len()];
-        let mut day = self.days.0;
-        while day < self.days.1 {
-            let next = day.tomorrow().expect("in range");
-            for (list, (_, value)) in expected.iter_mut().zip(measure(&within(current, (day, next), self.zone))) {
-                list.push(value);
+        let [middle, longest] = steps(self.kind);
+        for (name, index, step) in [("polls", 0, "day"), ("items", 1, longest), ("best", 3, middle)] {
+            let (mut expected, mut first) = (Vec::new(), self.days.0);
+            while first < self.days.1 {
+                let next = step_after(first, step).min(self.days.1);
+                expected.push(measure(&within(current, (first, next), self.zone))[index].1.clone());
+                first = next;
             }
-            day = next;
-        }
-        for (name, index) in [("polls", 0), ("items", 1), ("best", 3)] {
-            assert_eq!(metrics[name]["trend"], json!(expected[index]), "{what}: {name}");
+            assert_eq!(metrics[name]["trend"], json!(expected), "{what}: {name} by {step}");
         }
         let progress = metrics["polls"]["value"].as_f64().map(|value| (value / 4.0).min(1.0));
         assert!(same(&metrics["polls"]["progress"], &json!(progress)), "{what}");

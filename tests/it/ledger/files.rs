@@ -93,7 +93,11 @@ async fn a_ledger_of_format_1_opens_with_all_it_has() {
         insert into batches values ('b0', 'main', null, '2026-01-01T00:00:00.000000Z', null, 'c', '2026-01-01T00:00:00.000000Z', 1);
         insert into deliveries values ('high_five', 'u1', 'o', 'd1', 'accepted', null, 50, '2026-01-01T00:00:00.000000Z',
             '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:01.000000Z',
-            '2026-01-01T00:00:01.000000Z', 'b0', 0, 1, 'main', 're_1', 'abcdefabcdef', 'body', 'r0', 7);";
+            '2026-01-01T00:00:01.000000Z', 'b0', 0, 1, 'main', 're_1', 'abcdefabcdef', 'body', 'r0', 7),
+            ('high_five', 'mailto:ann@example.test', 'o/Ben <ben@example.test>', 'd2', 'accepted', null, 50,
+            '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z',
+            '2026-01-01T00:00:01.000000Z', '2026-01-01T00:00:01.000000Z', 'b0', 1, 1, 'main', 're_2', 'abcdefabcdef', 'body',
+            'r0', 7);";
     raw(&path, rows).await;
     for run in ["r1", "r2"] {
         let ledger = reach(&path, CreatePolicy::Never).await.expect("the old format opens");
@@ -101,6 +105,10 @@ async fn a_ledger_of_format_1_opens_with_all_it_has() {
         assert!(lease.epoch > 7 && !lease.first_run);
         let keys = [key("u1", "o")];
         assert_eq!(states(&*ledger, &lease, &keys).await, [Some(DeliveryState::Accepted)]);
+        let keys = [key("mailto:ann@example.test", "o/Ben <ben@example.test>")];
+        assert_eq!(states(&*ledger, &lease, &keys).await, [Some(DeliveryState::Accepted)], "found under its hash");
+        let all = ledger.deliveries(&DeliveryFilter::default()).await.expect("lists");
+        assert!(all.iter().all(|row| !format!("{row:?}").contains("example.test")), "{all:?}");
         let filter = DeliveryFilter { delivery_id: Some("d1".into()), ..DeliveryFilter::default() };
         let rows = ledger.deliveries(&filter).await.expect("lists");
         let row = rows.iter().find(|row| row.profile_id == "u1").expect("the old row");

@@ -5,7 +5,9 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use milepost::clock::monotonic;
-use milepost::ledger::{CreatePolicy, Inquiry, LedgerError, LedgerStore, Owner, Settlement, connect, create};
+use milepost::ledger::{
+    CreatePolicy, DeliveryFilter, Inquiry, LedgerError, LedgerStore, Owner, Settlement, connect, create,
+};
 use milepost::model::{DeliveryKey, DeliveryState};
 use milepost::project::LedgerLocation;
 use milepost::settings::Secret;
@@ -81,6 +83,29 @@ async fn what_cannot_be_used_is_told_without_the_password() {
         .run("update meta set value = '2' where key = 'format_version'; delete from meta where key = 'identity_key'")
         .await;
     assert!(refusal(schema.url()).await.to_string().contains("damaged"));
+}
+
+#[tokio::test]
+async fn ids_that_hold_an_address_are_rewritten_when_an_older_format_opens() {
+    let Some(schema) = Schema::fresh() else { return };
+    let place = Place::Postgres(schema.clone());
+    let ledger = reach(schema.url(), CreatePolicy::WhenMissing).await.expect("makes it");
+    let held = ledger.open(&request("r1")).await.expect("opens");
+    let plain = [key("stands_for_ann", "o")];
+    dispatch(&*ledger, &held, "b1", &plain).await.expect("claims");
+    schema
+        .run(
+            "update meta set value = '3' where key = 'format_version';
+            update deliveries set profile_id = 'mailto:ann@example.test', occasion = 'o/crm:ben%40example.test'",
+        )
+        .await;
+    schema.leases_end().await;
+    let ledger = place.connect().await;
+    let lease = ledger.open(&request("r2")).await.expect("opens");
+    let keys = [key("mailto:ann@example.test", "o/crm:ben%40example.test")];
+    assert_eq!(states(&*ledger, &lease, &keys).await, [Some(DeliveryState::Dispatched)]);
+    let rows = ledger.deliveries(&DeliveryFilter::default()).await.expect("lists");
+    assert!(rows.iter().all(|row| !format!("{row:?}").contains("example.test")), "{rows:?}");
 }
 
 #[tokio::test]
@@ -219,4 +244,47 @@ async fn a_hundred_thousand_claims_in_waves() {
     let begun = monotonic();
     assert!(ledger.recover(&lease, at(9)).await.expect("recovers").is_empty());
     assert!(begun.elapsed().as_secs() < 5, "recovery looks only at what is in doubt");
+}
+
+/// The SQL of the reference page for accounts that may do little, one statement per fence.
+fn documented_grants() -> Vec<String> {
+    let page = include_str!("../../../docs/reference/ledger.md");
+    let fences = page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
+    fences.filter(|sql| sql.contains("create role")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn an_account_with_rights_on_an_existing_schema_alone_makes_and_uses_a_ledger() {
+    let Some(schema) = Schema::fresh() else { return };
+    let (maker, runner) = (format!("{}_maker", schema.name()), format!("{}_runner", schema.name()));
+    let grants = documented_grants();
+    let [for_maker, for_runner] = grants.as_slice() else { panic!("two blocks of SQL: {grants:#?}") };
+    let named = |sql: &str| {
+        sql.replace("milepost_runner", &runner)
+            .replace("schema milepost", "schema {schema}")
+            .replace("role milepost ", &format!("role {maker} "))
+            .replace("to milepost;", &format!("to {maker};"))
+    };
+    schema.administer_here(&named(for_maker)).await;
+    let location = LedgerLocation::Postgres(Secret::new(schema.url_of(&maker)));
+    create(&location, &owner()).await.expect("the schema is there and its own");
+    schema.administer_here(&named(for_runner)).await;
+    for account in [&maker, &runner] {
+        let ledger = reach(schema.url_of(account), CreatePolicy::Never).await.expect("opens");
+        let lease = ledger.open(&request(&format!("job_of_{account}"))).await.expect("takes the job");
+        let keys = [key(account, "first:1")];
+        dispatch(&*ledger, &lease, &format!("batch of {account}"), &keys).await.expect("claims");
+        let settled = outcome(&*ledger, &lease, &keys[0], DeliveryState::Accepted);
+        ledger.settle(&lease, &[settled]).await.expect("writes");
+        ledger.close(&lease, &end("completed")).await.expect("gives the job back");
+        ledger.suppressions(None).await.expect("asks");
+        ledger.halts().await.expect("asks");
+    }
+    // Without any right on a schema nothing is made, and it is said what to do.
+    let Some(other) = Schema::fresh() else { return };
+    let refused = create(&LedgerLocation::Postgres(Secret::new(other.url_of(&runner))), &owner()).await;
+    let said = refused.expect_err("no right to make a schema").to_string();
+    assert!(said.contains("this account may not do that"), "{said}");
+    let drop = format!("drop schema {{schema}} cascade; drop owned by {maker}, {runner}; drop role {maker}, {runner}");
+    schema.administer_here(&drop).await;
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use milepost::providers::Attempt;
+
 use super::{attempt, config, connect, message, messages, names};
 
 #[tokio::test]
@@ -47,10 +49,54 @@ async fn a_large_outbox_shows_the_newest_and_says_so() {
         provider.finish().await.expect("the index is written");
     }
     let index = fs::read_to_string(folder.path().join("outbox/index.html")).expect("an index");
-    assert!(index.contains("1240 mails, 500 shown here"), "{}", &index[..200]);
-    assert_eq!(index.matches("<li>").count(), 500);
+    assert!(index.contains("1240 mails, the newest 500 on this page"), "{index}");
+    assert_eq!(index.matches("<li ").count(), 500);
     assert!(!index.contains("pages/a"), "the newest run is shown");
-    assert_eq!(fs::read_dir(folder.path().join("outbox/pages")).expect("pages").count(), 500);
+    let pages = folder.path().join("outbox/pages");
+    let page = |name: &str| fs::read_to_string(pages.join(name)).expect("a further page");
+    let (second, third) = (page("list-2.html"), page("list-3.html"));
+    assert!(index.contains("pages/list-3.html") && third.contains("../index.html"));
+    for mail in fs::read_dir(folder.path().join("outbox")).expect("mails").flatten() {
+        let name = mail.file_name().to_string_lossy().into_owned();
+        let is_reachable = [&index, &second, &third].iter().any(|page| page.contains(&format!("{name}\"")));
+        assert!(is_reachable || !name.ends_with(".eml"), "{name}");
+    }
+    let mails = fs::read_dir(&pages).expect("pages").flatten().filter(|entry| entry.file_name().len() == 37).count();
+    assert_eq!(mails, 500, "the newest have pages of their own");
+}
+
+#[tokio::test]
+async fn mails_of_one_job_can_be_chosen_and_files_of_others_stay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let provider = connect(&config("outbox", &[]), folder.path());
+    for (number, job) in [(1, "streaks"), (2, "digest <b>"), (3, "streaks")] {
+        let messages = [message(number)];
+        provider.attempt(Attempt { job, messages: &messages, idempotency_key: "key" }).await;
+    }
+    let pages = folder.path().join("outbox/pages");
+    fs::write(pages.join("notes.html"), "mine").expect("written");
+    provider.finish().await.expect("the index is written");
+    let index = fs::read_to_string(folder.path().join("outbox/index.html")).expect("an index");
+    assert!(index.contains("digest &lt;b&gt;") && index.contains("> streaks</label>"), "{index}");
+    assert_eq!((index.matches("<li class=\"j0\">").count(), index.matches("<li class=\"j1\">").count()), (1, 2));
+    assert!(index.contains("#c1:checked) li:not(.j1)"), "{index}");
+    assert!(!index.contains("<script"), "{index}");
+    assert_eq!(fs::read_to_string(pages.join("notes.html")).expect("left alone"), "mine");
+}
+
+#[tokio::test]
+async fn mails_that_somebody_removed_and_mails_without_a_line_are_told_from_the_rest() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outbox = folder.path().join("outbox");
+    let provider = connect(&config("outbox", &[]), folder.path());
+    attempt(provider.as_ref(), &messages(3), "key").await;
+    let ids: Vec<String> = messages(3).into_iter().map(|message| message.delivery_id).collect();
+    fs::remove_file(outbox.join(format!("{}.eml", ids[0]))).expect("it was there");
+    fs::write(outbox.join("ffffffffffffffffffffffffffffffff.eml"), "by an earlier version").expect("written");
+    provider.finish().await.expect("the index is written");
+    let index = fs::read_to_string(outbox.join("index.html")).expect("an index");
+    assert!(index.contains("3 mails") && !index.contains(&ids[0]), "{index}");
+    assert!(index.contains("ffffffffffffffffffffffffffffffff.eml"), "{index}");
 }
 
 #[tokio::test]
@@ -70,4 +116,40 @@ async fn a_folder_that_cannot_be_made_proves_that_nothing_was_written() {
     let provider = connect(&config("outbox", &[]), folder.path());
     let outcomes = attempt(provider.as_ref(), &messages(2), "key").await;
     assert_eq!(names(&outcomes), ["not_accepted"; 2]);
+}
+
+#[tokio::test]
+async fn a_folder_of_somebody_else_is_refused_by_check_and_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(folder.path().join("web/pages")).expect("made");
+    for file in ["index.html", "pages/about.html"] {
+        fs::write(folder.path().join("web").join(file), "<p>ours</p>").expect("written");
+    }
+    let entry = config("outbox", &[("dir", "web".into())]);
+    let findings = milepost::providers::check(&entry, folder.path());
+    assert_eq!(findings.iter().map(|finding| finding.code).collect::<Vec<_>>(), ["foreign-folder"]);
+    assert!(findings[0].message.contains("`index.html`") && findings[0].help.is_some(), "{findings:?}");
+    assert!(milepost::providers::connect(&entry, folder.path()).is_err());
+    assert_eq!(fs::read_to_string(folder.path().join("web/index.html")).expect("there"), "<p>ours</p>");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn mails_are_for_their_owner_alone_and_the_folder_is_taken_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let outbox = folder.path().join("outbox");
+    for turn in 0..3 {
+        let provider = connect(&config("outbox", &[]), folder.path());
+        attempt(provider.as_ref(), &messages(1), "key").await;
+        provider.finish().await.expect("written");
+        for path in ["", "pages", "index.html"].map(|name| outbox.join(name)) {
+            let mode = fs::metadata(&path).expect("there").permissions().mode() & 0o077;
+            assert_eq!(mode, 0, "{}", path.display());
+        }
+        if turn == 1 {
+            // As earlier versions left it.
+            fs::remove_file(outbox.join(".milepost-outbox")).expect("a marker");
+        }
+    }
 }

@@ -14,7 +14,11 @@ const FAULTS: &[(&str, &str, [&str; 2])] = &[
     ("accept_then_reset", "unknown", ["unknown", "unknown"]),
     ("accept_then_500", "unknown", ["unknown", "unknown"]),
     ("truncated_200", "accepted", ["unknown", "unknown"]),
-    ("reject_422", "rejected", ["rejected", "rejected"]),
+    ("reject_422", "rejected", ["refused_together", "refused_together"]),
+    ("odd_422", "rejected", ["refused_together", "refused_together"]),
+    ("bad_key_400", "rejected", ["rejected", "rejected"]),
+    ("domain_422", "rejected", ["rejected", "rejected"]),
+    ("testing_403", "rejected", ["rejected", "rejected"]),
     ("throttle_429", "throttled", ["throttled", "throttled"]),
     ("quota_429", "rejected", ["rejected", "rejected"]),
     ("unauthorized_401", "rejected", ["rejected", "rejected"]),
@@ -45,22 +49,38 @@ async fn what_a_refusal_says() {
     let folder = tempfile::tempdir().expect("a folder");
     let outcome = async |fault: &str| {
         let fake = Fake::start(&["--fault", &format!("{fault}=1")]);
-        let provider = connect(&fake.resend(folder.path(), &[]), folder.path());
+        let provider = connect(&fake.resend(folder.path(), &[("batch", 1.into())]), folder.path());
         attempt(provider.as_ref(), &messages(1), "key").await.remove(0)
     };
     assert_eq!(
         outcome("reject_422").await,
         Outcome::Rejected {
             code: "validation_error".into(),
-            fault: Fault::Message,
+            fault: Fault::Address,
             detail: "Invalid `to` field: \"Person 1\" <<address>>".into(),
         }
     );
-    let Outcome::Rejected { code, fault: Fault::Configuration, .. } = outcome("quota_429").await else {
+    let Outcome::Rejected { code, fault: Fault::Quota, .. } = outcome("quota_429").await else {
         panic!("a spent quota is the account's matter")
     };
     assert_eq!(code, "daily_quota_exceeded");
+    let Outcome::Rejected { detail, .. } = outcome("unauthorized_401").await else { panic!("the key is wrong") };
+    assert_eq!(detail, "API key <secret> is invalid", "the provider repeats the key");
     assert_eq!(outcome("throttle_429").await, Outcome::Throttled { retry_after: Some(Duration::from_millis(50)) });
+}
+
+#[tokio::test]
+async fn a_bad_message_is_named_and_the_others_are_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fake = Fake::start(&[]);
+    let provider = connect(&fake.resend(folder.path(), &[]), folder.path());
+    let mut batch = messages(4);
+    batch[2].to = milepost::model::Mailbox::parse("person_3@example.invalid").expect("valid");
+    let outcomes = attempt(provider.as_ref(), &batch, "key").await;
+    assert_eq!(names(&outcomes), ["accepted", "accepted", "rejected", "accepted"]);
+    assert!(matches!(&outcomes[2], Outcome::Rejected { fault: Fault::Address, .. }), "{outcomes:?}");
+    assert_eq!(fake.accepted().len(), 3);
+    assert_eq!(attempt(provider.as_ref(), &batch, "key").await, outcomes, "the same key and bytes, the same answer");
 }
 
 #[tokio::test]

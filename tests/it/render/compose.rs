@@ -56,7 +56,7 @@ fn a_hostile_name_stays_a_name() {
 
 #[test]
 fn each_place_has_its_own_escape() {
-    let cases: [(&str, Value, &str); 20] = [
+    let cases: [(&str, Value, &str); 19] = [
         ("<p>{{ profile.name }}</p>", json!("a<b>&\"'"), "<p>a&lt;b&gt;&amp;&quot;&#39;</p>"),
         ("<p title=\"{{ profile.name }}\">x</p>", json!("\" onx=\"1"), "title=\"&quot; onx=&quot;1\""),
         ("<p title='{{ profile.name }}'>x</p>", json!("' onx='1"), "title='&#39; onx=&#39;1'"),
@@ -96,11 +96,6 @@ fn each_place_has_its_own_escape() {
         ),
         ("<a href=\"{% if true %}{{ profile.name }}{% endif %}\">x</a>", json!("vbscript:x"), "href=\"#\""),
         ("<a href=\"java{{ profile.name }}\">x</a>", json!("script:alert(1)"), "href=\"javascript%3Aalert(1)\""),
-        (
-            "<p style=\"color:{{ profile.name }}\">x</p>",
-            json!("red;background:url(//x)"),
-            "style=\"color:redbackgroundurlx\"",
-        ),
     ];
     for (template, name, expected) in cases {
         let mut house = House::html(template);
@@ -122,7 +117,7 @@ fn partials_escape_as_well() {
         "{}",
         message.html
     );
-    assert!(message.text.starts_with("javascript:<b>javascript:<b> (javascript:<b>)"), "{}", message.text);
+    assert!(message.text.starts_with("javascript:<b>javascript:<b>\n"), "{}", message.text);
 }
 
 #[test]
@@ -168,6 +163,11 @@ fn redirected_mail_says_so_and_goes_nowhere_else() {
     house.redirect = true;
     let message = house.compose().expect("renders");
     assert_eq!((message.to.address.as_str(), message.subject.as_str()), ("qa@acme.test", "[staging] Hello"));
+    let leave = "https://redirected.invalid/unsubscribe";
+    assert!(message.html.contains(leave) && message.text.contains(leave), "{message:?}");
+    assert_eq!(message.headers[0], ("List-Unsubscribe".to_owned(), format!("<{leave}>")));
+    let everything = format!("{message:?}");
+    assert!(!everything.contains("tok/1") && !everything.contains("tok%2F1"), "the real person's token: {everything}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use milepost::project::{
     Recap, RecapZone, Start, Unsubscribe,
 };
 use milepost::render::{Composer, RenderError};
+use milepost::settings::LocalFiles;
 use serde_json::{Value, json};
 
 /// A folder with templates, and the settings a test may change.
@@ -72,6 +73,7 @@ impl House {
         let place = place("project: acme");
         Project {
             root: self.folder.path().to_owned(),
+            files: LocalFiles::of_project(self.folder.path()),
             name: "acme".into(),
             environment: self.redirect.then(|| "staging".into()),
             timezone: TimeZone::get("Europe/Paris").expect("bundled"),

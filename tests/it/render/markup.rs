@@ -73,7 +73,7 @@ fn what_mjml_would_lose_is_refused_at_its_line() {
         ),
         (format!("{OPEN}<mj-txt>x</mj-txt>{CLOSE}"), "mjml 3:25"),
         (format!("{OPEN}<mj-text>x{CLOSE}"), "mjml "),
-        (format!("{OPEN}<mj-text nonsense=\"{{{{ profile.name }}}}\">x</mj-text>{CLOSE}"), "lost-in-mjml 3:43"),
+        (format!("{OPEN}<mj-text mj-class=\"{{{{ profile.name }}}}\">x</mj-text>{CLOSE}"), "lost-in-mjml 3:43"),
         ("<mj-include path=\"other.mjml\" />".to_owned(), "mjml 3:"),
     ];
     for (body, expected) in cases {

@@ -20,7 +20,9 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::decompress::HEAD_BYTES;
 use super::failure::FileFailure;
+use super::parquet::{by_ends, tail};
 
 /// Readers that look at a file's types before its rows are read.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) struct GuardedReaders {
     pub(super) readers: CachedParquetFileReaderFactory,
     /// Columns that are read, and that are text in the table.
     pub(super) texts: Arc<BTreeSet<String>>,
+    /// What the names of files begin with in their store.
+    pub(super) root: Arc<str>,
 }
 
 impl ParquetFileReaderFactory for GuardedReaders {
@@ -38,15 +42,17 @@ impl ParquetFileReaderFactory for GuardedReaders {
         size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
-        let name = file.object_meta.location.to_string();
+        let name = format!("{}{}", self.root, file.object_meta.location);
+        let size = file.object_meta.size;
         let inner = self.readers.create_reader(partition, file, size_hint, metrics)?;
-        Ok(Box::new(Guarded { inner, name, texts: Arc::clone(&self.texts) }))
+        Ok(Box::new(Guarded { inner, name, size, texts: Arc::clone(&self.texts) }))
     }
 }
 
 struct Guarded {
     inner: Box<dyn AsyncFileReader + Send>,
     name: String,
+    size: u64,
     texts: Arc<BTreeSet<String>>,
 }
 
@@ -64,7 +70,16 @@ impl AsyncFileReader for Guarded {
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
-            let metadata = self.inner.get_metadata(options).await?;
+            let metadata = match self.inner.get_metadata(options).await {
+                Ok(metadata) => metadata,
+                Err(error @ ParquetError::External(_)) => return Err(error),
+                Err(error) => {
+                    let head = self.inner.get_bytes(0..self.size.min(HEAD_BYTES)).await?;
+                    let tail = self.inner.get_bytes(tail(self.size)).await?;
+                    let failure = by_ends(&self.name, (&head, &tail), &error.to_string());
+                    return Err(ParquetError::External(Box::new(failure)));
+                }
+            };
             let columns = metadata.file_metadata().schema_descr();
             let bytes = columns.columns().iter().find(|column| is_bytes(column, &self.texts));
             match bytes {

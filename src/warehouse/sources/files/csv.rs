@@ -12,6 +12,7 @@ use datafusion::common::{DataFusionError, Result};
 
 use super::convert::Conversion;
 use super::failure::FileFailure;
+use super::header;
 use super::text::{BYTE_ORDER_MARK, Rows};
 
 /// How many rows tell the types of the columns.
@@ -23,8 +24,14 @@ pub(super) fn columns(file: &str, head: &[u8]) -> Result<Schema> {
     if head.is_empty() {
         return Ok(Schema::empty());
     }
-    let format = Format::default().with_header(true);
-    let (schema, _) = format.infer_schema(Cursor::new(head), Some(LOOK_ROWS)).map_err(|error| in_file(file, &error))?;
+    header::check(file, &head[..header_length(head).unwrap_or(head.len())])?;
+    let infer = |head: &[u8]| Format::default().with_header(true).infer_schema(Cursor::new(head), Some(LOOK_ROWS));
+    let (schema, _) = infer(head).map_err(|error| {
+        // Without its last line, which has no end, it is whole: somebody is about to write the rest.
+        let lines = head.iter().rposition(|byte| *byte == b'\n').map_or(&head[..0], |end| &head[..=end]);
+        let is_cut = lines.len() < head.len() && !lines.is_empty() && infer(lines).is_ok();
+        if is_cut { cut_short(file, &error) } else { in_file(file, &error) }
+    })?;
     let fields = schema.fields().iter().map(|field| {
         let name = field.name().to_lowercase();
         let kind = match field.data_type() {
@@ -38,9 +45,18 @@ pub(super) fn columns(file: &str, head: &[u8]) -> Result<Schema> {
 }
 
 fn in_file(file: &str, error: &ArrowError) -> DataFusionError {
+    FileFailure::Damaged { file: file.to_owned(), format: "CSV file", reason: words(error) }.into()
+}
+
+fn words(error: &ArrowError) -> String {
     let text = error.to_string();
-    let reason = text.split_once("error: ").map_or(text.as_str(), |(_, reason)| reason);
-    FileFailure::Damaged { file: file.to_owned(), format: "CSV file", reason: reason.to_owned() }.into()
+    text.split_once("error: ").map_or(text.as_str(), |(_, reason)| reason).to_owned()
+}
+
+/// The error of a last line that has no end.
+fn cut_short(file: &str, error: &ArrowError) -> DataFusionError {
+    let reason = format!("its last line has no end ({})", words(error));
+    FileFailure::CutShort { file: file.to_owned(), reason }.into()
 }
 
 /// Rows of one file.
@@ -98,6 +114,7 @@ impl CsvRows {
     }
 
     fn header(&self, line: &[u8]) -> Result<Vec<String>> {
+        header::check(self.file(), line)?;
         let inferred = Format::default().with_header(true).infer_schema(Cursor::new(line), Some(0));
         let (schema, _) = inferred.map_err(|error| in_file(self.file(), &error))?;
         Ok(schema.fields().iter().map(|field| field.name().clone()).collect())
@@ -153,7 +170,8 @@ impl Rows for CsvRows {
         let is_full = body.decoder.capacity() == 0;
         if body.ended && body.taken == body.bytes.len() && !is_full {
             // An empty piece says that the last line is whole without a line end.
-            body.decoder.decode(&[]).map_err(failed)?;
+            let file = &self.conversion.reading.file;
+            body.decoder.decode(&[]).map_err(|error| cut_short(file, &error))?;
         }
         if !is_full && !body.ended {
             return Ok(None);

@@ -12,10 +12,11 @@ use datafusion::object_store::path::Path;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
-use super::layout;
-use crate::project::Table;
+use super::{choose, layout};
+use crate::project::{FileFormat, Table};
 use crate::storage::{FoundFile, NAMES_AT_ONCE, Opened};
 use crate::warehouse::known_values::Weight;
+use crate::warehouse::left_out::LeftOutFiles;
 
 /// Folders that are listed side by side.
 const LISTED_AT_ONCE: usize = 16;
@@ -56,8 +57,9 @@ impl TableFiles {
 /// The folders of a table that give their files the values of its partitions.
 pub(super) struct Folders {
     opened: Opened,
-    /// What the names of its files end with.
-    endings: &'static [&'static str],
+    table: Table,
+    format: FileFormat,
+    left_out: LeftOutFiles,
     /// In the order of their paths.
     folders: Vec<Folder>,
 }
@@ -71,9 +73,9 @@ struct Folder {
 impl Folders {
     /// The folders of a table; `None` where they do not tell all values, or are found no faster than files.
     pub(super) async fn find(
-        table: &Table,
-        endings: &'static [&'static str],
+        (table, format): (&Table, FileFormat),
         opened: &Opened,
+        left_out: &LeftOutFiles,
     ) -> Result<Option<Self>, Error> {
         let mut folders = Vec::new();
         let mut above = vec![opened.prefix()];
@@ -95,7 +97,13 @@ impl Folders {
             }
             if above.is_empty() {
                 folders.sort_unstable_by(|left, right| left.path.cmp(&right.path));
-                return Ok((!folders.is_empty()).then(|| Self { opened: opened.clone(), endings, folders }));
+                return Ok((!folders.is_empty()).then(|| Self {
+                    opened: opened.clone(),
+                    table: table.clone(),
+                    format,
+                    left_out: left_out.clone(),
+                    folders,
+                }));
             }
         }
         Ok(None)
@@ -146,7 +154,7 @@ impl Folders {
     }
 
     async fn list_all(&self) -> Result<(), Error> {
-        let all = self.opened.files().await?;
+        let all = self.opened.files().await?.files;
         for folder in &self.folders {
             let path = format!("{}/", folder.path);
             let first = all.partition_point(|file| file.location.as_ref() < path.as_str());
@@ -157,8 +165,8 @@ impl Folders {
         Ok(())
     }
 
-    fn placed(&self, folder: &Folder, mut files: Vec<FoundFile>) -> Vec<PartitionedFile> {
-        files.retain(|file| self.endings.iter().any(|ending| file.location.as_ref().ends_with(ending)));
+    fn placed(&self, folder: &Folder, files: Vec<FoundFile>) -> Vec<PartitionedFile> {
+        let files = choose::among(&self.table, self.format, &self.opened, (files, &self.left_out));
         let placed = files.into_iter().map(PartitionedFile::new_from_meta);
         placed.map(|file| file.with_partition_values(folder.values.clone())).collect()
     }

@@ -85,6 +85,7 @@ fn stray(table: &Table, file: &str, shape: &str) -> Diagnostic {
 fn wrong_value(partition: &Partition, written: &str, file: &str) -> Diagnostic {
     let wanted = match partition.kind {
         PartitionKind::Date => "a day such as 2026-01-31",
+        PartitionKind::Month => "a month such as 2026-01",
         PartitionKind::Hour => "an hour from 0 to 23",
         _ => "a whole number",
     };
@@ -100,6 +101,8 @@ fn value(partition: &Partition, written: &str) -> Option<ScalarValue> {
         PartitionKind::Date => {
             ScalarValue::Date32(text.map(|text| text.parse().ok().map(days)).map_or(Some(None), |day| day.map(Some))?)
         }
+        // Months are compared as text, and only such texts are in the order of time.
+        PartitionKind::Month if !text.is_none_or(is_month) => return None,
         PartitionKind::Month | PartitionKind::Text => ScalarValue::Utf8(text.map(str::to_owned)),
         PartitionKind::Hour | PartitionKind::Int => {
             let number = text.map(str::parse::<i64>).transpose().ok()?;
@@ -107,6 +110,11 @@ fn value(partition: &Partition, written: &str) -> Option<ScalarValue> {
             return fits.then_some(ScalarValue::Int64(number));
         }
     })
+}
+
+/// Whether a text is a year and a month, `2026-01`.
+fn is_month(text: &str) -> bool {
+    text.len() == 7 && format!("{text}-01").parse::<Date>().is_ok()
 }
 
 fn days(day: Date) -> i32 {
@@ -211,6 +219,20 @@ mod tests {
         ] {
             let dates = PathDates { folders: pattern.split('/').map(str::to_owned).collect() };
             assert_eq!(spelt(&dates, &folders), expected, "{pattern} {folders:?}");
+        }
+    }
+
+    #[test]
+    fn months_are_those_that_compare_as_text() {
+        for (text, expected) in [
+            ("2026-01", true),
+            ("2026-12", true),
+            ("2026-13", false),
+            ("2026-1", false),
+            ("202601", false),
+            ("October", false),
+        ] {
+            assert_eq!(is_month(text), expected, "{text}");
         }
     }
 

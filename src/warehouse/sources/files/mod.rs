@@ -4,13 +4,16 @@
 //! differs from those is read as the table's columns say. Nothing is remembered from one run to the next.
 
 mod bytes_guard;
+mod choose;
 mod convert;
 mod csv;
+mod decompress;
 mod delta;
 mod drift;
 mod early_filter;
 mod failure;
 mod folders;
+mod header;
 mod kinds;
 mod layout;
 mod ndjson;
@@ -46,8 +49,9 @@ use super::misfits::Reading;
 use super::{Opening, Source, TableFailure};
 use crate::model::diagnostic::{Diagnostic, Located, Place};
 use crate::project::{ColumnKind, FileFormat, Table};
-use crate::storage::{self, FoundFile, Opened};
+use crate::storage::{self, FoundFile, Listing, Opened, StorageError};
 use crate::warehouse::error::{WarehouseError, plain_message};
+use crate::warehouse::left_out::LeftOutFiles;
 use convert::Conversion;
 use folders::{Folders, TableFiles};
 use provider::{FilesTable, MakeSource};
@@ -65,23 +69,28 @@ pub(super) async fn open(
     location: &Located<String>,
     opening: &Opening<'_>,
 ) -> Result<Source, TableFailure> {
-    let opened = storage::open(&location.value)
-        .map_err(|error| Diagnostic::error("table-location", error.to_string(), &location.place))?;
+    let opened = storage::open(&location.value, opening.files).map_err(|error| not_opened(&error, &location.place))?;
     let store = storage::metered(Arc::clone(&opened.store), opening.meter);
     opening.state.runtime_env().register_object_store(&opened.root, Arc::clone(&store));
     let whole: Arc<[String]> = whole_columns(table).into();
     let Listed { files, columns, names, seen } = if format == FileFormat::Delta {
         delta::open(table, &opened, &store).await?
     } else {
-        let (files, sample) = find(table, format, &opened).await?;
-        let looks = looks(table, format, (opening, &store), (&sample, &whole)).await?;
+        let (files, sample) = find(table, format, &opened, opening.left_out).await?;
+        let looks = looks(table, format, (opening, &opened, &store), (&sample, &whole)).await?;
         let seen = looks.iter().fold((0, 0), |(rows, bytes), look| (rows + look.rows, bytes + look.bytes));
         Listed { columns: columns(table, format, &looks), files, names: None, seen }
     };
     let weight = files.weight();
     let root = ObjectStoreUrl::parse(&opened.root).map_err(|error| wrong(table, &error))?;
     let conversion = Conversion {
-        reading: Reading { table: table.name.as_str().into(), file: "".into(), weight, scan: 0 },
+        reading: Reading {
+            table: table.name.as_str().into(),
+            file: "".into(),
+            root: opened.names_begin_with().into(),
+            weight,
+            scan: 0,
+        },
         misfits: opening.misfits.clone(),
         zone: table.zone.clone(),
     };
@@ -104,10 +113,13 @@ struct Listed {
 async fn looks(
     table: &Table,
     format: FileFormat,
-    (opening, store): (&Opening<'_>, &Arc<dyn ObjectStore>),
+    (opening, opened, store): (&Opening<'_>, &Opened, &Arc<dyn ObjectStore>),
     (files, whole): (&[PartitionedFile], &[String]),
 ) -> Result<Vec<Look>, TableFailure> {
-    let looks = files.iter().map(|file| look(format, opening, store.as_ref(), &file.object_meta, whole));
+    let looks = files.iter().map(async |file| {
+        let name = opened.whole_name(&file.object_meta.location);
+        look(format, opening, store.as_ref(), (&name, &file.object_meta), whole).await
+    });
     let looks = stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKED_AT).try_collect();
     looks.await.map_err(|error| failure(table, &error))
 }
@@ -155,25 +167,16 @@ async fn look(
     format: FileFormat,
     opening: &Opening<'_>,
     store: &dyn ObjectStore,
-    file: &FoundFile,
+    (name, file): (&str, &FoundFile),
     whole: &[String],
 ) -> Result<Look, DataFusionError> {
     let (columns, rows) = match format {
-        FileFormat::Parquet | FileFormat::Delta => parquet::columns(opening.state, store, file).await?,
+        FileFormat::Parquet | FileFormat::Delta => parquet::columns(opening.state, store, (name, file)).await?,
         FileFormat::Csv | FileFormat::Ndjson => {
-            (text::columns(format, store, file, whole).await?, file.size.div_ceil(TEXT_ROW_BYTES))
+            (text::columns((format, name), store, file, whole).await?, file.size.div_ceil(TEXT_ROW_BYTES))
         }
     };
     Ok(Look { columns, rows, bytes: file.size })
-}
-
-/// What the names of a format's files end with, where the location is a folder.
-fn endings(format: FileFormat) -> &'static [&'static str] {
-    match format {
-        FileFormat::Parquet | FileFormat::Delta => &[".parquet"],
-        FileFormat::Csv => &[".csv", ".csv.gz"],
-        FileFormat::Ndjson => &[".ndjson", ".jsonl", ".json", ".gz"],
-    }
 }
 
 /// Finds the table's files, and some of them that tell its columns.
@@ -181,13 +184,14 @@ async fn find(
     table: &Table,
     format: FileFormat,
     opened: &Opened,
+    left_out: &LeftOutFiles,
 ) -> Result<(TableFiles, Vec<PartitionedFile>), TableFailure> {
     let failed = |error| failure(table, &DataFusionError::ObjectStore(Box::new(error)));
     let mut found = None;
     if opened.is_remote() && opened.is_folder() && !table.partitions.is_empty() {
         found = opened.few_files().await.map_err(failed)?;
         if found.is_none()
-            && let Some(folders) = Folders::find(table, endings(format), opened).await.map_err(failed)?
+            && let Some(folders) = Folders::find((table, format), opened, left_out).await.map_err(failed)?
         {
             let sample = folders.sample().await.map_err(failed)?;
             if !sample.is_empty() {
@@ -196,32 +200,13 @@ async fn find(
         }
     }
     let found = match found {
-        Some(found) => found,
+        Some(files) => Listing { files, odd: Vec::new() },
         None => opened.files().await.map_err(failed)?,
     };
-    let files = layout::placed(table, opened, of_format(table, format, opened, found)?)?;
+    let found = choose::of_format(table, format, opened, (found, left_out)).map_err(TableFailure::Wrong)?;
+    let files = layout::placed(table, opened, found)?;
     let sample = looked_at(&files);
     Ok((TableFiles::Listed(files), sample))
-}
-
-/// The files of a format; none is an error, since an empty table is more often a wrong path.
-fn of_format(
-    table: &Table,
-    format: FileFormat,
-    opened: &Opened,
-    mut files: Vec<FoundFile>,
-) -> Result<Vec<FoundFile>, Diagnostic> {
-    if opened.is_folder() {
-        files.retain(|file| endings(format).iter().any(|ending| file.location.as_ref().ends_with(ending)));
-    }
-    if files.is_empty() {
-        let what = if opened.is_folder() { endings(format)[0] } else { "file" };
-        let location = table.location().map_or("", |location| &location.value);
-        let message = format!("there is no {what} of table `{}` at `{location}`", table.name);
-        return Err(Diagnostic::error("table-missing", message, place_of(table))
-            .with_help("check the path: it counts from the folder of milepost.yml"));
-    }
-    Ok(files)
 }
 
 /// The files that tell the columns: the first and last by path, the newest, and some between.
@@ -277,6 +262,15 @@ fn settled(table: &Table, format: FileFormat, column: &Field) -> DataType {
     }
 }
 
+/// Why a location is not opened, as a finding where it is written.
+pub(super) fn not_opened(error: &StorageError, place: &Place) -> Diagnostic {
+    let help = match error {
+        StorageError::Refused(refusal) => refusal.help().map(str::to_owned),
+        _ => None,
+    };
+    Diagnostic::error("table-location", error.to_string(), place).with_optional_help(help)
+}
+
 fn wrong(table: &Table, error: &DataFusionError) -> Diagnostic {
     let message = format!("the files of table `{}` cannot be read: {}", table.name, plain_message(error));
     Diagnostic::error("table-unreadable", message, place_of(table))
@@ -284,8 +278,8 @@ fn wrong(table: &Table, error: &DataFusionError) -> Diagnostic {
 
 fn failure(table: &Table, error: &DataFusionError) -> TableFailure {
     let away = match error.find_root() {
-        DataFusionError::ObjectStore(said) => !storage::is_absent(said),
-        _ => matches!(FileFailure::of(error), Some(FileFailure::Unreachable { .. })),
+        DataFusionError::ObjectStore(said) => storage::refusal(said).is_none(),
+        _ => FileFailure::of(error).is_some_and(FileFailure::may_pass),
     };
     if away {
         return TableFailure::Unreachable(WarehouseError::from_engine(&format!("table `{}`", table.name), error));

@@ -40,7 +40,10 @@ pub(super) fn columns(file: &str, head: &[u8], whole: &[String]) -> Result<Schem
     let mut places: HashMap<String, usize> = HashMap::new();
     let lines = head.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !is_blank(line));
     for (number, line) in lines.take(LOOK_LINES) {
-        let value: Value = serde_json::from_slice(line).map_err(|error| broken(file, number as u64 + 1, &error))?;
+        let value: Value = serde_json::from_slice(line).map_err(|error| {
+            let is_last = error.is_eof() && head.ends_with(line);
+            if is_last { cut_short(file, number as u64 + 1) } else { broken(file, number as u64 + 1, &error) }
+        })?;
         let Value::Object(members) = value else {
             return Err(broken(file, number as u64 + 1, &"it is another value"));
         };
@@ -83,9 +86,16 @@ fn is_blank(line: &[u8]) -> bool {
 
 fn broken(file: &str, line: u64, reason: &dyn fmt::Display) -> DataFusionError {
     let text = reason.to_string();
-    // The parser counts lines from the one it was given.
+    // What stands in the file is not repeated, and the parser counts lines from the one it was given.
+    let text = if text.starts_with("invalid type") { "it is another value".to_owned() } else { text };
     let reason = text.split_once(" at line 1 ").map_or(text.clone(), |(what, column)| format!("{what} at {column}"));
     FileFailure::Line { file: file.to_owned(), line, what: "no JSON object", reason }.into()
+}
+
+/// The last line has no end, neither its own nor that of its object.
+fn cut_short(file: &str, line: u64) -> DataFusionError {
+    FileFailure::CutShort { file: file.to_owned(), reason: format!("its last line, {line}, ends within an object") }
+        .into()
 }
 
 /// Rows of one file.
@@ -121,7 +131,10 @@ impl JsonRows {
         }
         let mut parser = serde_json::Deserializer::from_slice(line);
         let read = Members { cells: &mut self.cells, depth: 1 }.deserialize(&mut parser).and_then(|()| parser.end());
-        read.map_err(|error| broken(&self.conversion.reading.file, self.line, &error))?;
+        read.map_err(|error| {
+            let file = &self.conversion.reading.file;
+            if self.ended && error.is_eof() { cut_short(file, self.line) } else { broken(file, self.line, &error) }
+        })?;
         self.cells.end_row();
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
@@ -31,6 +32,7 @@ use futures::stream::{BoxStream, StreamExt};
 
 use super::bytes_guard::GuardedReaders;
 use super::convert::Conversion;
+use super::decompress::{HEAD_BYTES, other_format};
 use super::drift::Drift;
 use super::early_filter::{EarlyFilter, keeps_most};
 use super::failure::FileFailure;
@@ -41,21 +43,69 @@ use crate::warehouse::sources::misfits::Reading;
 /// What is read of a file's end at first: most footers are smaller, and a small file is not read whole for its footer.
 pub(super) const FOOTER_BYTES: usize = 64 * 1024;
 
+/// What a Parquet file begins with.
+const MAGIC: &[u8] = b"PAR1";
+const FORMAT: &str = "Parquet file";
+
 /// The columns of one file, and its rows.
-pub(super) async fn columns(state: &SessionState, store: &dyn ObjectStore, file: &FoundFile) -> Result<(Schema, u64)> {
+pub(super) async fn columns(
+    state: &SessionState,
+    store: &dyn ObjectStore,
+    (name, file): (&str, &FoundFile),
+) -> Result<(Schema, u64)> {
     let footer = DFParquetMetadata::new(store, file)
         .with_metadata_size_hint(Some(FOOTER_BYTES))
         .with_file_metadata_cache(Some(state.runtime_env().cache_manager.get_file_metadata_cache()))
         .with_coerce_int96(Some(TimeUnit::Microsecond));
-    let failed = |error| in_file(file.location.as_ref(), error);
-    let columns = footer.fetch_schema().await.map_err(failed)?;
-    let rows = footer.fetch_metadata().await.map_err(failed)?.file_metadata().num_rows();
+    let columns = match footer.fetch_schema().await {
+        Ok(columns) => columns,
+        Err(error) => return Err(without_footer(name, store, file, error).await),
+    };
+    let rows = footer.fetch_metadata().await.map_err(|error| in_file(name, error))?.file_metadata().num_rows();
     Ok((columns, u64::try_from(rows).unwrap_or_default()))
+}
+
+/// The error of a file whose end does not tell its columns: the beginning tells whether its writer may still be at work.
+async fn without_footer(
+    name: &str,
+    store: &dyn ObjectStore,
+    file: &FoundFile,
+    error: DataFusionError,
+) -> DataFusionError {
+    let error = in_file(name, error);
+    if !matches!(FileFailure::of(&error), Some(FileFailure::Damaged { .. } | FileFailure::CutShort { .. })) {
+        return error;
+    }
+    let ends = [0..file.size.min(HEAD_BYTES), tail(file.size)];
+    match store.get_ranges(&file.location, &ends).await {
+        Ok(ends) => by_ends(name, (&ends[0], &ends[1]), &plain_message(&error)).into(),
+        Err(said) => in_file(name, DataFusionError::ObjectStore(Box::new(said))),
+    }
+}
+
+/// The last bytes of a file, which are the format's mark in one that is whole.
+pub(super) fn tail(size: u64) -> Range<u64> {
+    size.saturating_sub(MAGIC.len() as u64)..size
+}
+
+/// What a file is whose footer cannot be read, by its first and last bytes.
+pub(super) fn by_ends(file: &str, (head, tail): (&[u8], &[u8]), reason: &str) -> FileFailure {
+    let file = file.to_owned();
+    if tail == MAGIC && head.starts_with(MAGIC) && head.len() > MAGIC.len() {
+        return FileFailure::Damaged { file, format: FORMAT, reason: reason.to_owned() };
+    }
+    if head.starts_with(MAGIC) || MAGIC.starts_with(head) {
+        return FileFailure::CutShort { file, reason: "it has no footer of a Parquet file".to_owned() };
+    }
+    match other_format(head) {
+        Some(found) => FileFailure::OtherFormat { file, format: FORMAT, found },
+        None => FileFailure::Damaged { file, format: FORMAT, reason: reason.to_owned() },
+    }
 }
 
 /// The error with its file's name. What a query does to values is no fault of the file.
 fn in_file(file: &str, error: DataFusionError) -> DataFusionError {
-    let damaged = |reason| FileFailure::Damaged { file: file.to_owned(), format: "Parquet file", reason }.into();
+    let damaged = |reason| FileFailure::Damaged { file: file.to_owned(), format: FORMAT, reason }.into();
     match error.find_root() {
         DataFusionError::ParquetError(root) => match root.as_ref() {
             ParquetError::ArrowError(_) => error,
@@ -63,6 +113,8 @@ fn in_file(file: &str, error: DataFusionError) -> DataFusionError {
                 Some(failure) => failure.into(),
                 None => source.downcast_ref::<FileFailure>().cloned().map_or(error, DataFusionError::from),
             },
+            // Its end is not where its footer, read a moment ago, says.
+            ParquetError::EOF(reason) => FileFailure::CutShort { file: file.to_owned(), reason: reason.clone() }.into(),
             _ => damaged(plain_message(&error)),
         },
         DataFusionError::ArrowError(root, _) if matches!(root.as_ref(), ArrowError::ParquetError(_)) => {
@@ -138,8 +190,11 @@ impl NamedSource {
         };
         let texts = columns.into_iter().filter(is_text).map(|column| column.name().to_owned()).collect();
         let Readers { store, footers } = self.readers.clone();
-        let readers =
-            GuardedReaders { readers: CachedParquetFileReaderFactory::new(store, footers), texts: Arc::new(texts) };
+        let readers = GuardedReaders {
+            readers: CachedParquetFileReaderFactory::new(store, footers),
+            texts: Arc::new(texts),
+            root: Arc::clone(&self.conversion.reading.root),
+        };
         let source = parquet.clone().with_parquet_file_reader_factory(Arc::new(readers));
         Self { source: Arc::new(source), ..self.clone() }
     }
@@ -261,9 +316,9 @@ impl fmt::Debug for Files {
 
 impl Morselizer for Files {
     fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
-        let name: Arc<str> = file.object_meta.location.as_ref().into();
         let Conversion { reading, misfits, zone } = self.source.conversion.clone();
-        let reading = Reading { file: Arc::clone(&name), ..reading };
+        let reading = reading.of_file(&file.object_meta.location);
+        let name = Arc::clone(&reading.file);
         let mut config = self.config.clone();
         config.expr_adapter_factory =
             Some(Arc::new(Drift { conversion: Arc::new(Conversion { reading, misfits, zone }) }));

@@ -1,20 +1,18 @@
-//! Files of text, line by line: decompressed by what they begin with, never by their name.
+//! Files of text, line by line.
 
 use std::fmt;
-use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result};
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener, FileScanConfig, FileSource};
 use datafusion::datasource::projection::{ProjectionOpener, SplitProjection};
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
+use datafusion::object_store::ObjectStore;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::apply_expression_roots;
@@ -22,15 +20,12 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::convert::Conversion;
+use super::decompress::decompressed;
 use super::failure::FileFailure;
 use super::{csv, ndjson};
 use crate::project::FileFormat;
 use crate::storage::FoundFile;
-use crate::warehouse::error::plain_message;
 use crate::warehouse::sources::misfits::Reading;
-
-/// What is read of a local file at once.
-const BLOCK_BYTES: usize = 256 * 1024;
 
 /// How much of a file is looked at for its columns, decompressed; more where it holds no whole row, up to a bound.
 const LOOK_BYTES: usize = 1 << 20;
@@ -41,15 +36,6 @@ const BATCH_ROWS: usize = 8192;
 
 /// The mark that some programs put before UTF-8.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// What compressed files begin with.
-const MAGIC: &[(&[u8], FileCompressionType)] = &[
-    (&[0x1f, 0x8b], FileCompressionType::GZIP),
-    (&[0x28, 0xb5, 0x2f, 0xfd], FileCompressionType::ZSTD),
-    (b"BZh", FileCompressionType::BZIP2),
-    (&[0xfd, b'7', b'z', b'X', b'Z'], FileCompressionType::XZ),
-];
-const MAGIC_BYTES_MAX: usize = 5;
 
 /// A format of text: what makes rows of bytes.
 pub(super) trait Rows: Send {
@@ -65,15 +51,14 @@ pub(super) trait Rows: Send {
 
 /// The columns of one file, by its first rows.
 pub(super) async fn columns(
-    format: FileFormat,
+    (format, name): (FileFormat, &str),
     store: &dyn ObjectStore,
     file: &FoundFile,
     whole: &[String],
 ) -> Result<Schema> {
-    let name = file.location.as_ref();
-    let mut bytes = decompressed(name, store, file).await?;
+    let mut bytes = decompressed((name, kind_of(format)), store, file).await?;
     let mut head: Vec<u8> = Vec::new();
-    while let Some(block) = bytes.try_next().await.map_err(|error| in_file(name, format, error))? {
+    while let Some(block) = bytes.try_next().await? {
         head.extend_from_slice(&block);
         if head.len() >= LOOK_BYTES && (has_row(&head) || head.len() >= LOOK_BYTES_MAX) {
             break;
@@ -100,61 +85,10 @@ fn has_row(head: &[u8]) -> bool {
     head.iter().filter(|byte| **byte == b'\n').nth(1).is_some()
 }
 
-/// The file's bytes, decompressed.
-async fn decompressed(
-    name: &str,
-    store: &dyn ObjectStore,
-    file: &FoundFile,
-) -> Result<BoxStream<'static, Result<Bytes>>> {
-    let failed = |error: datafusion::object_store::Error| {
-        FileFailure::of_store(name, &error).map_or_else(|| DataFusionError::ObjectStore(Box::new(error)), Into::into)
-    };
-    let found = store.get(&file.location).await.map_err(failed)?;
-    let mut raw: BoxStream<'static, Result<Bytes>> = match found.payload {
-        GetResultPayload::File(file, _) => blocks(file),
-        GetResultPayload::Stream(stream) => stream.map_err(DataFusionError::from).boxed(),
-    };
-    let mut head = Vec::new();
-    while head.len() < MAGIC_BYTES_MAX {
-        match raw.try_next().await? {
-            Some(block) => head.extend_from_slice(&block),
-            None => break,
-        }
-    }
-    let compression = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, kind)| *kind);
-    let bytes = stream::iter([Ok(Bytes::from(head))]).chain(raw).boxed();
-    compression.unwrap_or(FileCompressionType::UNCOMPRESSED).convert_stream(bytes)
-}
-
-/// A local file in large blocks: the store's own stream takes a thread's turn for every few kilobytes.
-fn blocks(file: std::fs::File) -> BoxStream<'static, Result<Bytes>> {
-    stream::try_unfold(file, |mut file| async move {
-        let mut block = vec![0; BLOCK_BYTES];
-        let read = file.read(&mut block)?;
-        block.truncate(read);
-        Ok((read > 0).then(|| (Bytes::from(block), file)))
-    })
-    .boxed()
-}
-
-/// The error with its file's name: what decompression says does not name it.
 fn kind_of(format: FileFormat) -> &'static str {
     match format {
         FileFormat::Ndjson => "NDJSON file",
         _ => "CSV file",
-    }
-}
-
-fn in_file(file: &str, format: FileFormat, error: DataFusionError) -> DataFusionError {
-    let format = kind_of(format);
-    let (file, reason) = (file.to_owned(), plain_message(&error));
-    match error.find_root() {
-        DataFusionError::IoError(_) => FileFailure::Damaged { file, format, reason }.into(),
-        DataFusionError::ObjectStore(root) => match FileFailure::of_store(&file, root.as_ref()) {
-            Some(failure) => failure.into(),
-            None => error,
-        },
-        _ => error,
     }
 }
 
@@ -245,8 +179,8 @@ struct TextOpener {
 impl FileOpener for TextOpener {
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
         let TextSource { format, whole, conversion, .. } = self.source.clone();
-        let name: Arc<str> = file.object_meta.location.as_ref().into();
-        let reading = Reading { file: Arc::clone(&name), ..conversion.reading.clone() };
+        let reading = conversion.reading.of_file(&file.object_meta.location);
+        let name = Arc::clone(&reading.file);
         let conversion = Conversion { reading, ..conversion };
         let rows: Box<dyn Rows> = match format {
             FileFormat::Ndjson => Box::new(ndjson::JsonRows::new(&self.columns, &whole, conversion, BATCH_ROWS)),
@@ -254,8 +188,7 @@ impl FileOpener for TextOpener {
         };
         let store = Arc::clone(&self.store);
         Ok(Box::pin(async move {
-            let bytes = decompressed(&name, store.as_ref(), &file.object_meta).await?;
-            let bytes = bytes.map_err(move |error| in_file(&name, format, error)).boxed();
+            let bytes = decompressed((&name, kind_of(format)), store.as_ref(), &file.object_meta).await?;
             Ok(batches(bytes, rows))
         }))
     }

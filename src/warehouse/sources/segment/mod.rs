@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use super::{Opening, Source, TableFailure, files, wrong};
 use crate::model::diagnostic::{Diagnostic, Located, Place, SourceFile};
 use crate::project::{ColumnKind, FileFormat, SegmentLayout, SegmentRows, Table, TableSource};
+use crate::settings::LocalFiles;
 use crate::storage;
 use crate::warehouse::known_values::Weight;
 use crate::warehouse::parameters::{Parameter, Parameters};
@@ -51,7 +52,7 @@ pub(super) async fn open(
 ) -> Result<Source, TableFailure> {
     let relations = match layout {
         SegmentLayout::S3Logs => vec![("calls".to_owned(), logs(table, location))],
-        SegmentLayout::DataLake | SegmentLayout::Warehouse => folders(table, location, rows).await?,
+        SegmentLayout::DataLake | SegmentLayout::Warehouse => folders(table, (location, opening.files), rows).await?,
     };
     let prefix = Prefix::of(layout, rows);
     let mut raw = Vec::new();
@@ -101,21 +102,18 @@ fn described(
 /// Each folder of a lake that has rows for this relation, by the name of its table.
 async fn folders(
     table: &Table,
-    location: &Located<String>,
+    (location, files): (&Located<String>, &LocalFiles),
     rows: SegmentRows,
 ) -> Result<Vec<(String, Table)>, TableFailure> {
     let base = format!("{}/", location.value.trim_end_matches('/'));
-    let failed = |error: &dyn fmt::Display| {
-        let message = format!("the tables of `{}` cannot be listed: {error}", table.name);
-        Diagnostic::error("table-location", message, &location.place)
-    };
-    let opened = storage::open(&base).map_err(|error| failed(&error))?;
+    let opened = storage::open(&base, files).map_err(|error| super::files::not_opened(&error, &location.place))?;
     let listed = opened.files().await.map_err(|error| {
         let reason = format!("table `{}`: {error}", table.name);
         TableFailure::Unreachable(WarehouseError::Unavailable { reason })
     })?;
     let first = |path: &str| path.split_once('/').map(|(folder, _)| folder.to_owned());
-    let names: BTreeSet<String> = listed.iter().filter_map(|file| first(opened.relative(&file.location))).collect();
+    let names: BTreeSet<String> =
+        listed.files.iter().filter_map(|file| first(opened.relative(&file.location))).collect();
     let names: Vec<(String, String)> = names
         .into_iter()
         .map(|folder| (folder.split_once('=').map_or(folder.as_str(), |(_, name)| name).to_owned(), folder))

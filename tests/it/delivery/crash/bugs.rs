@@ -19,11 +19,13 @@ struct Case {
     batch: usize,
     fault: &'static str,
     delay_milliseconds: u64,
+    /// Batches are taken or refused whole, and some addresses are refused.
+    strict: bool,
     blows: Vec<Blow>,
 }
 
 fn case(bug: &'static str, breaks: &'static str, keys: Keys, blows: Vec<Blow>) -> Case {
-    Case { bug, breaks, store: Store::Sqlite, keys, batch: 1, fault: "", delay_milliseconds: 0, blows }
+    Case { bug, breaks, store: Store::Sqlite, keys, batch: 1, fault: "", delay_milliseconds: 0, strict: false, blows }
 }
 
 fn cases() -> Vec<Case> {
@@ -44,17 +46,19 @@ fn cases() -> Vec<Case> {
         case("cap_counted_after_dispatch", "3", ignored, vec![Blow::Run]),
         case("missing_ledger_created_silently", "6", ignored, vec![Blow::Run, Blow::LoseLedger]),
         Case { delay_milliseconds: 40, ..case("outcome_lost_on_signal", "5", ignored, vec![Blow::Terminate(4)]) },
+        case("as_of_finer_than_the_ledger", "5", honoured, vec![Blow::Crash("after_response", 2)]),
+        Case { batch: 4, strict: true, ..case("batch_refusal_settles_all", "4", honoured, vec![Blow::Run]) },
     ]
 }
 
 #[test]
 fn every_mistake_is_reported_and_nothing_without_it() {
-    for Case { bug, breaks, store, keys, batch, fault, delay_milliseconds, blows } in cases() {
+    for Case { bug, breaks, store, keys, batch, fault, delay_milliseconds, strict, blows } in cases() {
         if !Store::every().contains(&store) {
             continue;
         }
-        let setting =
-            |bug| Setting { store, keys, batch, fault, chance: 0.3, people: 24, seed: 7, delay_milliseconds, bug };
+        let plain = Setting::plain(store, keys);
+        let setting = |bug| Setting { batch, fault, delay_milliseconds, strict, refuses: strict, bug, ..plain.clone() };
         let found = Scenario { setting: setting(Some(bug)), blows: blows.clone() }.play().violations;
         let number = format!("{breaks} ");
         assert!(found.iter().any(|words| words.starts_with(&number)), "{bug} was not reported as {breaks}: {found:?}");
@@ -84,18 +88,7 @@ fn what_no_mistake_shows_is_seen_as_well() {
         ("10", |stage| append(&stage.folder.path().join("said/1.err"), "mailed person_1@example.test\n")),
     ];
     for (number, meddle) in tampered {
-        let (store, keys) = (Store::Sqlite, Keys::Honoured);
-        let setting = Setting {
-            store,
-            keys,
-            batch: 1,
-            fault: "",
-            chance: 0.3,
-            people: 24,
-            seed: 7,
-            delay_milliseconds: 0,
-            bug: None,
-        };
+        let setting = Setting::plain(Store::Sqlite, Keys::Honoured);
         let found = Scenario { setting, blows: Vec::new() }.play_and(meddle).violations;
         let number = format!("{number} ");
         assert!(found.iter().any(|words| words.starts_with(&number)), "{number}was not seen: {found:?}");

@@ -149,7 +149,8 @@ pub(super) fn half_published(stage: &Stage) -> Option<String> {
 
 /// Files and tables outside the data and the settings in which a secret stands.
 pub(super) fn leaks(stage: &Stage) -> Vec<String> {
-    const SECRETS: [&str; 4] = ["@example.test", "@Example.test", "re_secret_of_the_test", "Name1end"];
+    const SECRETS: [&str; 5] =
+        ["@example.test", "@Example.test", "@example.invalid", "re_secret_of_the_test", "Name1end"];
     let mut found = Vec::new();
     let mut look = |place: &str, bytes: &[u8]| {
         for secret in SECRETS {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::{Acceptance, LedgerRow, acceptances, half_published, leaks, ledger, struck};
 use super::stage::{Ended, Stage};
-use super::truth::Expected;
+use super::truth::{Expected, REFUSED};
 
 /// Waves that may be in doubt after one crash.
 const WAVES_PER_CRASH: usize = 2;
@@ -87,6 +87,7 @@ fn every_key_once(stage: &Stage, rows: &[LedgerRow], broken: &mut Vec<String>) {
         let fits = match expected {
             Expected::Mailed(_) => matches!(state, "accepted" | "rejected" | "unknown"),
             Expected::Stored(name) => state == *name,
+            Expected::Refused => matches!(state, "rejected" | "unknown"),
             Expected::Rival(_, loser) => matches!(state, "accepted" | "rejected" | "unknown") || state == *loser,
         };
         if !fits {
@@ -110,11 +111,19 @@ fn ledger_as_provider(stage: &Stage, rows: &[LedgerRow], accepted: &[Acceptance]
         if !agrees {
             broken.push(format!("4 {} is {} and accepted is {was_accepted}", row.delivery_id, row.state));
         }
-        let refused = || struck.get(&row.delivery_id).is_some_and(|met| met.iter().any(|fault| fault == "reject_422"));
-        if row.state == "rejected" && !refused() {
+        let met = |faults: &[&str]| {
+            struck.get(&row.delivery_id).is_some_and(|met| met.iter().any(|fault| faults.contains(&fault.as_str())))
+        };
+        let refused = is_refused(stage, row) || met(&["reject_422", "odd_422"]);
+        if row.state == "rejected" && !refused {
             broken.push(format!("4 {} is rejected and was never refused: {}", row.delivery_id, row.reason));
         }
     }
+}
+
+/// Whether the provider takes no mail to the row's address.
+fn is_refused(stage: &Stage, row: &LedgerRow) -> bool {
+    stage.truth.addresses.get(&row.profile).is_some_and(|address| address.ends_with(REFUSED))
 }
 
 /// (5) What is unknown met a fault that loses answers, or was in one of two waves of a crash.
@@ -132,8 +141,11 @@ fn unknown_bounded(stage: &Stage, rows: &[LedgerRow], history: &History, broken:
     }
     // Where answers are hardly waited for, a machine that is busy loses some by itself.
     let hasty = matches!(stage.setting.fault, "accept_then_time_out" | "slow_drip");
-    let explained =
-        |row: &LedgerRow| struck.contains_key(&row.delivery_id) || (hasty && row.reason.contains("no answer in time"));
+    let explained = |row: &LedgerRow| {
+        struck.contains_key(&row.delivery_id)
+            || is_refused(stage, row)
+            || (hasty && row.reason.contains("no answer in time"))
+    };
     let unexplained: Vec<_> = unknown.iter().filter(|row| !explained(row)).collect();
     let waves: BTreeSet<_> = unexplained.iter().filter(|row| row.attempt == 1).map(|row| row.dispatched_at).collect();
     let allowed = history.crashes * WAVES_PER_CRASH;

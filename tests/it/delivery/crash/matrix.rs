@@ -15,7 +15,7 @@ use super::stage::Setting;
 use super::truth::Dice;
 
 /// The ways to misbehave, and none.
-const FAULTS: [&str; 13] = [
+const FAULTS: [&str; 17] = [
     "",
     "accept_then_time_out",
     "accept_then_reset",
@@ -29,6 +29,10 @@ const FAULTS: [&str; 13] = [
     "refused",
     "tls_failure",
     "redirect",
+    "bad_key_400",
+    "domain_422",
+    "testing_403",
+    "odd_422",
 ];
 const WORKERS: usize = 2;
 
@@ -42,7 +46,15 @@ fn setting(store: Store, keys: Keys, fault: &'static str, seed: u64) -> Setting 
         (Keys::Honoured, _) if seed.is_multiple_of(2) => 4,
         _ => 1,
     };
-    Setting { store, keys, batch, fault, chance: 0.3, people: 24, seed, delay_milliseconds: 0, bug: None }
+    Setting {
+        batch,
+        fault,
+        seed,
+        strict: (seed / 2).is_multiple_of(3),
+        refuses: (seed / 8).is_multiple_of(2),
+        by_the_clock: (seed / 16).is_multiple_of(2),
+        ..Setting::plain(store, keys)
+    }
 }
 
 /// What it takes to reach a point, ending there.
@@ -118,7 +130,8 @@ fn others(count: usize, seed: u64) -> Vec<Scenario> {
         let stores = Store::every();
         let (store, keys) = (stores[turn % stores.len()], Keys::BOTH[turn / 2 % 2]);
         let mut setting = setting(store, keys, "", dice.below(1 << 32));
-        let blows = match turn / 4 % 8 {
+        let blows = match turn / 4 % 9 {
+            8 => vec![Blow::TerminateAfter(dice.below(400_000)), Blow::TerminateAfter(dice.below(400_000))],
             0 => vec![Blow::Terminate(dice.below(12)), Blow::Terminate(dice.below(12))],
             1 => vec![Blow::Stop(1 + dice.below(6))],
             2 => vec![Blow::Overlap(2 + dice.below(7))],
@@ -128,10 +141,12 @@ fn others(count: usize, seed: u64) -> Vec<Scenario> {
             6 => vec![Blow::ClockAheadBeside(2), Blow::Run, Blow::EditTemplate, Blow::Run],
             _ => vec![Blow::Crash("after_response", 2), Blow::Run, Blow::LoseLedger],
         };
-        if matches!(turn / 4 % 8, 0 | 1 | 6) {
+        if matches!(turn / 4 % 9, 0 | 1 | 6) {
             (setting.delay_milliseconds, setting.batch) = (40, 1);
         }
-        if turn >= 32 && dice.below(2) == 0 {
+        // Where clocks are wrong, what is due is not what the truth says.
+        setting.by_the_clock &= !matches!(turn / 4 % 9, 4..=6);
+        if turn >= 36 && dice.below(2) == 0 {
             setting.fault = dice.one(&["", "accept_then_500", "throttle_429", "accept_then_reset", "reject_422"]);
         }
         scenarios.push(Scenario { setting, blows });
@@ -244,12 +259,18 @@ fn way_there(turn: usize, point: &'static str, dice: &mut Dice) -> Scenario {
         "before_replay" | "before_repeat" => (Keys::Honoured, "accept_then_500"),
         "before_give_back" | "before_again" | "after_again" => (dice.one(&Keys::BOTH), "throttle_429"),
         "before_release" => (Keys::Honoured, "unauthorized_401"),
+        "before_piece" | "before_held" => (dice.one(&Keys::BOTH), "reject_422"),
         "before_defer" => (Keys::Honoured, "quota_429"),
         "before_hold" => (Keys::Ignored, ""),
         _ => (dice.one(&Keys::BOTH), ""),
     };
     let mut setting = setting(store, keys, fault, dice.below(1 << 32));
     setting.chance = 0.95;
+    match point {
+        "before_piece" => setting.batch = 4,
+        "before_held" => setting.batch = 1,
+        _ => {}
+    }
     if point.ends_with("_renewal") {
         (setting.delay_milliseconds, setting.batch) = (200, 1);
     }
@@ -274,7 +295,7 @@ fn a_spread_subset_holds_and_every_point_is_reached() {
         scenarios.push(Scenario { setting: setting(store, keys, fault, dice.below(1 << 32)), blows: vec![Blow::Run] });
     }
     scenarios.extend(random_kills(8, seed));
-    scenarios.extend(others(32, seed).into_iter().skip(seed as usize % 4).step_by(4));
+    scenarios.extend(others(36, seed).into_iter().skip(seed as usize % 4).step_by(4));
     // Chance may end a run before its crash point: such points are tried again.
     for _ in 0..6 {
         let totals = play(scenarios, seed, None);
@@ -298,7 +319,7 @@ fn the_whole_matrix_holds() {
     let kills = number("MILEPOST_TEST_KILLS").unwrap_or(1_000);
     let parts = [
         ("random kills", random_kills(kills * 3 / 4, seed)),
-        ("signals, overlaps, disks, clocks", others(320, seed)),
+        ("signals, overlaps, disks, clocks", others(360, seed)),
         ("crash points x faults x ledgers x keys", whole(seed)),
     ];
     let mut broken = 0;

@@ -25,6 +25,8 @@ pub(super) enum Blow {
     KillAt(u64),
     /// SIGTERM once the provider saw so many requests.
     Terminate(u64),
+    /// SIGTERM after so many microseconds: before anything is mailed, most of the time.
+    TerminateAfter(u64),
     /// SIGSTOP after so many requests, another run, then SIGCONT.
     Stop(u64),
     /// So many runs at once.
@@ -115,6 +117,7 @@ impl Play {
                 self.kill(child);
             }
             Blow::Terminate(requests) => self.terminate(requests),
+            Blow::TerminateAfter(microseconds) => self.terminate_after(microseconds),
             Blow::Stop(requests) => self.stop(requests),
             Blow::Overlap(runs) => self.overlap(runs),
             Blow::DiskFull(blocks) => {
@@ -188,6 +191,32 @@ impl Play {
         // Told so early that it did not listen yet, it ended as any program would, and had done nothing.
         if dispatched > 0 || (code.is_none() && requests > 0) {
             self.outcome.violations.push(format!("9 terminated with {code:?}: {dispatched} are still dispatched"));
+        }
+    }
+
+    /// Told to end while it opens, plans or evaluates: it says so, with a row for its job, and nothing is in doubt.
+    fn terminate_after(&mut self, microseconds: u64) {
+        self.stage.forget_results();
+        let child = self.start();
+        std::thread::sleep(Duration::from_micros(microseconds));
+        signal(&child, "-TERM");
+        let code = wait(child).code();
+        self.outcome.exits.push(code);
+        // Before it listens it ends as any program would; it may have been done already.
+        if code == Some(143) {
+            let results = self.stage.results().unwrap_or_default();
+            let jobs = results["results"].as_array().map_or(0, Vec::len);
+            if jobs != 1 || results["exit_code"] != 143 {
+                self.outcome.violations.push(format!("9 terminated early: {jobs} jobs in the results: {results}"));
+            }
+        } else if !matches!(code, None | Some(0 | 2 | 3 | 4 | 7)) {
+            self.outcome.violations.push(format!("9 terminated early with {code:?}"));
+        }
+        let dispatched = ledger(&self.stage).iter().filter(|row| row.state == "dispatched").count();
+        if dispatched > 0 {
+            self.outcome
+                .violations
+                .push(format!("9 terminated early with {code:?}: {dispatched} are still dispatched"));
         }
     }
 

@@ -12,11 +12,10 @@ use milepost::project::LedgerLocation;
 use serde_json::Value;
 
 use super::super::project::{Keys, Store};
-use super::truth::Truth;
+use super::truth::{Calendar, Truth};
 use crate::postgres::Schema;
 use crate::providers::fake::Fake;
 
-const AS_OF: &str = "2026-11-01T06:00:00Z";
 /// Longer than any run takes, on a machine that does ten other things.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -36,12 +35,39 @@ pub(super) struct Setting {
     pub(super) delay_milliseconds: u64,
     /// The mistake that is brought back.
     pub(super) bug: Option<&'static str>,
+    /// Whether batches are taken or refused whole.
+    pub(super) strict: bool,
+    /// Whether some addresses are refused by the provider.
+    pub(super) refuses: bool,
+    /// Whether runs read the machine's clock, and are not told the time.
+    pub(super) by_the_clock: bool,
+}
+
+impl Setting {
+    /// Two dozen people, single requests, nothing that goes wrong.
+    pub(super) fn plain(store: Store, keys: Keys) -> Self {
+        Self {
+            store,
+            keys,
+            batch: 1,
+            fault: "",
+            chance: 0.3,
+            people: 24,
+            seed: 7,
+            delay_milliseconds: 0,
+            bug: None,
+            strict: false,
+            refuses: false,
+            by_the_clock: false,
+        }
+    }
 }
 
 /// Everything one scenario happens on.
 pub(super) struct Stage {
     pub(super) setting: Setting,
     pub(super) truth: Truth,
+    calendar: Calendar,
     pub(super) fake: Fake,
     pub(super) folder: tempfile::TempDir,
     pub(super) schema: Option<Schema>,
@@ -61,11 +87,15 @@ pub(super) struct Ended {
 
 impl Stage {
     pub(super) fn set(setting: Setting) -> Self {
-        let truth = Truth::new(setting.people, setting.seed);
+        let calendar = if setting.by_the_clock { Calendar::by_the_clock() } else { Calendar::fixed() };
+        let truth = Truth::new(setting.people, setting.seed, (calendar, setting.refuses));
         let (delay, seed) = (setting.delay_milliseconds.to_string(), setting.seed.to_string());
         let chance = format!("{}={}", setting.fault, setting.chance);
         let honours = setting.keys.honoured().to_string();
         let mut flags = vec!["--control", "--honour-keys", &honours, "--delay-ms", &delay, "--seed", &seed];
+        if setting.strict {
+            flags.push("--strict");
+        }
         match setting.fault {
             "" | "tls_failure" => {}
             "refused" => flags.push("--refused"),
@@ -76,6 +106,7 @@ impl Stage {
             schema: (setting.store == Store::Postgres).then(|| Schema::fresh().expect("only where it is")),
             folder: tempfile::tempdir().expect("a folder"),
             truth,
+            calendar,
             setting,
             started: 0,
         };
@@ -122,10 +153,11 @@ impl Stage {
 
     /// The job; `word` stands for what a person may edit in its mails.
     pub(super) fn write_job(&self, word: &str) {
+        let start = self.calendar.start();
         self.write(
             "jobs/documents.yml",
             &format!(
-                "job: documents\nstart: {{since: 2026-10-01}}\naudience: people\nholdout: 10%\npublish: ../published\nmessage:\n  subject: \
+                "job: documents\nstart: {{since: {start}}}\naudience: people\nholdout: 10%\npublish: ../published\nmessage:\n  subject: \
                  \"{word}, {{{{ milestone.name }}}}:{{{{ milestone.level }}}} for {{{{ profile.profile_id }}}}\"\n  \
                  template: templates/mail.html\nmilestones:\n  - name: documents\n    event: document_published\n    \
                  profile: profile_id\n    reaches: [1, 3, 5]\n  - name: readers\n    event: document_opened\n    \
@@ -175,7 +207,7 @@ impl Stage {
             fs::File::create(path).expect("made")
         };
         command
-            .args(["run", "--threads", "1", "--as-of", AS_OF, "--replay", "--confirm", "100000"])
+            .args(["run", "--threads", "1", "--confirm", "100000"])
             .current_dir(self.folder.path())
             .env("TOKIO_WORKER_THREADS", "2")
             .env("MILEPOST_BACKOFF_MILLISECONDS", "4")
@@ -186,6 +218,9 @@ impl Stage {
             .stderr(said("err"));
         for name in ["ENV", "CRASHPOINT", "LEASE_SECONDS", "CLOCK_JUMP", "SEEDED_BUG"] {
             command.env_remove(format!("MILEPOST_{name}"));
+        }
+        if !self.setting.by_the_clock {
+            command.args(["--replay", "--as-of", &self.calendar.now()]);
         }
         if let Some(bug) = self.setting.bug {
             command.env("MILEPOST_SEEDED_BUG", bug);
@@ -214,16 +249,25 @@ impl Stage {
 
     fn run_command(&mut self, command: &mut Command, change: impl FnOnce(&mut Command)) -> Ended {
         change(command);
-        let results = self.folder.path().join("target/milepost/run_results.json");
-        let _ = fs::remove_file(&results);
+        self.forget_results();
         let before = self.requests();
         let status = wait(command.spawn().expect("started"));
-        let text = fs::read_to_string(&results).ok();
-        Ended {
-            code: status.code(),
-            requests: self.requests() - before,
-            results: text.map(|text| serde_json::from_str(&text).expect("results are whole or not there")),
-        }
+        Ended { code: status.code(), requests: self.requests() - before, results: self.results() }
+    }
+
+    fn results_file(&self) -> PathBuf {
+        self.folder.path().join("target/milepost/run_results.json")
+    }
+
+    /// Takes away what earlier runs wrote.
+    pub(super) fn forget_results(&self) {
+        let _ = fs::remove_file(self.results_file());
+    }
+
+    /// What the last run wrote.
+    pub(super) fn results(&self) -> Option<Value> {
+        let text = fs::read_to_string(self.results_file()).ok()?;
+        Some(serde_json::from_str(&text).expect("results are whole or not there"))
     }
 
     /// Requests that reached the provider so far; none while it refuses connections.

@@ -3,14 +3,24 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan as _};
+use milepost::clock::Clock;
 use sha2::{Digest as _, Sha256};
 
-/// Minutes since 2026-09-15T00:00:00Z, the beginning of the generated events.
+/// Milestones count from this minute of the generated events on.
 const START: u64 = 16 * 1_440;
-const EXPIRED_BEFORE: u64 = AS_OF - 14 * 1_440;
-const AS_OF: u64 = 47 * 1_440 + 360;
+/// What was reached longer ago than this is not mailed any more.
+const LATE_AFTER: u64 = 14 * 1_440;
+/// Longer than a scenario takes: what nobody may see yet is later, and nothing becomes late meanwhile.
+const MARGIN: u64 = 60;
+/// Addresses that the provider refuses, at most: were nobody else left to be mailed, more would be taken for its account's.
+const REFUSED_MAX: usize = 4;
 const DOCUMENTS: &[usize] = &[1, 3, 5];
 const READERS: &[usize] = &[1];
+/// How addresses end that the provider refuses.
+pub(super) const REFUSED: &str = "@example.invalid";
 /// Of 16^13.
 const HELD_OUT_BELOW: u64 = (1 << 52) / 10;
 
@@ -23,6 +33,50 @@ pub(super) enum Expected {
     Stored(&'static str),
     /// One of its group is mailed, and says this many; the others are stored in this state.
     Rival(usize, &'static str),
+    /// The provider refuses the address, for good.
+    Refused,
+}
+
+/// When the generated events happen, and what time the runs have: minutes of it are counted from its first midnight.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calendar {
+    first: Date,
+    /// The run's minute.
+    as_of: u64,
+}
+
+impl Calendar {
+    /// 47 days and six hours, to 2026-11-01T06:00:00Z.
+    pub(super) fn fixed() -> Self {
+        Self { first: date(2026, 9, 15), as_of: 47 * 1_440 + 360 }
+    }
+
+    /// 47 days, and what has passed of today.
+    pub(super) fn by_the_clock() -> Self {
+        let now = Clock::System.now().to_zoned(TimeZone::UTC);
+        let minute = u64::try_from(now.hour()).expect("hours") * 60 + u64::try_from(now.minute()).expect("minutes");
+        Self { first: now.date() - 47.days(), as_of: 47 * 1_440 + minute }
+    }
+
+    /// The instant of a minute as text.
+    pub(super) fn instant(self, minute: u64) -> String {
+        let first = self.first.to_zoned(TimeZone::UTC).expect("a midnight").timestamp();
+        (first + SignedDuration::from_mins(i64::try_from(minute).expect("few minutes"))).to_string()
+    }
+
+    /// The run's instant.
+    pub(super) fn now(self) -> String {
+        self.instant(self.as_of)
+    }
+
+    /// The day from which on milestones count.
+    pub(super) fn start(self) -> String {
+        (self.first + i64::try_from(START / 1_440).expect("few days").days()).to_string()
+    }
+
+    fn late_before(self) -> u64 {
+        self.as_of - LATE_AFTER
+    }
 }
 
 /// The generated data and what follows from it.
@@ -73,7 +127,7 @@ impl Dice {
 }
 
 impl Person {
-    fn new(number: usize, dice: &mut Dice) -> Self {
+    fn new(number: usize, calendar: Calendar, dice: &mut Dice) -> Self {
         let profile = format!("profile_{number}");
         let (address, held_back) = match dice.below(16) {
             0 => ("not an address".to_owned(), Some("invalid_address")),
@@ -81,9 +135,12 @@ impl Person {
             _ => (format!("person_{number}@example.test"), is_held_out(&profile).then_some("held_out")),
         };
         // Most are fresh; the others reach some levels too early or too long ago.
-        let from = if dice.below(4) == 0 { 0 } else { EXPIRED_BEFORE + 1_440 };
+        let late = calendar.late_before();
+        let from = if dice.below(4) == 0 { 0 } else { late + 1_440 };
         let mut times = |count: u64| {
-            let mut times: Vec<u64> = (0..count).map(|_| from + dice.below(AS_OF - 1 - from)).collect();
+            let mut times: Vec<u64> = (0..count).map(|_| from + dice.below(calendar.as_of - 1 - from)).collect();
+            // Nothing becomes late while a scenario is played.
+            times.iter_mut().filter(|time| time.abs_diff(late) <= MARGIN).for_each(|time| *time -= 2 * MARGIN + 1);
             times.sort_unstable();
             times.dedup();
             times
@@ -102,11 +159,21 @@ fn is_held_out(profile: &str) -> bool {
 }
 
 impl Truth {
-    /// `count` people and their events; the same seed gives the same.
-    pub(super) fn new(count: usize, seed: u64) -> Self {
+    /// `count` people and their events; the same seed gives the same. Where the provider `refuses` addresses, some of them
+    /// have such.
+    pub(super) fn new(count: usize, seed: u64, (calendar, refuses): (Calendar, bool)) -> Self {
         let mut dice = Dice(seed);
-        let mut people: Vec<Person> = (1..=count).map(|number| Person::new(number, &mut dice)).collect();
+        let mut people: Vec<Person> = (1..=count).map(|number| Person::new(number, calendar, &mut dice)).collect();
         let mut truth = Self::default();
+        if refuses {
+            let mailable = people.iter_mut().filter(|person| person.held_back.is_none());
+            let every = 3 + dice.below(5) as usize;
+            for person in mailable.step_by(every).take(REFUSED_MAX) {
+                person.address = person.address.replace("@example.test", REFUSED);
+                // A second mail would be tried as soon as the first, being refused, no longer counts for the cap.
+                person.readers.clear();
+            }
+        }
         for place in (10..count).step_by(10) {
             share_address(&mut people, place);
         }
@@ -121,9 +188,10 @@ impl Truth {
             }
             truth.addresses.insert(profile.clone(), address.clone());
             // Invisible: later than the run's instant.
-            let documents = documents.iter().chain([&(AS_OF + 60)]).map(|minute| ("document_published", minute));
+            let later = calendar.as_of + MARGIN;
+            let documents = documents.iter().chain([&later]).map(|minute| ("document_published", minute));
             let events = documents.chain(readers.iter().map(|minute| ("document_opened", minute)));
-            rows.extend(events.map(|(event, minute)| format!("{profile},{event},{}", instant(*minute))));
+            rows.extend(events.map(|(event, minute)| format!("{profile},{event},{}", calendar.instant(*minute))));
         }
         // The order of rows means nothing.
         for last in (1..rows.len()).rev() {
@@ -131,14 +199,14 @@ impl Truth {
         }
         truth.events = format!("profile_id,event,happened_at\n{}\n", rows.join("\n"));
         for person in &people {
-            truth.expect(person);
+            truth.expect(person, calendar.late_before());
         }
         truth.find_shared();
         truth
     }
 
     /// The decisions of semantics.md for one person; a cap allows one mail in a week.
-    fn expect(&mut self, person: &Person) {
+    fn expect(&mut self, person: &Person, late_before: u64) {
         let mut mailed = Vec::new();
         for (milestone, levels, times) in
             [("documents", DOCUMENTS, &person.documents), ("readers", READERS, &person.readers)]
@@ -152,10 +220,12 @@ impl Truth {
                     continue;
                 } else if place + 1 < reached.len() {
                     Expected::Stored("superseded")
-                } else if *reached_at < EXPIRED_BEFORE {
+                } else if *reached_at < late_before {
                     Expected::Stored("expired")
                 } else if let Some(state) = person.held_back {
                     Expected::Stored(state)
+                } else if person.address.ends_with(REFUSED) {
+                    Expected::Refused
                 } else {
                     mailed.push(key.clone());
                     Expected::Mailed(times.len())
@@ -193,21 +263,11 @@ impl Truth {
 fn share_address(people: &mut [Person], place: usize) {
     let (before, after) = people.split_at_mut(place);
     let (Some(first), Some(second)) = (before.last_mut(), after.first_mut()) else { return };
-    if first.held_back.is_none() && second.held_back.is_none() {
+    let refused = [&*first, &*second].iter().any(|person| person.address.ends_with(REFUSED));
+    if first.held_back.is_none() && second.held_back.is_none() && !refused {
         second.address.clone_from(&first.address);
         second.documents.clone_from(&first.documents);
         first.readers.clear();
         second.readers.clear();
     }
-}
-
-/// `2026-09-15T00:00:00Z` and so many minutes.
-fn instant(minute: u64) -> String {
-    let (day, minute) = (minute / 1_440, minute % 1_440);
-    let (month, day) = match day {
-        0..=15 => (9, day + 15),
-        16..=46 => (10, day - 15),
-        _ => (11, day - 46),
-    };
-    format!("2026-{month:02}-{day:02}T{:02}:{:02}:00Z", minute / 60, minute % 60)
 }

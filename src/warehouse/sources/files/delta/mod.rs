@@ -22,11 +22,13 @@ use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::parquet::errors::ParquetError;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::failure::FileFailure;
 use super::folders::TableFiles;
+use super::parquet::{by_ends, tail};
 use super::{Listed, TableFailure, kinds};
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Table;
-use crate::storage::{Opened, is_absent};
+use crate::storage::{Opened, is_absent, refusal};
 use crate::warehouse::error::WarehouseError;
 use crate::warehouse::type_words::type_words;
 use columns::Columns;
@@ -86,12 +88,19 @@ enum Failure {
     Refused(String),
     /// The store does.
     Store(datafusion::object_store::Error),
+    /// A file of the log is not whole yet, or not there any more.
+    File(FileFailure),
 }
 
 impl Failure {
     fn of(self, table: &Table) -> TableFailure {
         let reason = match self {
-            Self::Store(error) if !is_absent(&error) => {
+            Self::File(failure) if failure.may_pass() => {
+                let reason = format!("table `{}`: {failure}", table.name);
+                return TableFailure::Unreachable(WarehouseError::Unavailable { reason });
+            }
+            Self::File(failure) => failure.to_string(),
+            Self::Store(error) if refusal(&error).is_none() => {
                 let error = DataFusionError::ObjectStore(Box::new(error));
                 return TableFailure::Unreachable(WarehouseError::from_engine(
                     &format!("table `{}`", table.name),
@@ -120,28 +129,45 @@ async fn replay(opened: &Opened, store: &Arc<dyn ObjectStore>) -> Result<Snapsho
     let parts = log::parts(names).map_err(Failure::Refused)?;
     let mut snapshot = Snapshot::default();
     for name in &parts.checkpoint {
-        let file = fetch(store, &folder.clone().join(name.as_str())).await?;
-        let lines = lines_of(file).map_err(|error| Failure::Refused(format!("{name}: {error}")))?;
+        let (file, name) = fetch(opened, store, folder.clone().join(name.as_str())).await?;
+        let end = tail(file.len() as u64);
+        let ends = (&file[..], &file[usize::try_from(end.start).unwrap_or_default()..]);
+        let checkpoint = ParquetRecordBatchReaderBuilder::try_new(file.clone())
+            .map_err(|error| Failure::File(by_ends(&name, ends, &error.to_string())))?;
+        let lines = lines_of(checkpoint).map_err(|error| Failure::Refused(format!("{name}: {error}")))?;
         snapshot.take(&lines).map_err(|reason| Failure::Refused(format!("{name}: {reason}")))?;
     }
     let commits = stream::iter(parts.commits.into_iter().map(|name| {
         let location = folder.clone().join(name.as_str());
-        async move { Ok::<_, Failure>((name, fetch(store, &location).await?)) }
+        async move { fetch(opened, store, location).await }
     }));
     let mut commits = commits.buffered(COMMITS_AT_ONCE);
-    while let Some((name, lines)) = commits.try_next().await? {
+    while let Some((lines, name)) = commits.try_next().await? {
+        if is_cut_short(&lines) {
+            let reason = "it ends within a line of the log".to_owned();
+            return Err(Failure::File(FileFailure::CutShort { file: name, reason }));
+        }
         snapshot.take(&lines).map_err(|reason| Failure::Refused(format!("{name}: {reason}")))?;
     }
     Ok(snapshot)
 }
 
-async fn fetch(store: &Arc<dyn ObjectStore>, location: &Path) -> Result<Bytes, Failure> {
-    store.get(location).await.map_err(Failure::Store)?.bytes().await.map_err(Failure::Store)
+/// A file of the log, and its whole name.
+async fn fetch(opened: &Opened, store: &Arc<dyn ObjectStore>, location: Path) -> Result<(Bytes, String), Failure> {
+    let name = opened.whole_name(&location);
+    let failed = |error| FileFailure::of_store(&name, &error).map_or(Failure::Store(error), Failure::File);
+    let bytes = store.get(&location).await.map_err(failed)?.bytes().await.map_err(failed)?;
+    Ok((bytes, name))
+}
+
+/// Whether a commit ends within its last line, or holds none: it has at least one when it is whole.
+fn is_cut_short(commit: &[u8]) -> bool {
+    let last = commit.split(|byte| *byte == b'\n').rfind(|line| !line.trim_ascii().is_empty());
+    last.is_none_or(|last| serde_json::from_slice::<serde::de::IgnoredAny>(last).is_err_and(|error| error.is_eof()))
 }
 
 /// The rows of a checkpoint as the lines that they would be in commits.
-fn lines_of(checkpoint: Bytes) -> Result<Vec<u8>, ParquetError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(checkpoint)?;
+fn lines_of(builder: ParquetRecordBatchReaderBuilder<Bytes>) -> Result<Vec<u8>, ParquetError> {
     let mask = ProjectionMask::columns(builder.parquet_schema(), CHECKPOINT_COLUMNS);
     let mut lines = LineDelimitedWriter::new(Vec::new());
     for batch in builder.with_projection(mask).build()? {
