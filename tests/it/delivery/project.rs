@@ -131,12 +131,13 @@ impl Project {
     pub(super) fn give_ids(&self, pattern: &str) {
         let path = self.folder.path().join("data/people.csv");
         let text = fs::read_to_string(&path).expect("readable");
-        let lines = text.lines().map(|line| match line.strip_prefix("profile_").and_then(|rest| rest.split_once(',')) {
-            Some((number, address)) if number.parse::<usize>().is_ok() => {
-                format!("{},{address}", pattern.replace("{}", number))
-            }
-            _ => line.to_owned(),
-        });
+        let lines =
+            text.lines().map(|line| match line.strip_prefix("profile_").and_then(|rest| rest.split_once(',')) {
+                Some((number, address)) if number.parse::<usize>().is_ok() => {
+                    format!("{},{address}", pattern.replace("{}", number))
+                }
+                _ => line.to_owned(),
+            });
         fs::write(&path, lines.collect::<Vec<_>>().join("\n") + "\n").expect("written");
     }
 

@@ -214,7 +214,9 @@ impl Play {
         }
         let dispatched = ledger(&self.stage).iter().filter(|row| row.state == "dispatched").count();
         if dispatched > 0 {
-            self.outcome.violations.push(format!("9 terminated early with {code:?}: {dispatched} are still dispatched"));
+            self.outcome
+                .violations
+                .push(format!("9 terminated early with {code:?}: {dispatched} are still dispatched"));
         }
     }
 
