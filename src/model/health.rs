@@ -30,11 +30,13 @@ pub enum Check {
     Audience,
     /// The job has about as many candidates, or mails, as is usual.
     Volume,
+    /// What is new to the ledger is not what it knows under a name that the project no longer has.
+    Renamed,
 }
 
 impl Check {
     /// Every check.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Fresh,
         Self::Period,
         Self::Rows,
@@ -45,6 +47,7 @@ impl Check {
         Self::Ids,
         Self::Audience,
         Self::Volume,
+        Self::Renamed,
     ];
 
     /// The word for `--accept`, results and the ledger.
@@ -61,6 +64,7 @@ impl Check {
             Self::Ids => "ids",
             Self::Audience => "audience",
             Self::Volume => "volume",
+            Self::Renamed => "renamed",
         }
     }
 
@@ -88,7 +92,8 @@ impl Serialize for Check {
 pub struct Unhealthy {
     /// The check that found it.
     pub check: Check,
-    /// What was found beside what was expected, with counts and ids at most.
+    /// What was found beside what was expected, with counts and ids at most; in artifacts without addresses.
+    #[serde(serialize_with = "super::redaction::serialize_words")]
     pub message: String,
     /// Whether waiting can mend it, as data that are still to land can.
     pub waits: bool,

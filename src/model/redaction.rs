@@ -27,6 +27,14 @@ pub fn without_addresses(text: &str) -> String {
     clean
 }
 
+/// Serialises words that may name ids of the data, without the addresses that ids may hold.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize_words<S: serde::Serializer>(words: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&without_addresses(words))
+}
+
 /// A text on one line that no terminal obeys, of at most so many characters: what controls the terminal or turns the
 /// direction of writing is a space, and a longer text ends in `...`.
 #[must_use]

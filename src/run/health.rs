@@ -15,6 +15,7 @@ use crate::project::{HealthSeverity, Table};
 
 use super::decided::DecidedJob;
 use super::job_run::JobRun;
+use super::orphans::Renamed;
 use super::{JobReport, RunError};
 
 /// Fewer flags or active entities outside the audience are a person or two who left.
@@ -146,6 +147,16 @@ impl JobRun<'_> {
             report.health.push(HealthNote { found, accepted });
         }
         refused
+    }
+
+    /// Refuses what seems to have another name now, unless this run was told that it is new.
+    pub(super) fn check_name(&self, renamed: Renamed, report: &mut JobReport) -> Result<(), RunError> {
+        let Renamed { message, hint } = renamed;
+        let found = Unhealthy { check: Check::Renamed, message: message.clone(), waits: false };
+        if self.passed(vec![found], HealthSeverity::Refuse, report).is_empty() {
+            return Ok(());
+        }
+        Err(RunError::Refused { message, hint })
     }
 
     fn refuse(&self, refused: Vec<Unhealthy>) -> Result<(), RunError> {

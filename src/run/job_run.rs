@@ -19,7 +19,7 @@ use crate::settings::crashpoint;
 use super::decided::{DecidedJob, Deciding, StoredDecision, Watch, spool_failed};
 use super::health::SharedFacts;
 use super::mailing::Mailing;
-use super::orphans::{Heirs, Orphans, Renamed};
+use super::orphans::{Heirs, Orphans};
 use super::plan::{PlannedMail, PlannedSample};
 use super::publish::Publishing;
 use super::runs::{CLOSING_GRACE, Progress, Report};
@@ -254,10 +254,10 @@ impl JobRun<'_> {
         report.dropped.clone_from(&decided.dropped);
         report.audience_rows = decided.audience_rows;
         report.timing_seconds.insert("evaluate", seconds_since(started));
-        match heirs.and_then(Heirs::verdict) {
-            Some(Renamed { message, hint }) => Err(RunError::Refused { message, hint }),
-            None => Ok(decided),
+        if let Some(renamed) = heirs.and_then(Heirs::verdict) {
+            self.check_name(renamed, report)?;
         }
+        Ok(decided)
     }
 
     /// What tells a renamed job or milestone from a new one; `None` where nothing of the job is new.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::clock::Clock;
 use crate::decide::Rules;
 use crate::ledger::{DeliveryFilter, DeliveryRow, Identity, LedgerStore, RunRequest};
-use crate::model::{Candidate, Diagnostic, Period, PeriodKind, occasion_stem};
+use crate::model::{Candidate, Check, Diagnostic, Period, PeriodKind, occasion_stem};
 use crate::project::{Category, Job, JobKind, Milestone, MilestoneSource, Project};
 
 use super::RunError;
@@ -19,9 +19,6 @@ use super::RunError;
 const ROWS_MAX: u32 = 10_000;
 /// Deliveries that are compared in all.
 const ALL_ROWS_MAX: usize = 50_000;
-/// The name of the check, for `--accept`.
-pub(super) const CHECK: &str = "renamed";
-
 /// What a job was, by its name in the ledger: all of it where the project has no such job, else one milestone of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Gone {
@@ -194,7 +191,7 @@ fn advice(job: &Job, gone: &Gone, old: Option<&str>, new: Option<&str>) -> Strin
     {
         lines.push(format!("`aliases: [{old}]` into its milestone `{new}` ({file})"));
     }
-    let accepted = format!("`--accept {CHECK}` runs it once as a new one, which is recorded");
+    let accepted = format!("`--accept {}` runs it once as a new one, which is recorded", Check::Renamed);
     if lines.is_empty() {
         return format!("keep the milestone in the job `{}`; or {accepted}", gone.job);
     }

@@ -38,7 +38,8 @@ impl Preview {
             .iter()
             .map(|mail| {
                 let why = mail.not_mailed.as_ref();
-                let skipped = why.map(|why| format!("\na run would not mail it now: {why}")).unwrap_or_default();
+                let skipped =
+                    why.map(|why| format!("\na run would not mail it now: {}", shown(why))).unwrap_or_default();
                 format!(
                     "{} \u{b7} {} \u{b7} {}{skipped}\nSubject: {}\nHTML:    {}\n\n{}\n",
                     mail.job,

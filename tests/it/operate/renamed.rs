@@ -124,3 +124,18 @@ fn what_waits_under_the_old_name_is_not_withdrawn_by_a_refused_run() {
     shop.runs_at(0, "2026-11-18T10:00:00Z");
     assert_eq!(shop.mails(), 3);
 }
+
+#[test]
+fn what_is_said_to_be_new_is_mailed_once_and_asked_about_no_more() {
+    let shop = Shop::with(&[("jobs/old.yml", &job("old", KINDS[0].1))]);
+    shop.runs(0);
+    let mails = shop.mails();
+    shop.remove("jobs/old.yml");
+    shop.write("jobs/new.yml", &job("new", KINDS[0].1));
+    shop.runs(5);
+    let ran = shop.ends(0, &["run", "--as-of", NOW, "--replay", "--accept", "renamed", "--format", "json"]).json();
+    assert_eq!(shop.mails(), 2 * mails);
+    assert_eq!(ran["jobs"][0]["health"][0]["check"], "renamed", "and it is in the results");
+    shop.runs(0);
+    assert_eq!(shop.mails(), 2 * mails);
+}
