@@ -54,6 +54,16 @@ const SAMPLES: &[(&str, &[Sample])] = &[
     ("to_char", DATE_FORMAT),
 ];
 
+/// Functions that read a time in a format.
+const FORMAT_READERS: [&str; 6] = [
+    "to_timestamp",
+    "to_timestamp_seconds",
+    "to_timestamp_millis",
+    "to_timestamp_micros",
+    "to_timestamp_nanos",
+    "to_date",
+];
+
 /// An expression with values in place of what differs from row to row, where it holds a choice that can be wrong.
 pub(super) fn with_samples(expression: &Expr, is_function: &dyn Fn(&Function) -> bool) -> Option<Expr> {
     match expression {
@@ -80,6 +90,10 @@ pub(super) fn with_samples(expression: &Expr, is_function: &dyn Fn(&Function) ->
 
 fn of_function(function: &Function, is_function: &dyn Fn(&Function) -> bool) -> Option<Expr> {
     let name = function.name.to_string().to_lowercase();
+    if let Some(format) = read_format(&name, function).filter(|format| is_constant(format, is_function)) {
+        // A format that cannot be written cannot be read either.
+        return Some(call("to_char", vec![value(Time)?, format.clone()]));
+    }
     let (_, samples) = SAMPLES.iter().find(|(known, _)| *known == name)?;
     let FunctionArguments::List(list) = &function.args else {
         return None;
@@ -103,6 +117,17 @@ fn of_function(function: &Function, is_function: &dyn Fn(&Function) -> bool) -> 
         list.args = arguments;
     }
     has_choice.then_some(Expr::Function(sampled))
+}
+
+/// The format in which a function reads times.
+fn read_format<'a>(name: &str, function: &'a Function) -> Option<&'a Expr> {
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    match list.args.get(1) {
+        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(format))) if FORMAT_READERS.contains(&name) => Some(format),
+        _ => None,
+    }
 }
 
 fn value(sample: Sample) -> Option<Expr> {
