@@ -56,7 +56,7 @@ const READS_FILES: &[&str] = &[
     "storage/temporary.rs",
     "storage/upload.rs",
     "ledger/sqlite/",
-    "providers/gallery.rs",
+    "providers/gallery",
     "providers/outbox",
     "render/source.rs",
     "run/plan.rs",
