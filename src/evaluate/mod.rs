@@ -20,6 +20,7 @@ mod found;
 mod health;
 mod inspect;
 mod ladder;
+mod lost_values;
 mod milestones;
 mod moment_reader;
 mod moments;
@@ -75,6 +76,8 @@ pub struct CompiledJob {
     audience: Audience,
     plan: Plan,
     shapes: Vec<Shape>,
+    /// What messages refer to, in dotted paths; `None` while nobody has said so.
+    references: Option<BTreeSet<String>>,
 }
 
 #[derive(Clone, Debug)]
@@ -118,7 +121,7 @@ pub async fn compile(project: &Project, job: &Job, warehouse: &Warehouse) -> Res
     match (audience, plan) {
         (Ok(audience), Ok(plan)) if findings.is_empty() => {
             let shapes = shapes(&audience, &plan);
-            let compiled = CompiledJob { name: job.name.clone(), audience, plan, shapes };
+            let compiled = CompiledJob { name: job.name.clone(), audience, plan, shapes, references: None };
             compiled
                 .try_queries(warehouse)
                 .await
@@ -214,6 +217,7 @@ impl CompiledJob {
 
     /// Keeps only what messages refer to (dotted paths, one set per message), so that less is read and sorted.
     pub fn narrow(&mut self, references: &[BTreeSet<String>]) {
+        self.references = Some(references.iter().flatten().cloned().collect());
         match &mut self.plan {
             Plan::Milestones(passes) => passes.iter_mut().for_each(|pass| pass.narrow(references)),
             Plan::Recap(recap) => recap.narrow(references),
