@@ -61,7 +61,7 @@ pub use standings::Standing;
 
 use crate::model::Shape;
 use crate::model::diagnostic::Diagnostic;
-use crate::project::{Job, JobKind, Project};
+use crate::project::{Job, JobKind, Project, WindowZone};
 use crate::warehouse::{AS_OF, Parameter, Parameters, Scan, Session, TableRows, Warehouse, value};
 use audience::Audience;
 use milestones::Pass;
@@ -78,6 +78,8 @@ pub struct CompiledJob {
     shapes: Vec<Shape>,
     /// What messages refer to, in dotted paths; `None` while nobody has said so.
     references: Option<BTreeSet<String>>,
+    /// Whether mails wait for a time of day in the profile's zone.
+    waits_by_zone: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -121,7 +123,10 @@ pub async fn compile(project: &Project, job: &Job, warehouse: &Warehouse) -> Res
     match (audience, plan) {
         (Ok(audience), Ok(plan)) if findings.is_empty() => {
             let shapes = shapes(&audience, &plan);
-            let compiled = CompiledJob { name: job.name.clone(), audience, plan, shapes, references: None };
+            let by_profile = job.window.as_ref().is_some_and(|window| window.zone == WindowZone::Profile);
+            let waits_by_zone = by_profile && audience.has(subject::ZONE_COLUMN);
+            let name = job.name.clone();
+            let compiled = CompiledJob { name, audience, plan, shapes, references: None, waits_by_zone };
             compiled
                 .try_queries(warehouse)
                 .await
@@ -179,7 +184,11 @@ impl CompiledJob {
             tally.audience_rows = tally.audience_rows.or(rows);
             flag_reader::add_nulls(session, &audience.nulls_sql(), tally).await?;
         }
-        let reads_zones = matches!(&self.plan, Plan::Milestones(passes) if passes.iter().any(Pass::reads_zones));
+        let reads_zones = match &self.plan {
+            Plan::Milestones(passes) => self.waits_by_zone || passes.iter().any(Pass::reads_zones),
+            // A recap by the profile's zone counts them where it makes its calendars.
+            Plan::Recap(recap) => self.waits_by_zone && !recap.calendar.per_profile,
+        };
         if reads_zones {
             tally.unknown_zones += self.audience.count_unknown_zones(session, restricted).await?;
         }

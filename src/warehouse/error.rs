@@ -146,6 +146,10 @@ pub(super) fn plain_message(error: &DataFusionError) -> String {
         return "a subquery reads columns of the rows around it in a way that is not carried out; write it as a join"
             .to_owned();
     }
+    if let Some((_, found)) = text.split_once("did not compile").and_then(|(_, found)| found.split_once("error: ")) {
+        let found = found.lines().next().unwrap_or_default().trim_end_matches([')', ' ']);
+        return format!("the regular expression cannot be read: {found}");
+    }
     let text = in_type_words(&text);
     let first_line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown error");
     let mut words = first_line.trim_end_matches('.').to_owned();

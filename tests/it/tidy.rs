@@ -27,8 +27,6 @@ const DOORS: &[(&str, &str)] = &[
     ("arrow", "warehouse"),
     ("async_compression", "warehouse"),
     ("tokio_util", "warehouse"),
-    ("liquid", "render"),
-    ("liquid_core", "render"),
     ("mrml", "render"),
     ("css_inline", "render"),
     ("html5gum", "render"),
