@@ -20,6 +20,7 @@ mod found;
 mod health;
 mod inspect;
 mod ladder;
+mod lost_values;
 mod milestones;
 mod moment_reader;
 mod moments;
@@ -75,6 +76,8 @@ pub struct CompiledJob {
     audience: Audience,
     plan: Plan,
     shapes: Vec<Shape>,
+    /// What messages refer to, in dotted paths; `None` while nobody has said so.
+    references: Option<BTreeSet<String>>,
     /// Whether mails wait for a time of day in the profile's zone.
     waits_by_zone: bool,
 }
@@ -122,7 +125,8 @@ pub async fn compile(project: &Project, job: &Job, warehouse: &Warehouse) -> Res
             let shapes = shapes(&audience, &plan);
             let by_profile = job.window.as_ref().is_some_and(|window| window.zone == WindowZone::Profile);
             let waits_by_zone = by_profile && audience.has(subject::ZONE_COLUMN);
-            let compiled = CompiledJob { name: job.name.clone(), audience, plan, shapes, waits_by_zone };
+            let name = job.name.clone();
+            let compiled = CompiledJob { name, audience, plan, shapes, references: None, waits_by_zone };
             compiled
                 .try_queries(warehouse)
                 .await
@@ -222,6 +226,7 @@ impl CompiledJob {
 
     /// Keeps only what messages refer to (dotted paths, one set per message), so that less is read and sorted.
     pub fn narrow(&mut self, references: &[BTreeSet<String>]) {
+        self.references = Some(references.iter().flatten().cloned().collect());
         match &mut self.plan {
             Plan::Milestones(passes) => passes.iter_mut().for_each(|pass| pass.narrow(references)),
             Plan::Recap(recap) => recap.narrow(references),
