@@ -59,6 +59,9 @@ fn job_block(job: &JobReport) -> String {
             let _ = writeln!(text, "  {:>9} {}{detail}", grouped(count), decision.name().replace('_', " "));
         }
     }
+    for (reason, times) in &job.render_failures {
+        let _ = writeln!(text, "  {:>9} could not be made: {reason}", grouped(*times));
+    }
     for (words, count) in most_frequent(&job.rejections, REJECTIONS_SHOWN) {
         let _ = writeln!(text, "  {:>9} rejected for good: {words}", grouped(count));
     }

@@ -12,6 +12,7 @@ mod sqlite;
 use std::path::PathBuf;
 
 use futures::stream::BoxStream;
+use jiff::tz::TimeZone;
 
 pub use condition::{Condition, Operator, Value};
 
@@ -126,7 +127,7 @@ impl Column {
 }
 
 /// What is wanted of a table.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Reading {
     /// The columns, in the order in which they are wanted; may be none.
     pub columns: Vec<Column>,
@@ -134,6 +135,14 @@ pub struct Reading {
     pub conditions: Vec<Condition>,
     /// The most rows.
     pub limit: Option<usize>,
+    /// The zone of times that name none, where the database does not say that they are local.
+    pub zone: TimeZone,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { columns: Vec::new(), conditions: Vec::new(), limit: None, zone: TimeZone::UTC }
+    }
 }
 
 /// Values of one column.
@@ -156,8 +165,10 @@ pub struct Chunk {
     pub rows: usize,
     /// Their values, a list for each column that was wanted.
     pub values: Vec<Values>,
-    /// Values that became null because their column's type cannot hold them.
-    pub misfits: u64,
+    /// Values that became null because their column's type cannot hold them, for each column.
+    pub misfits: Vec<u64>,
+    /// Values that are none of an ordinary calendar or no number, as infinite dates are: null here, as documented.
+    pub infinite: u64,
 }
 
 /// Chunks of rows.
@@ -214,7 +225,10 @@ impl Filling {
             ColumnKind::Real => Values::Reals(Vec::new()),
             ColumnKind::Boolean => Values::Booleans(Vec::new()),
         });
-        Self { chunk: Chunk { rows: 0, values: values.collect(), misfits: 0 }, bytes: 0 }
+        Self {
+            chunk: Chunk { rows: 0, values: values.collect(), misfits: vec![0; columns.len()], infinite: 0 },
+            bytes: 0,
+        }
     }
 
     fn is_full(&self) -> bool {

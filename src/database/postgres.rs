@@ -269,7 +269,7 @@ impl Filling {
             }
         }
         let misfits: i32 = row.try_get(columns.len())?;
-        self.chunk.misfits += u64::try_from(misfits).unwrap_or(0);
+        self.chunk.infinite += u64::try_from(misfits).unwrap_or(0);
         self.chunk.rows += 1;
         Ok(())
     }

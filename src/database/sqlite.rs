@@ -4,17 +4,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection, TypeInfo, ValueRef};
 
 use super::condition::{Value, Words};
 use super::{Column, ColumnKind, DatabaseError, Filling, Reading, Sender, Values, quoted};
-
-/// Whole numbers beyond this are milliseconds: in seconds they would lie after the year 5000.
-const SECONDS_MAX: i64 = 100_000_000_000;
+use crate::model::uuid::{UUID_BYTES, uuid_text};
+use crate::model::{EpochUnit, WrittenTime};
 
 /// What a ledger says it is; see `src/ledger/sqlite/schema.sql`.
 const LEDGER_ID: i32 = 1_836_085_107;
@@ -80,7 +78,7 @@ fn column(row: &SqliteRow) -> Result<Column, sqlx::Error> {
     let kind = if says(&["BOOL"]) {
         ColumnKind::Boolean
     } else if says(&["TIMESTAMP", "DATETIME"]) {
-        ColumnKind::LocalTime
+        ColumnKind::Instant
     } else if says(&["DATE"]) {
         ColumnKind::Date
     } else if says(&["INT"]) && !says(&["POINT"]) {
@@ -145,7 +143,7 @@ pub(super) async fn read(file: &Path, table: &str, reading: &Reading, sender: &S
     let mut rows = sqlx::query_with(AssertSqlSafe(sql), spoken.arguments).fetch(&mut connection);
     let mut filling = Filling::new(&reading.columns);
     while let Some(row) = rows.try_next().await.map_err(failed)? {
-        filling.take_loose(&row, &reading.columns).map_err(failed)?;
+        filling.take_loose(&row, reading).map_err(failed)?;
         if filling.is_full() && !filling.hand_over(&reading.columns, sender).await {
             return Ok(());
         }
@@ -193,6 +191,9 @@ impl Stored {
         Ok(match kind.as_str() {
             "INTEGER" => Self::Integer(row.try_get_unchecked(at)?),
             "REAL" => Self::Real(row.try_get_unchecked(at)?),
+            "BLOB" if row.try_get_unchecked::<Vec<u8>, _>(at)?.len() == UUID_BYTES => {
+                Self::Text(uuid_text(&row.try_get_unchecked::<Vec<u8>, _>(at)?))
+            }
             "BLOB" => match row.try_get_unchecked::<Vec<u8>, _>(at).map(String::from_utf8) {
                 Ok(Ok(text)) => Self::Text(text),
                 _ => Self::Bytes,
@@ -256,29 +257,22 @@ impl Stored {
 
     /// Days since 1970 of a date, a time, or a unix time.
     fn day(&self) -> Option<i64> {
-        if let Self::Text(text) = self
-            && let Ok(date) = text.trim().parse::<Date>()
-        {
-            return Some(days(date));
+        if let Self::Text(text) = self {
+            // The day that stands there, whatever zone the text names.
+            WrittenTime::parse(text)?;
+            return text.trim().get(..10)?.parse::<Date>().ok().map(days);
         }
-        Some(self.microseconds()?.div_euclid(86_400_000_000))
+        Some(self.microseconds(&TimeZone::UTC)?.div_euclid(86_400_000_000))
     }
 
-    /// Microseconds since 1970: an ISO text, in UTC where it names an offset, or a unix time in seconds or milliseconds.
-    fn microseconds(&self) -> Option<i64> {
+    /// Microseconds since 1970: a text, local to the zone where it names none, or a unix time, whose size tells its unit.
+    fn microseconds(&self, zone: &TimeZone) -> Option<i64> {
+        let unit = |size: f64| EpochUnit::of_size(size).unwrap_or(EpochUnit::Seconds);
         match self {
-            Self::Integer(number) if number.abs() > SECONDS_MAX => number.checked_mul(1_000),
-            Self::Integer(number) => number.checked_mul(1_000_000),
-            Self::Real(number) if number.is_finite() && number.abs() < 1e11 => whole((number * 1e6).round()),
-            Self::Text(text) => {
-                let text = text.trim();
-                if let Ok(instant) = text.parse::<Timestamp>() {
-                    return Some(instant.as_microsecond());
-                }
-                let local: DateTime = text.parse().ok()?;
-                TimeZone::UTC.to_timestamp(local).ok().map(Timestamp::as_microsecond)
-            }
-            _ => None,
+            Self::Integer(number) => unit(*number as f64).microseconds(*number),
+            Self::Real(number) => unit(*number).microseconds_of(*number),
+            Self::Text(text) => WrittenTime::parse(text)?.instant(zone),
+            Self::Null | Self::Bytes => None,
         }
     }
 }
@@ -295,8 +289,8 @@ fn days(date: Date) -> i64 {
 }
 
 impl Filling {
-    fn take_loose(&mut self, row: &SqliteRow, columns: &[Column]) -> Result<(), sqlx::Error> {
-        for (at, (values, column)) in self.chunk.values.iter_mut().zip(columns).enumerate() {
+    fn take_loose(&mut self, row: &SqliteRow, reading: &Reading) -> Result<(), sqlx::Error> {
+        for (at, (values, column)) in self.chunk.values.iter_mut().zip(&reading.columns).enumerate() {
             let stored = Stored::of(row, at)?;
             let is_absent = stored.is_absent();
             let is_null = match values {
@@ -306,13 +300,12 @@ impl Filling {
                     let text = stored.text();
                     self.bytes += text.as_ref().map_or(0, String::len);
                     texts.push(text);
-                    self.chunk.misfits += u64::from(is_bytes);
-                    false
+                    is_bytes
                 }
                 Values::Integers(numbers) => {
                     let number = match column.kind {
                         ColumnKind::Date => stored.day(),
-                        ColumnKind::LocalTime | ColumnKind::Instant => stored.microseconds(),
+                        ColumnKind::LocalTime | ColumnKind::Instant => stored.microseconds(&reading.zone),
                         _ => stored.integer(),
                     };
                     numbers.push(number);
@@ -329,7 +322,7 @@ impl Filling {
                     truth.is_none()
                 }
             };
-            self.chunk.misfits += u64::from(is_null && !is_absent);
+            self.chunk.misfits[at] += u64::from(is_null && !is_absent);
         }
         self.chunk.rows += 1;
         Ok(())
@@ -350,12 +343,20 @@ mod tests {
             (Stored::Integer(1_793_512_800), Some(1_793_512_800_000_000)),
             (Stored::Integer(1_793_512_800_000), Some(1_793_512_800_000_000)),
             (Stored::Real(1_793_512_800.5), Some(1_793_512_800_500_000)),
-            (Stored::Integer(i64::MAX), None),
+            (Stored::Integer(1_793_512_800_000_000), Some(1_793_512_800_000_000)),
             (Stored::Real(f64::INFINITY), None),
             (text("soon"), None),
             (Stored::Bytes, None),
         ] {
-            assert_eq!(stored.microseconds(), expected, "{stored:?}");
+            assert_eq!(stored.microseconds(&TimeZone::UTC), expected, "{stored:?}");
+        }
+        let paris = TimeZone::get("Europe/Paris").expect("a zone");
+        for (stored, expected) in [
+            (text("2026-11-01 07:00:00"), 1_793_512_800_000_000),
+            (text("2026-11-01 06:00:00 UTC"), 1_793_512_800_000_000),
+            (Stored::Integer(1_793_512_800), 1_793_512_800_000_000),
+        ] {
+            assert_eq!(stored.microseconds(&paris), Some(expected), "{stored:?}");
         }
         assert_eq!(text("1969-12-31").day(), Some(-1));
         assert_eq!(text("2026-11-01 23:59:59").day(), Some(20_758));

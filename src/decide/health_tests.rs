@@ -133,7 +133,9 @@ fn bad_nights_are_told_by_the_check_whose_remedy_they_need() {
         ),
         (
             "a declared column lacks values",
-            |facts| drop(on(facts, date(2026, 11, 29)).nulls.insert("plan".to_owned(), 21)),
+            |facts| {
+                on(facts, date(2026, 11, 29)).nulls.insert("plan".to_owned(), 21);
+            },
             Needs::Some,
             &[(Check::Nulls, false)],
             &[],

@@ -421,7 +421,9 @@ impl Dispatcher {
         let records: Vec<_> = failed.into_iter().map(record).collect();
         self.lane.ledger.record(&self.lane.lease, &records).await?;
         let mut summary = self.lane.summary.lock().unwrap_or_else(PoisonError::into_inner);
-        summary.render_failed += records.len() as u64;
+        for record in &records {
+            summary.render_failure(record.reason.as_deref().unwrap_or_default());
+        }
         Ok(())
     }
 }

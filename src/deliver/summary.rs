@@ -22,6 +22,8 @@ pub struct DeliverySummary {
     pub unknown: u64,
     /// The template failed for this profile's data: held.
     pub render_failed: u64,
+    /// Why they failed, without personal data, and how often; the first few that differ.
+    pub render_failures: BTreeMap<String, u64>,
     /// Requests made.
     pub requests: u64,
     /// Settlements by their reason, such as the provider's codes; `accepted` has none.
@@ -47,6 +49,15 @@ impl DeliverySummary {
             if settlement.state == DeliveryState::Rejected {
                 count(&mut self.rejections, reason, 1);
             }
+        }
+    }
+
+    /// Counts a mail that could not be made, and keeps the first few reasons.
+    pub(super) fn render_failure(&mut self, reason: &str) {
+        const KEPT: usize = 5;
+        self.render_failed += 1;
+        if self.render_failures.len() < KEPT || self.render_failures.contains_key(reason) {
+            *self.render_failures.entry(reason.to_owned()).or_default() += 1;
         }
     }
 

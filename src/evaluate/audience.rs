@@ -7,12 +7,13 @@ use super::error::EvaluateError;
 use super::sql::{PROFILES, as_text, name, table};
 use super::subject::ZONE_COLUMN;
 use crate::model::Suppression;
+use crate::model::address_list::masked;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::model::shape::{ScalarKind, Shape};
 use crate::project::{Entity, Job, JobKind, Project};
 use crate::warehouse::arrow::array::{ArrayRef, RecordBatch};
-use crate::warehouse::arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use crate::warehouse::{Session, Warehouse, type_words, value};
+use crate::warehouse::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use crate::warehouse::{Session, Warehouse, has_id, id_text, type_words, value};
 
 /// Every audience column reaches templates under this prefix.
 const PREFIX: &str = "profile.";
@@ -24,7 +25,10 @@ const COLUMNS_MAX: usize = 1_000;
 #[derive(Clone, Debug)]
 pub(super) struct Audience {
     relation: String,
+    /// The columns that are read.
     schema: SchemaRef,
+    /// All columns.
+    all: SchemaRef,
     /// The audience column that names the entity, for recaps of something other than the profile.
     pub(super) entity: Option<String>,
     suppressed: Option<Suppressed>,
@@ -37,6 +41,8 @@ struct Suppressed {
     by_profile: bool,
     by_address: bool,
     has_reason: bool,
+    /// SQL for the id of a row as text.
+    id: String,
 }
 
 /// Resolves the audience of a job, or everything that is wrong with it.
@@ -73,6 +79,9 @@ pub(super) async fn resolve(
     for required in ["profile_id", "email"] {
         let column = Located::new(required.to_owned(), job.audience.place.clone());
         findings.extend(columns::missing(&column, relation, &schema));
+        if required == "profile_id" {
+            findings.extend(columns::not_an_id(&column, relation, &schema));
+        }
     }
     if let Ok(field) = schema.field_with_name("email")
         && !columns::is_text(field.data_type())
@@ -84,12 +93,15 @@ pub(super) async fn resolve(
     }
     let entity = job.recap().and_then(super::recap::entity);
     let entities = entity.iter().copied().chain(milestone_entities(job));
-    findings.extend(entities.filter_map(|entity| columns::missing(&entity.audience, relation, &schema)));
+    findings.extend(entities.filter_map(|entity| {
+        let missing = columns::missing(&entity.audience, relation, &schema);
+        missing.or_else(|| columns::not_an_id(&entity.audience, relation, &schema))
+    }));
     if !findings.is_empty() {
         return Err(findings);
     }
     let entity = entity.map(|entity| entity.audience.value.clone());
-    Ok(Audience { relation: relation.clone(), schema, entity, suppressed })
+    Ok(Audience { relation: relation.clone(), all: SchemaRef::clone(&schema), schema, entity, suppressed })
 }
 
 fn milestone_entities(job: &Job) -> impl Iterator<Item = &Entity> {
@@ -107,6 +119,10 @@ async fn resolve_suppressed(
 ) -> Result<Suppressed, Vec<Diagnostic>> {
     let schema = columns::of_relation(relation, warehouse, session).await?;
     let has = |column| schema.field_with_name(column).is_ok();
+    let profile = Located::new("profile_id".to_owned(), relation.place.clone());
+    if let Some(finding) = columns::not_an_id(&profile, &relation.value, &schema) {
+        return Err(vec![finding]);
+    }
     if !has("email") && !has("profile_id") {
         let message = format!("`{}` has neither `email` nor `profile_id`, so it suppresses nobody", relation.value);
         return Err(vec![Diagnostic::error("unknown-column", message, &relation.place)]);
@@ -116,6 +132,7 @@ async fn resolve_suppressed(
         by_profile: has("profile_id"),
         by_address: has("email"),
         has_reason: has("reason"),
+        id: super::sql::id_text("profile_id", &schema),
     })
 }
 
@@ -176,13 +193,15 @@ impl Audience {
         let mut reasons = Vec::new();
         if let Some(suppressed) = &self.suppressed {
             if suppressed.by_profile {
-                tables.push(suppressed.table("suppressed_profiles", "profile_id", &as_text("\"profile_id\"")));
-                joins +=
-                    "\nleft join suppressed_profiles on suppressed_profiles.id = cast(a.\"profile_id\" as varchar)";
+                tables.push(suppressed.profiles());
+                joins += &format!(
+                    "\nleft join suppressed_profiles on suppressed_profiles.id = listed_id({})",
+                    self.id("a.", "profile_id")
+                );
                 reasons.push("suppressed_profiles.reason");
             }
             if suppressed.by_address {
-                tables.push(suppressed.table("suppressed_addresses", "email", "normalised_address(\"email\")"));
+                tables.push(suppressed.addresses());
                 joins +=
                     "\nleft join suppressed_addresses on suppressed_addresses.id = normalised_address(a.\"email\")";
                 reasons.push("suppressed_addresses.reason");
@@ -197,8 +216,8 @@ impl Audience {
                 format!("coalesce({})", all.collect::<Vec<_>>().join(", "))
             }
         };
-        let mut columns = vec!["cast(a.\"profile_id\" as varchar) as audience_id".to_owned()];
-        columns.extend(self.entity.iter().map(|entity| format!("cast(a.{} as varchar) as entity_id", name(entity))));
+        let mut columns = vec![format!("{} as audience_id", self.id("a.", "profile_id"))];
+        columns.extend(self.entity.iter().map(|entity| format!("{} as entity_id", self.id("a.", entity))));
         columns.extend(
             self.schema
                 .fields()
@@ -218,12 +237,26 @@ impl Audience {
     }
 
     fn conditions(&self, restricted: bool, alias: &str) -> String {
-        let mut conditions = vec![format!("{alias}\"profile_id\" is not null")];
-        conditions.extend(self.entity.iter().map(|entity| format!("{alias}{} is not null", name(entity))));
+        let mut conditions = self.known(alias);
         if restricted {
-            conditions.push(format!("cast({alias}\"profile_id\" as varchar) in (${PROFILES})"));
+            conditions.push(format!("{} in (${PROFILES})", self.id(alias, "profile_id")));
         }
         conditions.join("\n  and ")
+    }
+
+    /// The id in a column as text; `alias` ends in a point, or is empty.
+    fn id(&self, alias: &str, column: &str) -> String {
+        id_text(&format!("{alias}{}", name(column)), &self.kind(column))
+    }
+
+    fn kind(&self, column: &str) -> DataType {
+        self.all.field_with_name(column).map_or(DataType::Utf8, |field| field.data_type().clone())
+    }
+
+    /// Conditions of rows that have all their ids.
+    fn known(&self, alias: &str) -> Vec<String> {
+        let keys = ["profile_id"].into_iter().chain(self.entity.as_deref());
+        keys.map(|key| has_id(&format!("{alias}{}", name(key)), &self.kind(key))).collect()
     }
 
     /// A query whose rows are ids with more than one audience row: `id`, and `ids` with their number; at most three.
@@ -248,13 +281,21 @@ impl Audience {
 
     /// What tells rows apart, as texts.
     fn keys(&self) -> Vec<String> {
-        ["profile_id"].into_iter().chain(self.entity.as_deref()).map(|key| as_text(&name(key))).collect()
+        ["profile_id"].into_iter().chain(self.entity.as_deref()).map(|key| self.id("", key)).collect()
     }
 
     /// A query for the number of rows without an id.
     pub(super) fn nulls_sql(&self) -> String {
-        let entity = self.entity.iter().map(|entity| format!(" or {} is null", name(entity))).collect::<String>();
-        format!("select count(*) as rows\nfrom {}\nwhere \"profile_id\" is null{entity}", name(&self.relation))
+        let known = self.known("").join(" and ");
+        format!("select count(*) as rows\nfrom {}\nwhere not ({known})", name(&self.relation))
+    }
+
+    /// Refuses a list of suppressed people with rows that suppress nobody.
+    pub(super) async fn check_suppressed(&self, session: &Session) -> Result<(), EvaluateError> {
+        match &self.suppressed {
+            Some(suppressed) => suppressed.check(session).await,
+            None => Ok(()),
+        }
     }
 
     /// How many rows say no zone that exists.
@@ -292,18 +333,70 @@ fn indented_conditions(conditions: &str) -> String {
 }
 
 impl Suppressed {
-    fn table(&self, alias: &str, column: &str, id: &str) -> String {
+    /// The profiles that the list names, each once, as the list compares ids.
+    fn profiles(&self) -> String {
+        self.table("suppressed_profiles", &format!("listed_id({})", self.id))
+    }
+
+    /// The addresses that the list holds, each once: a row may hold several.
+    fn addresses(&self) -> String {
+        self.table("suppressed_addresses", &format!("unnest({ADDRESSES})"))
+    }
+
+    fn table(&self, alias: &str, id: &str) -> String {
         let reason =
             if self.has_reason { "coalesce(cast(\"reason\" as varchar), 'suppressed')" } else { "'suppressed'" };
+        let listed = format!("select {id} as id, {reason} as listed_for\nfrom {}", name(&self.relation));
         let query = format!(
-            "select {id} as id, coalesce(min(nullif({reason}, 'unsubscribed')), min({reason})) as reason\nfrom {}\n\
-             where {} is not null\ngroup by {id}",
-            name(&self.relation),
-            name(column),
+            "select id, coalesce(min(nullif(listed_for, 'unsubscribed')), min(listed_for)) as reason\nfrom (\n  {}\n) as \
+             listed\nwhere id is not null\ngroup by id",
+            super::sql::indented(&listed, 2),
         );
         table(alias, &query)
     }
+
+    /// A query for the first row that suppresses nobody: its number, what it holds, and how many there are.
+    fn idle_sql(&self) -> String {
+        let (address, has_no_address) = if self.by_address {
+            ("cast(\"email\" as varchar)", format!("coalesce(array_length({ADDRESSES}), 0) = 0"))
+        } else {
+            ("cast(null as varchar)", "true".to_owned())
+        };
+        let (id, has_no_id) = if self.by_profile {
+            (self.id.as_str(), format!("listed_id({}) is null", self.id))
+        } else {
+            ("cast(null as varchar)", "true".to_owned())
+        };
+        format!(
+            "select row, address, id, count(*) over () as rows\nfrom (\n  select row_number() over () as row, {address} as \
+             address, {id} as id,\n    {has_no_address} and {has_no_id} as is_idle\n  from {}\n) as numbered\nwhere \
+             is_idle\norder by row\nlimit 1",
+            name(&self.relation)
+        )
+    }
+
+    /// Refuses a list with rows that suppress nobody: whoever they are about would be mailed.
+    async fn check(&self, session: &Session) -> Result<(), EvaluateError> {
+        let batches = session.rows("reading the list of suppressed people", &self.idle_sql()).await?;
+        let Some(first) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(()) };
+        let cell = |column: usize| value::text(first.column(column), 0);
+        let number = |column: usize| cell(column).and_then(|text| text.parse().ok()).unwrap_or_default();
+        let holds = [(self.by_address, "email", cell(1)), (self.by_profile, "profile_id", cell(2))];
+        let holds = holds.into_iter().filter(|(is_there, ..)| *is_there).map(|(_, column, text)| match text {
+            Some(text) => format!("`{column}` is `{}`", masked(&text)),
+            None => format!("`{column}` is null"),
+        });
+        Err(EvaluateError::SuppressesNobody {
+            relation: self.relation.clone(),
+            row: number(0),
+            rows: number(3),
+            holds: holds.collect::<Vec<_>>().join(", "),
+        })
+    }
 }
+
+/// Every address of a row.
+const ADDRESSES: &str = "addresses_in(cast(\"email\" as varchar))";
 
 /// One audience row as candidates need it.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use crate::model::diagnostic::{Diagnostic, Located, did_you_mean};
 use crate::warehouse::arrow::datatypes::{DataType, SchemaRef};
-use crate::warehouse::{Session, Warehouse, type_words};
+use crate::warehouse::{Session, Warehouse, is_id, type_words};
 
 /// The columns of a table or view that a job names.
 ///
@@ -43,6 +43,17 @@ pub(super) fn missing(column: &Located<String>, relation: &str, schema: &SchemaR
     let help = did_you_mean(&column.value, names.clone())
         .unwrap_or_else(|| format!("its columns are {}", names.collect::<Vec<_>>().join(", ")));
     Some(Diagnostic::error("unknown-column", message, &column.place).with_help(help))
+}
+
+/// A finding when no value of a column can be an id.
+pub(super) fn not_an_id(column: &Located<String>, relation: &str, schema: &SchemaRef) -> Option<Diagnostic> {
+    let kind = schema.field_with_name(&column.value).ok()?.data_type();
+    if is_id(kind) {
+        return None;
+    }
+    let message = format!("column `{}` of `{relation}` is {}, which is no id", column.value, type_words(kind));
+    let help = "name a column of text or numbers, or read the table through a view of sql/ that takes one value of it";
+    Some(Diagnostic::error("not-an-id", message, &column.place).with_help(help))
 }
 
 /// A finding when a column does not hold text.

@@ -26,6 +26,21 @@ pub enum EvaluateError {
         /// At most three of them.
         sample: Vec<String>,
     },
+    /// Rows of the `suppressed:` table that suppress nobody.
+    #[error(
+        "row {row} of `{relation}` suppresses nobody ({holds}), {} in all; mend or remove such rows: nobody is mailed before",
+        if *rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
+    )]
+    SuppressesNobody {
+        /// The table or view.
+        relation: String,
+        /// The first such row, from 1, in the order in which the table is read.
+        row: u64,
+        /// How many there are.
+        rows: u64,
+        /// What the row holds, masked.
+        holds: String,
+    },
     /// The key is none of this job's kind of period.
     #[error("`{key}` is no {kind} of this job; write a key such as {example}")]
     UnknownPeriod {
@@ -69,8 +84,12 @@ impl EvaluateError {
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         match self {
-            Self::Warehouse(error) => matches!(error, WarehouseError::Query { .. } | WarehouseError::Wrong { .. }),
+            Self::Warehouse(error) => matches!(
+                error,
+                WarehouseError::Query { .. } | WarehouseError::Wrong { .. } | WarehouseError::Values { .. }
+            ),
             Self::DuplicateProfiles { .. }
+            | Self::SuppressesNobody { .. }
             | Self::UnknownPeriod { .. }
             | Self::NotYetDue { .. }
             | Self::WrongKind { .. }

@@ -282,6 +282,15 @@ impl Pass {
         }
     }
 
+    /// The table or view of its rows.
+    pub(super) fn relation(&self) -> &String {
+        match &self.source {
+            PassSource::Reaches(pass) => &pass.rows.relation,
+            PassSource::Moments(pass) => &pass.rows.relation,
+            PassSource::View(pass) => &pass.relation,
+        }
+    }
+
     /// Its query.
     pub(super) fn sql(&self, audience: &Audience, keep: Keep, restricted: bool) -> String {
         let audience = audience.of_entity(self.entity());

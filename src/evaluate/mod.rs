@@ -20,6 +20,7 @@ mod found;
 mod health;
 mod inspect;
 mod ladder;
+mod lost_values;
 mod milestones;
 mod moment_reader;
 mod moments;
@@ -60,7 +61,7 @@ pub use standings::Standing;
 
 use crate::model::Shape;
 use crate::model::diagnostic::Diagnostic;
-use crate::project::{Job, JobKind, Project};
+use crate::project::{Job, JobKind, Project, WindowZone};
 use crate::warehouse::{AS_OF, Parameter, Parameters, Scan, Session, TableRows, Warehouse, value};
 use audience::Audience;
 use milestones::Pass;
@@ -75,6 +76,10 @@ pub struct CompiledJob {
     audience: Audience,
     plan: Plan,
     shapes: Vec<Shape>,
+    /// What messages refer to, in dotted paths; `None` while nobody has said so.
+    references: Option<BTreeSet<String>>,
+    /// Whether mails wait for a time of day in the profile's zone.
+    waits_by_zone: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -118,7 +123,10 @@ pub async fn compile(project: &Project, job: &Job, warehouse: &Warehouse) -> Res
     match (audience, plan) {
         (Ok(audience), Ok(plan)) if findings.is_empty() => {
             let shapes = shapes(&audience, &plan);
-            let compiled = CompiledJob { name: job.name.clone(), audience, plan, shapes };
+            let by_profile = job.window.as_ref().is_some_and(|window| window.zone == WindowZone::Profile);
+            let waits_by_zone = by_profile && audience.has(subject::ZONE_COLUMN);
+            let name = job.name.clone();
+            let compiled = CompiledJob { name, audience, plan, shapes, references: None, waits_by_zone };
             compiled
                 .try_queries(warehouse)
                 .await
@@ -176,7 +184,11 @@ impl CompiledJob {
             tally.audience_rows = tally.audience_rows.or(rows);
             flag_reader::add_nulls(session, &audience.nulls_sql(), tally).await?;
         }
-        let reads_zones = matches!(&self.plan, Plan::Milestones(passes) if passes.iter().any(Pass::reads_zones));
+        let reads_zones = match &self.plan {
+            Plan::Milestones(passes) => self.waits_by_zone || passes.iter().any(Pass::reads_zones),
+            // A recap by the profile's zone counts them where it makes its calendars.
+            Plan::Recap(recap) => self.waits_by_zone && !recap.calendar.per_profile,
+        };
         if reads_zones {
             tally.unknown_zones += self.audience.count_unknown_zones(session, restricted).await?;
         }
@@ -214,6 +226,7 @@ impl CompiledJob {
 
     /// Keeps only what messages refer to (dotted paths, one set per message), so that less is read and sorted.
     pub fn narrow(&mut self, references: &[BTreeSet<String>]) {
+        self.references = Some(references.iter().flatten().cloned().collect());
         match &mut self.plan {
             Plan::Milestones(passes) => passes.iter_mut().for_each(|pass| pass.narrow(references)),
             Plan::Recap(recap) => recap.narrow(references),

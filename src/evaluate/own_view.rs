@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::columns;
 use super::found::{Found, ProfileFound};
-use super::sql::{as_text, name, table};
+use super::sql::{has_id, id_text, name, table};
 use super::subject::{Join, Subject, SubjectReader};
 use crate::model::Level;
 use crate::model::diagnostic::{Diagnostic, Located};
@@ -40,6 +40,7 @@ pub(super) async fn resolve(
     let named = |column: &str| Located::new(column.to_owned(), relation.place.clone());
     let subject = entity.map_or_else(|| named("profile_id"), |entity| entity.source.clone());
     findings.extend(columns::missing(&subject, &relation.value, &schema));
+    findings.extend(columns::not_an_id(&subject, &relation.value, &schema));
     findings.extend(not_a_time(&named("reached_at"), &schema));
     if let Ok(level) = schema.field_with_name("level")
         && !level.data_type().is_numeric()
@@ -77,12 +78,12 @@ impl ViewPass {
 
     /// The view's rows joined with the audience, by subject and time.
     pub(super) fn sql(&self, join: &Join<'_>) -> String {
-        let subject = as_text(&name(&self.subject));
+        let subject = id_text(&self.subject, &self.schema);
         let mut selected = vec![format!("{subject} as subject_id")];
         for column in self.own_columns() {
             selected.push(format!("{} as {}", name(column), name(&format!("milestone.{column}"))));
         }
-        let mut conditions = vec![format!("{} is not null", name(&self.subject))];
+        let mut conditions = vec![has_id(&self.subject, &self.schema)];
         if self.has("reached_at") {
             conditions.push("\"reached_at\" <= $as_of".to_owned());
         }
@@ -111,14 +112,11 @@ impl ViewPass {
 
     /// A query for rows that no profile or no time can be told of.
     pub(super) fn nulls_sql(&self) -> String {
-        let subject = name(&self.subject);
-        let times = if self.has("reached_at") {
-            format!("{subject} is not null and \"reached_at\" is null")
-        } else {
-            "false".to_owned()
-        };
+        let known = has_id(&self.subject, &self.schema);
+        let times =
+            if self.has("reached_at") { format!("{known} and \"reached_at\" is null") } else { "false".to_owned() };
         format!(
-            "select\n  count(*) filter (where {subject} is null) as null_profile_ids,\n  \
+            "select\n  count(*) filter (where not ({known})) as null_profile_ids,\n  \
              count(*) filter (where {times}) as null_times\nfrom {}",
             name(&self.relation)
         )

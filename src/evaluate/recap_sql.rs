@@ -7,7 +7,7 @@ use super::pruning;
 use super::recap::RecapPlan;
 use super::recap_levels::{Level, leveled, slot};
 use super::recap_windows::{Bound, CALENDARS, FIRST, ZONES};
-use super::sql::{PROFILES, indented, name, table, with};
+use super::sql::{PROFILES, id_text, indented, name, table, with};
 use crate::warehouse::PERIOD_END;
 
 /// What a query of a recap is for.
@@ -111,12 +111,12 @@ impl RecapPlan {
 
     /// A query for rows that no entity or no time can be told of.
     pub(super) fn nulls_sql(&self) -> String {
-        let (entity, time, instant) = (name(&self.rows.profile), name(&self.rows.time), self.rows.instant());
+        let (known, time, instant) = (self.rows.has_profile(), name(&self.rows.time), self.rows.instant());
         let mut conditions = self.rows.conditions.clone();
-        conditions.push(format!("({entity} is null or {time} is null)"));
+        conditions.push(format!("(not ({known}) or {time} is null)"));
         conditions.extend(self.partition_conditions());
         format!(
-            "select\n  count(*) filter (where {entity} is null and {instant} >= ${FIRST} and {instant} < ${PERIOD_END}) \
+            "select\n  count(*) filter (where not ({known}) and {instant} >= ${FIRST} and {instant} < ${PERIOD_END}) \
              as null_ids,\n  count(*) filter (where {time} is null) as null_times\nfrom {}\nwhere {}",
             self.rows.relation_name(),
             conditions.join("\n  and "),
@@ -173,7 +173,7 @@ impl RecapPlan {
     fn event_rows(&self, audience: &Audience, restricted: bool) -> String {
         let rows = &self.rows;
         let mut conditions = rows.conditions.clone();
-        conditions.push(format!("{} is not null", name(&rows.profile)));
+        conditions.push(rows.has_profile());
         conditions.push(self.instant_condition());
         conditions.push(format!("{} <= $as_of", rows.instant()));
         conditions.extend(self.partition_conditions());
@@ -212,8 +212,8 @@ impl RecapPlan {
                     self.rows.instant(),
                     zone = self.windows.bound(Bound::Zone),
                 ),
-                Level::Row(by, _) => format!("cast({} as varchar)", name(&by.column)),
-                Level::Top(list) => format!("cast({} as varchar)", name(&list.column)),
+                Level::Row(by, _) => id_text(&by.column, &self.rows.schema),
+                Level::Top(list) => id_text(&list.column, &self.rows.schema),
             };
             columns.push(format!("case when \"#level\" = {} then {value} end as {}", index + 1, name(&level.column())));
         }

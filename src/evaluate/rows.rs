@@ -2,7 +2,7 @@
 
 use super::columns;
 use super::pruning::can_prune;
-use super::sql::{as_text, literal, name};
+use super::sql::{has_id, id_text, literal, name};
 use super::subject::Join;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
 use crate::project::{EventRows, Partition, PartitionOf, Project, Table};
@@ -45,7 +45,12 @@ impl Rows {
 
     /// The profile's id as text.
     pub(super) fn profile_text(&self) -> String {
-        as_text(&name(&self.profile))
+        id_text(&self.profile, &self.schema)
+    }
+
+    /// Whether a row has a profile.
+    pub(super) fn has_profile(&self) -> String {
+        has_id(&self.profile, &self.schema)
     }
 
     /// The relation as SQL reads it.
@@ -77,7 +82,7 @@ impl Rows {
 
     /// Those without the conditions of a milestone.
     pub(super) fn visible_to_all(&self, join: &Join<'_>) -> Vec<String> {
-        let mut conditions = vec![format!("{} is not null", name(&self.profile))];
+        let mut conditions = vec![self.has_profile()];
         conditions.push(format!("{} <= $as_of", self.instant()));
         conditions.extend(self.pruned());
         conditions.extend(join.restriction(&self.profile_text()));
@@ -92,13 +97,13 @@ impl Rows {
 
     /// A query for rows that no subject or no time can be told of.
     pub(super) fn nulls_sql(&self) -> String {
-        let (profile, time) = (name(&self.profile), name(&self.time));
+        let (known, time) = (self.has_profile(), name(&self.time));
         let mut conditions = self.conditions.clone();
-        conditions.push(format!("({profile} is null or {time} is null)"));
+        conditions.push(format!("(not ({known}) or {time} is null)"));
         conditions.extend(self.pruned());
         format!(
-            "select\n  count(*) filter (where {profile} is null) as null_profile_ids,\n  \
-             count(*) filter (where {profile} is not null) as null_times\nfrom {}\nwhere {}",
+            "select\n  count(*) filter (where not ({known})) as null_profile_ids,\n  \
+             count(*) filter (where {known}) as null_times\nfrom {}\nwhere {}",
             self.relation_name(),
             conditions.join("\n  and "),
         )
@@ -154,7 +159,12 @@ impl Rows {
 fn is_opaque(kind: &DataType) -> bool {
     matches!(
         kind,
-        DataType::Null | DataType::Interval(_) | DataType::Binary | DataType::LargeBinary | DataType::BinaryView
+        DataType::Null
+            | DataType::Interval(_)
+            | DataType::Binary
+            | DataType::LargeBinary
+            | DataType::BinaryView
+            | DataType::FixedSizeBinary(_)
     )
 }
 
@@ -181,9 +191,11 @@ pub(super) async fn resolve(
     };
     let time_column = time_column(rows, table, place);
     let time = check(time_column.clone().map(Some));
-    let profile = check(profile_column(rows, &schema, place).map(Some));
+    let profile_column = profile_column(rows, &schema, place);
+    let profile = check(profile_column.clone().map(Some));
     let dedup = check(Ok(rows.dedup.clone().or_else(|| table?.dedup.clone())));
     findings.extend(time_column.ok().and_then(|column| not_a_time(&column, &schema)));
+    findings.extend(profile_column.ok().and_then(|column| columns::not_an_id(&column, &rows.from.value, &schema)));
     let conditions = conditions(rows, &schema, session).await;
     match (conditions, time, profile) {
         (Ok(conditions), Some(time), Some(profile)) if findings.is_empty() => Ok(Rows {

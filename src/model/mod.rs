@@ -1,11 +1,14 @@
 //! The vocabulary of milepost: pure values without I/O that every other layer speaks.
 
 pub mod address;
+pub mod address_list;
 pub mod candidate;
 pub mod decision;
 pub mod delivery;
 pub mod diagnostic;
+pub mod epoch_unit;
 pub mod health;
+pub mod instant_text;
 pub mod ledger_table;
 pub mod message;
 pub mod number;
@@ -15,6 +18,7 @@ pub mod redaction;
 pub mod shape;
 pub mod suppression;
 pub mod template_context;
+pub mod uuid;
 pub mod window;
 
 pub use address::{EmailAddress, Mailbox};
@@ -22,7 +26,9 @@ pub use candidate::{Candidate, DeliveryKey, Suppression, occasion_stem};
 pub use decision::Decision;
 pub use delivery::DeliveryState;
 pub use diagnostic::{Diagnostic, Place, Severity, SourceFile};
+pub use epoch_unit::EpochUnit;
 pub use health::{Check, DayFacts, TableFacts, Unhealthy};
+pub use instant_text::WrittenTime;
 pub use ledger_table::{Cell, Column, ColumnKind, LEDGER_TABLES, LedgerTable};
 pub use message::Message;
 pub use number::Level;

@@ -11,8 +11,10 @@ pub enum ScalarKind {
     Number,
     /// True or false.
     Boolean,
-    /// A date or an instant, given to templates as text in RFC 3339.
+    /// An instant, given to templates as text in RFC 3339, in UTC.
     Time,
+    /// A day, given to templates as `YYYY-MM-DD`; it has no zone.
+    Date,
 }
 
 /// The shape of one value.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::health::TableHealth;
 use super::job::Job;
 use super::restraint::Cap;
+use crate::model::EpochUnit;
 use crate::model::diagnostic::{Diagnostic, Located, Place};
 use crate::model::period::WeekStart;
 use crate::settings::{LocalFiles, Secret};
@@ -208,8 +209,10 @@ pub enum ColumnKind {
     Boolean,
     /// A day of the calendar.
     Date,
-    /// An instant, told to the microsecond.
+    /// An instant, told to the microsecond, from a time or a text.
     Timestamp,
+    /// An instant as a number: how many of a unit since 1970.
+    Epoch(EpochUnit),
     /// The text of a JSON value, whole; only in NDJSON it differs from text.
     Json,
 }

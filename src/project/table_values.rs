@@ -6,6 +6,7 @@ use super::json_schema::Definitions;
 use super::node::Node;
 use super::project::{ColumnKind, PathDates};
 use super::read::{Findings, Read, quoted};
+use crate::model::EpochUnit;
 use crate::model::diagnostic::{Diagnostic, did_you_mean};
 
 const KINDS: [(&str, ColumnKind); 7] = [
@@ -24,11 +25,11 @@ impl Read for ColumnKind {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         let text = String::read(node, findings)?;
         let kind = KINDS.iter().find(|(name, _)| *name == text.trim()).map(|(_, kind)| *kind);
-        let kind = kind.or_else(|| decimal(&text));
+        let kind = kind.or_else(|| decimal(&text)).or_else(|| epoch(&text));
         if kind.is_none() {
             let names = KINDS.map(|(name, _)| name);
             let help = did_you_mean(text.trim(), names)
-                .unwrap_or_else(|| format!("write {}, or decimal(12, 2)", names.join(", ")));
+                .unwrap_or_else(|| format!("write {}, decimal(12, 2) or timestamp(ms)", names.join(", ")));
             let message = format!("{} is no type of a column", quoted(&text));
             findings.push(Diagnostic::error("bad-type", message, &node.place).with_help(help));
         }
@@ -36,7 +37,7 @@ impl Read for ColumnKind {
     }
 
     fn schema(_definitions: &mut Definitions) -> Value {
-        json!({ "type": "string", "pattern": "^(string|int|double|boolean|date|timestamp|json|decimal\\(\\s*[0-9]+\\s*,\\s*[0-9]+\\s*\\))$" })
+        json!({ "type": "string", "pattern": "^(string|int|double|boolean|date|timestamp|timestamp\\(\\s*(s|ms|us|ns)\\s*\\)|json|decimal\\(\\s*[0-9]+\\s*,\\s*[0-9]+\\s*\\))$" })
     }
 }
 
@@ -47,6 +48,12 @@ fn decimal(text: &str) -> Option<ColumnKind> {
     let scale: u8 = scale.trim().parse().ok()?;
     let fits = (1..=DECIMAL_DIGITS_MAX).contains(&precision) && scale <= precision;
     Some(ColumnKind::Decimal { precision, scale: i8::try_from(scale).ok()? }).filter(|_| fits)
+}
+
+/// `timestamp(ms)`: a number of a unit since 1970.
+fn epoch(text: &str) -> Option<ColumnKind> {
+    let unit = text.trim().strip_prefix("timestamp(")?.strip_suffix(')')?.trim();
+    EpochUnit::ALL.into_iter().find(|known| known.name() == unit).map(ColumnKind::Epoch)
 }
 
 impl Read for PathDates {

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::elsewhere::elsewhere;
 use super::filters::{Part, URL_PART};
+use super::findings::Findings;
 use super::headers::refused_name;
 use super::html::markup::{self, Ground as MarkupGround, Markup};
 use super::html::stretches::Stretches;
-use super::language::{Compiled, Language, LiquidFault, Signature};
-use super::source::{Partials, Source};
-use super::tokenizer::SegmentKind;
+use super::language::{Compiled, Language};
+use super::liquid::{Globals, Stopped};
+use super::source::{Locators, Partials, Source};
+use super::tokenizer::{SegmentKind, marked};
 use super::walk::{Ground, walk};
 use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::model::{Mailbox, Shape};
@@ -39,43 +42,53 @@ pub(super) struct CompiledMessage {
     pub(super) references: BTreeSet<String>,
 }
 
-/// A template and the place that is shown when a profile's data breaks it.
+/// A template and the places that are shown when a profile's data breaks it.
 pub(super) struct Line {
     pub(super) template: Compiled,
-    pub(super) place: String,
+    places: Locators,
+}
+
+impl Line {
+    /// Where the template is written.
+    pub(super) fn place(&self) -> String {
+        self.places.start().to_string()
+    }
+
+    /// Where rendering stopped.
+    pub(super) fn place_of(&self, stopped: &Stopped) -> String {
+        self.places.place(stopped.partial.as_deref(), stopped.offset).to_string()
+    }
 }
 
 /// Compiles the messages of one job.
 pub(super) struct Compiler<'a> {
     pub(super) project: &'a Project,
     pub(super) job: &'a Job,
-    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) diagnostics: Findings,
     /// Files read for messages since they were last taken: paths below the project's folder, and texts.
     pub(super) files: BTreeMap<String, String>,
     line_language: Language,
-    html_filters: Vec<Signature>,
-    line_filters: Vec<Signature>,
+    /// What messages of other kinds show: null here, where a template asks for it first.
+    elsewhere: Shape,
 }
 
 impl<'a> Compiler<'a> {
-    pub(super) fn new(project: &'a Project, job: &'a Job) -> Self {
+    pub(super) fn new(project: &'a Project, job: &'a Job, shapes: &[Shape]) -> Self {
         let line_language = Language::new(Part::Text, &project.timezone, Vec::new());
         Self {
-            html_filters: Language::new(Part::Html, &project.timezone, Vec::new()).signatures(),
-            line_filters: line_language.signatures(),
             project,
             job,
-            diagnostics: Vec::new(),
+            diagnostics: Findings::default(),
             files: BTreeMap::new(),
             line_language,
+            elsewhere: elsewhere(shapes),
         }
     }
 
-    fn report(&mut self, findings: impl IntoIterator<Item = Diagnostic>) {
+    /// Adds findings, each once.
+    pub(super) fn report(&mut self, findings: impl IntoIterator<Item = Diagnostic>) {
         for finding in findings {
-            if !self.diagnostics.contains(&finding) {
-                self.diagnostics.push(finding);
-            }
+            self.diagnostics.add(finding);
         }
     }
 
@@ -132,10 +145,10 @@ impl<'a> Compiler<'a> {
             return None;
         }
         let html = part == Part::Html;
-        let filters = if html { &self.html_filters } else { &self.line_filters };
-        let facts = walk(source, partials, &Ground { shape: globals, filters, html });
-        let sound = facts.diagnostics.iter().all(|finding| finding.severity != Severity::Error);
-        self.report(facts.diagnostics);
+        let ground = Ground { shape: globals, elsewhere: &self.elsewhere, zone: &self.project.timezone, html };
+        let facts = walk(source, partials, &ground);
+        let sound = facts.diagnostics.are_harmless();
+        self.report(facts.diagnostics.into_list());
         Some(Walked { references: facts.references, safe: facts.safe, sound })
     }
 
@@ -153,17 +166,25 @@ impl<'a> Compiler<'a> {
             return None;
         }
         let parsed = self.line_language.parse(&source.text);
-        self.compiled(parsed, &source)
+        self.compiled(parsed, Locators::new(&source, None))
     }
 
-    fn compiled(&mut self, parsed: Result<Compiled, LiquidFault>, source: &Source) -> Option<Line> {
-        match parsed {
-            Ok(template) => Some(Line { template, place: source.start().to_string() }),
-            Err(fault) => {
-                self.report([syntax(&fault, source)]);
-                None
+    /// A compiled template with its places; what takes too much even of a profile without any data is refused.
+    fn compiled(&mut self, parsed: Result<Compiled, Stopped>, places: Locators) -> Option<Line> {
+        let template = match parsed {
+            Ok(template) => template,
+            Err(stopped) => {
+                self.report([syntax(&stopped, &places)]);
+                return None;
             }
+        };
+        if let Err(stopped) = template.render(&Globals::default()) {
+            let place = places.place(stopped.partial.as_deref(), stopped.offset);
+            let finding = Diagnostic::error("template-limit", format!("for everybody {}", stopped.reason), &place);
+            self.report([finding.with_help("docs/reference/templates.md has the limits of a mail")]);
+            return None;
         }
+        Some(Line { template, places })
     }
 
     fn unsubscribe(&mut self, source: &mut Source, globals: &Shape, references: &mut BTreeSet<String>) -> Option<Line> {
@@ -183,8 +204,14 @@ impl<'a> Compiler<'a> {
         if !walked.sound {
             return None;
         }
-        let parsed = self.line_language.parse(&with_encoded_values(source));
-        self.compiled(parsed, source)
+        let places = Locators::new(source, None);
+        match self.line_language.parse(&with_encoded_values(source)) {
+            Ok(template) => Some(Line { template, places }),
+            Err(stopped) => {
+                self.report([syntax(&stopped, &places)]);
+                None
+            }
+        }
     }
 
     fn headers(
@@ -232,9 +259,8 @@ impl<'a> Compiler<'a> {
         references.extend(walked.references.iter().cloned());
         self.note_partials(&partials);
         self.check_marketing(&source, &walked, &partials);
-        let sound = walked.sound && partials.loaded().values().all(|partial| self.check_liquid(partial));
         let cut = self.cut(&source, markup, &walked, &partials);
-        if !sound || !self.check_liquid(&source) {
+        if !walked.sound {
             return None;
         }
         let cut = cut?;
@@ -246,7 +272,7 @@ impl<'a> Compiler<'a> {
             return None;
         }
         let language = Language::new(Part::Html, &self.project.timezone, cut.partials);
-        let html = self.compiled(language.parse(&cut.template), &source);
+        let html = self.compiled(language.parse(&cut.template), Locators::new(&source, Some(&partials)));
         let text = match &spec.text {
             Some(own) => Some(self.own_text(&own.value, &own.place, globals, references)?),
             None => None,
@@ -306,17 +332,6 @@ impl<'a> Compiler<'a> {
         self.files.extend(loaded.map(|partial| (partial.start().file.path.clone(), partial.text.clone())));
     }
 
-    /// Whether liquid itself accepts a text; its finding is reported where it is.
-    fn check_liquid(&mut self, source: &Source) -> bool {
-        match self.line_language.parse(&source.text) {
-            Ok(_) => true,
-            Err(fault) => {
-                self.report([syntax(&fault, source)]);
-                false
-            }
-        }
-    }
-
     /// Tells of a template that leaves little or no room for what it is filled with.
     fn check_size(&mut self, fixed_bytes: usize, source: &Source) {
         if fixed_bytes > CLIPPED_BYTES - ROOM_BYTES {
@@ -351,7 +366,7 @@ impl<'a> Compiler<'a> {
         }
         let texts = partials.loaded().iter().map(|(name, partial)| (name.clone(), partial.text.clone())).collect();
         let parsed = Language::new(Part::Text, &self.project.timezone, texts).parse(&source.text);
-        self.compiled(parsed, &source)
+        self.compiled(parsed, Locators::new(&source, Some(&partials)))
     }
 
     /// Marketing mail must show how to leave, and who writes from where.
@@ -390,11 +405,13 @@ fn with_encoded_values(source: &Source) -> String {
     for (position, segment) in source.segments.iter().enumerate() {
         let last = markup::read(&source.text, segment).and_then(|chain| chain.filters.last().cloned());
         let encodes_itself = last.is_some_and(|filter| matches!(filter.name.as_str(), "url_encode" | "raw"));
-        encoded.push_str(&source.text[segment.span.start..segment.inner.end]);
-        if segment.kind == SegmentKind::Output && position > 0 && !encodes_itself {
-            encoded = encoded + " | " + URL_PART + " ";
+        let (head, tail) = source.text[segment.span.clone()].split_at(segment.inner.end - segment.span.start);
+        let filter = if position > 0 && !encodes_itself { format!(" | {URL_PART} ") } else { String::new() };
+        match segment.kind {
+            SegmentKind::Output => encoded.push_str(&marked(&format!("{head}{filter}{tail}"), segment.span.start)),
+            SegmentKind::Tag => encoded.push_str(&marked(&format!("{head}{tail}"), segment.span.start)),
+            _ => encoded = encoded + head + tail,
         }
-        encoded.push_str(&source.text[segment.inner.end..segment.span.end]);
     }
     encoded
 }
@@ -466,10 +483,7 @@ fn run_values_removed(references: BTreeSet<String>) -> BTreeSet<String> {
     references.into_iter().filter(|path| !RUN_WIDE.contains(&path.split('.').next().unwrap_or_default())).collect()
 }
 
-fn syntax(fault: &LiquidFault, source: &Source) -> Diagnostic {
-    let place = match fault.line_and_column {
-        Some((line, column)) => source.place_of_line(line, column),
-        None => source.start(),
-    };
-    Diagnostic::error("template-syntax", fault.message.clone(), &place)
+fn syntax(stopped: &Stopped, places: &Locators) -> Diagnostic {
+    let place = places.place(stopped.partial.as_deref(), stopped.offset);
+    Diagnostic::error("template-syntax", stopped.reason.clone(), &place)
 }

@@ -122,7 +122,12 @@ pub(super) struct Reader {
     lexemes: Vec<(Lexeme, Range<usize>)>,
     position: usize,
     end: usize,
+    /// How many computed indexes are open.
+    depth: usize,
 }
+
+/// Indexes within indexes beyond this are refused: reading them recurses.
+const DEEPEST_INDEX: usize = 20;
 
 impl Reader {
     /// Splits `text[span]` into lexemes; their places count from the start of `text`.
@@ -141,7 +146,7 @@ impl Reader {
             lexemes.push((lexeme, at..at + length));
             at += length;
         }
-        Ok(Self { lexemes, position: 0, end: span.end })
+        Ok(Self { lexemes, position: 0, end: span.end, depth: 0 })
     }
 
     /// The next lexeme without taking it.
@@ -229,7 +234,13 @@ impl Reader {
         push_names(&mut variable, dotted, span.start);
         while self.mark("[") {
             let start = self.here().start;
-            let index = match self.value()? {
+            if self.depth == DEEPEST_INDEX {
+                return Err(Fault { span: self.here(), message: "indexes nest too deep".into() });
+            }
+            self.depth += 1;
+            let inner = self.value()?;
+            self.depth -= 1;
+            let index = match inner {
                 Value::Text(name, _) => Index::Name(name),
                 Value::Number(..) => Index::Position,
                 Value::Variable(inner) => Index::Computed(inner),

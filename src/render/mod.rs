@@ -5,15 +5,18 @@
 //! clock and no network. A profile whose data breaks its template is an error of that profile alone.
 
 mod compile;
+mod elsewhere;
 mod expression;
 mod filters;
+mod findings;
+mod fixed_texts;
 mod headers;
 mod html;
 mod language;
+mod liquid;
 mod source;
 mod stand_ins;
 mod tokenizer;
-mod values;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,12 +25,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::diagnostic::Diagnostic;
 use crate::model::shape::ScalarKind;
 use crate::model::{Candidate, EmailAddress, Mailbox, Message, Shape};
 use crate::project::{Category, Job, MessageSpec, Project};
 use compile::{CLIPPED_BYTES, CompiledMessage, Compiler, Line};
-use values::View;
+use liquid::{Data, Globals};
 
 pub use filters::{FilterDoc, filter_docs};
 
@@ -35,11 +38,11 @@ pub use filters::{FilterDoc, filter_docs};
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// The profile's data broke the template.
-    #[error("{place}: {reason} for this profile; guard the value in the template, or correct the data")]
+    #[error("{place}: for this profile {reason}; shorten what the template does, or correct the data")]
     Template {
         /// The template's file, line and column.
         place: String,
-        /// What liquid said.
+        /// The limit it broke, or what is missing.
         reason: String,
     },
     /// Nothing is left of the subject.
@@ -133,14 +136,15 @@ impl Composer {
     /// Compiles every message of a job against what its candidates show: one shape per message, each an object.
     /// `None` when any finding is an error; the findings of all messages are returned at once.
     pub fn new(project: &Project, job: &Job, shapes: &[Shape]) -> (Option<Self>, Vec<Diagnostic>) {
-        let mut compiler = Compiler::new(project, job);
+        let mut compiler = Compiler::new(project, job, shapes);
         let mut parts = Vec::new();
         for (position, spec) in job.messages().into_iter().enumerate() {
             let globals = globals(project, job, shapes.get(position));
             parts.extend(Part::new(&mut compiler, spec, &globals));
         }
-        let diagnostics = compiler.diagnostics;
-        let sound = diagnostics.iter().all(|finding| finding.severity != Severity::Error);
+        compiler.report(fixed_texts::refuse_liquid(project, job));
+        let sound = compiler.diagnostics.are_harmless();
+        let diagnostics = compiler.diagnostics.into_list();
         let composer = (sound && parts.len() == job.messages().len()).then(|| Self {
             parts,
             run_wide: run_wide(project, job),
@@ -185,24 +189,23 @@ impl Composer {
     pub fn compose(&self, candidate: &Candidate, delivery_id: &str, as_of: Timestamp) -> Result<Message, RenderError> {
         let part = self.parts.get(candidate.part).ok_or(RenderError::UnknownPart { part: candidate.part })?;
         let compiled = part.of(candidate.variant.as_deref());
-        let as_of_text = as_of.to_string();
-        let mut fields: Vec<(&str, View<'_>)> =
-            self.run_wide.iter().map(|(name, value)| (name.as_str(), View::of(value))).collect();
-        fields.push(("run", View::Object(vec![("as_of", View::text(&as_of_text))])));
+        let run = Map::from_iter([("as_of".to_owned(), Value::from(as_of.to_string()))]);
         let context = candidate.context.fields().map_err(|error| RenderError::Context { reason: error.to_string() })?;
-        fields.extend(context.iter().map(|(name, value)| (name.as_str(), View::of(value))));
-        let mut view = View::Object(fields);
+        let mut view = Globals::default();
+        view.add_all(&self.run_wide);
+        view.add("run", Data::Fields(&run));
+        view.add_all(&context);
 
         let leave = compiled.unsubscribe.as_ref().map(|line| unsubscribe_address(line, &view)).transpose()?;
         // Whoever reads redirected mail must not be able to opt the real person out.
         let leave = leave.map(|own| if self.redirect.is_some() { LEAVES_NOBODY.to_owned() } else { own });
         if let Some(address) = &leave {
-            view.push("unsubscribe_url", View::text(address));
+            view.add("unsubscribe_url", Data::Text(address));
         }
         let subject = self.subject(&compiled.subject, &view)?;
         let preheader = compiled.preheader.as_ref().map(|line| rendered(line, &view)).transpose()?.unwrap_or_default();
         let preheader = self.one_line(&preheader);
-        view.push("preheader", View::text(&preheader));
+        view.add("preheader", Data::Text(&preheader));
 
         let (html, text) = bodies(compiled, &view)?;
         let headers = self.headers(compiled, &view, leave.as_deref())?;
@@ -236,10 +239,10 @@ impl Composer {
         line
     }
 
-    fn subject(&self, line: &Line, view: &View<'_>) -> Result<String, RenderError> {
+    fn subject(&self, line: &Line, view: &Globals<'_>) -> Result<String, RenderError> {
         let subject = self.one_line(&rendered(line, view)?);
         if subject.is_empty() {
-            return Err(RenderError::EmptySubject { place: line.place.clone() });
+            return Err(RenderError::EmptySubject { place: line.place() });
         }
         let prefix = self.redirect.as_ref().map_or("", |(_, prefix)| prefix);
         Ok(headers::cut_subject(format!("{prefix}{subject}")))
@@ -248,7 +251,7 @@ impl Composer {
     fn headers(
         &self,
         compiled: &CompiledMessage,
-        view: &View<'_>,
+        view: &Globals<'_>,
         leave: Option<&str>,
     ) -> Result<Vec<(String, String)>, RenderError> {
         let mut headers = Vec::with_capacity(compiled.headers.len() + 2);
@@ -266,31 +269,34 @@ impl Composer {
     }
 }
 
-fn rendered(line: &Line, view: &View<'_>) -> Result<String, RenderError> {
+fn rendered(line: &Line, view: &Globals<'_>) -> Result<String, RenderError> {
     line.template
         .render(view)
-        .map_err(|fault| RenderError::Template { place: line.place.clone(), reason: fault.message })
+        .map_err(|stopped| RenderError::Template { place: line.place_of(&stopped), reason: stopped.reason })
 }
 
 /// The HTML part and the text part, which says what the HTML shows unless it has a template of its own.
-fn bodies(compiled: &CompiledMessage, view: &View<'_>) -> Result<(String, String), RenderError> {
+fn bodies(compiled: &CompiledMessage, view: &Globals<'_>) -> Result<(String, String), RenderError> {
     let given = rendered(&compiled.html, view)?;
-    let (html, derived) =
-        compiled.stretches.assemble(&given, compiled.text.is_none(), given.len() + compiled.fixed_bytes);
+    let room = given.len() + compiled.fixed_bytes;
+    let (html, derived) = compiled.stretches.assemble(&given, compiled.text.is_none(), room);
+    if html.len() > liquid::LARGEST_PART {
+        return Err(RenderError::Template { place: compiled.html.place(), reason: liquid::too_large() });
+    }
     let (text, place) = match &compiled.text {
-        Some(own) => (rendered(own, view)?.replace('\0', "\u{fffd}").trim().to_owned(), &own.place),
-        None => (derived, &compiled.html.place),
+        Some(own) => (rendered(own, view)?.replace('\0', "\u{fffd}").trim().to_owned(), own.place()),
+        None => (derived, compiled.html.place()),
     };
     if text.is_empty() {
-        return Err(RenderError::EmptyText { place: place.clone() });
+        return Err(RenderError::EmptyText { place });
     }
     Ok((html, text))
 }
 
-fn unsubscribe_address(line: &Line, view: &View<'_>) -> Result<String, RenderError> {
+fn unsubscribe_address(line: &Line, view: &Globals<'_>) -> Result<String, RenderError> {
     let address = rendered(line, view)?;
     let address = address.trim();
-    let refused = |reason| RenderError::Unsubscribe { place: line.place.clone(), reason };
+    let refused = |reason| RenderError::Unsubscribe { place: line.place(), reason };
     let parsed = url::Url::parse(address).map_err(|_| refused("is not an address for this profile"))?;
     if parsed.scheme() != "https" {
         return Err(refused("does not begin with https:// for this profile"));
@@ -330,7 +336,12 @@ fn shape_of(value: &Value) -> Shape {
         Value::Number(_) => Shape::scalar(ScalarKind::Number),
         Value::String(_) => Shape::scalar(ScalarKind::Text),
         Value::Null => Shape::nullable(ScalarKind::Text),
-        Value::Array(_) | Value::Object(_) => Shape::Any,
+        Value::Array(items) => {
+            let mut shapes = items.iter().map(shape_of);
+            let first = shapes.next().unwrap_or(Shape::Any);
+            Shape::List(Box::new(if shapes.all(|shape| shape == first) { first } else { Shape::Any }))
+        }
+        Value::Object(fields) => Shape::object(fields.iter().map(|(name, value)| (name, shape_of(value)))),
     }
 }
 

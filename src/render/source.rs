@@ -61,22 +61,63 @@ impl Source {
 
     /// The place of some bytes of the text.
     pub(super) fn place(&self, span: Range<usize>) -> Place {
-        match self.offset {
-            Some(offset) => Place::new(&self.place.file, offset + span.start..offset + span.end),
-            None => self.place.clone(),
-        }
+        self.locator().place(span)
     }
 
-    /// The place of a line and column, both from 1, the column in characters.
-    pub(super) fn place_of_line(&self, line: usize, column: usize) -> Place {
-        let start: usize = self.text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-        let within: usize = self.text[start..].chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
-        self.place(start + within..start + within)
+    /// What finds places of the text without it.
+    pub(super) fn locator(&self) -> Locator {
+        Locator { place: self.place.clone(), offset: self.offset }
     }
 
     /// The start of the text.
     pub(super) fn start(&self) -> Place {
         self.place(0..0)
+    }
+}
+
+/// Finds the places of a template's bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Locator {
+    place: Place,
+    offset: Option<usize>,
+}
+
+impl Locator {
+    /// The place of some bytes of the template.
+    pub(super) fn place(&self, span: Range<usize>) -> Place {
+        match self.offset {
+            Some(offset) => Place::new(&self.place.file, offset + span.start..offset + span.end),
+            None => self.place.clone(),
+        }
+    }
+}
+
+/// The places of a template and of the partials it includes.
+#[derive(Clone, Debug)]
+pub(super) struct Locators {
+    own: Locator,
+    partials: BTreeMap<String, Locator>,
+}
+
+impl Locators {
+    /// The places of a template, and of the partials that were read for it.
+    pub(super) fn new(source: &Source, partials: Option<&Partials>) -> Self {
+        let loaded = partials.into_iter().flat_map(Partials::loaded);
+        Self {
+            own: source.locator(),
+            partials: loaded.map(|(name, partial)| (name.clone(), partial.locator())).collect(),
+        }
+    }
+
+    /// The start of the template.
+    pub(super) fn start(&self) -> Place {
+        self.own.place(0..0)
+    }
+
+    /// The place of a byte of the template or of a partial.
+    pub(super) fn place(&self, partial: Option<&str>, offset: usize) -> Place {
+        let locator = partial.and_then(|name| self.partials.get(name)).unwrap_or(&self.own);
+        locator.place(offset..offset)
     }
 }
 

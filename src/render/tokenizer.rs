@@ -1,7 +1,7 @@
 //! Cuts template text into liquid segments and plain text, losing nothing: the segments joined are the text.
 //!
-//! liquid keeps its syntax tree to itself, so this one tokenizer serves the tokens that stand in for liquid while
-//! MJML compiles, the walk of `check` through all branches, and the escape filter appended to every output.
+//! This one tokenizer serves the tokens that stand in for liquid while MJML compiles, the walk of `check` through all
+//! branches, the escape filter appended to every output, and the trees that render.
 
 use std::ops::Range;
 
@@ -50,6 +50,25 @@ pub(super) struct Unclosed {
     pub(super) span: Range<usize>,
     /// What would have closed it.
     pub(super) expected: &'static str,
+}
+
+/// A segment as it is written, with the byte of its source that it comes from: compiling moves it elsewhere.
+pub(super) fn marked(written: &str, offset: usize) -> String {
+    let open = if written.starts_with("{{-") || written.starts_with("{%-") { 3 } else { 2 };
+    match written.split_at_checked(open) {
+        Some((open, rest)) if open.starts_with('{') => format!("{open}@{offset} {rest}"),
+        _ => written.to_owned(),
+    }
+}
+
+/// The byte of the source that an output or tag comes from, and the bytes of what is written in it.
+pub(super) fn origin(text: &str, segment: &Segment) -> (usize, Range<usize>) {
+    let inner = segment.inner.clone();
+    let mark = text[inner.clone()].strip_prefix('@').and_then(|rest| rest.split_once(' '));
+    match mark.and_then(|(digits, _)| Some((digits.parse().ok()?, digits.len()))) {
+        Some((offset, digits)) => (offset, inner.start + 1 + digits..inner.end),
+        None => (segment.span.start, inner),
+    }
 }
 
 /// Cuts `text` into segments.
@@ -163,6 +182,17 @@ mod tests {
         assert_eq!(tokenize("{% raw %}x").expect_err("unclosed").expected, "endraw");
         assert_eq!(tokenize("{{ a {{ b }}").expect_err("unclosed").span, 0..2);
         assert!(tokenize("{{").is_err() && tokenize("{%-").is_err());
+    }
+
+    #[test]
+    fn a_marked_segment_knows_where_it_comes_from() {
+        for written in ["{{ a }}", "{{- a -}}", "{% if a %}", "{%- if a -%}", "{{a}}"] {
+            let plain = tokenize(written).expect("closed").remove(0);
+            let text = format!("é{}", marked(written, 17));
+            let segment = tokenize(&text).expect("closed").remove(1);
+            let (offset, inner) = origin(&text, &segment);
+            assert_eq!((offset, text[inner].trim()), (17, written[plain.inner].trim()), "{written}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::ledger::LedgerError;
 use crate::model::{Diagnostic, Severity, Unhealthy};
 use crate::providers::ProviderError;
 use crate::storage::StorageError;
-use crate::warehouse::WarehouseError;
+use crate::warehouse::{Misfit, WarehouseError};
 
 use super::{Exit, StopCause};
 
@@ -80,6 +80,17 @@ pub enum RunError {
         job: String,
         /// Everything that was found.
         found: Vec<Unhealthy>,
+    },
+    /// Values that a job depends on were read as null.
+    #[error(
+        "the job `{job}` reads values that are not of their column's type, and its mails would be wrong without them: {}",
+        in_lines(lost)
+    )]
+    LostValues {
+        /// The job.
+        job: String,
+        /// What was lost.
+        lost: Vec<Misfit>,
     },
     /// A job could not be planned.
     #[error("{message}")]
@@ -175,9 +186,11 @@ impl RunError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NoProject { .. } | Self::Invalid { .. } | Self::UnknownJob { .. } | Self::Usage { .. } => {
-                Exit::Invalid
-            }
+            Self::NoProject { .. }
+            | Self::Invalid { .. }
+            | Self::UnknownJob { .. }
+            | Self::Usage { .. }
+            | Self::LostValues { .. } => Exit::Invalid,
             Self::Refused { .. } | Self::Guard { .. } => Exit::Refused,
             Self::Unhealthy { found, .. } if Self::all_wait(found) => Exit::Unavailable,
             Self::Unhealthy { .. } => Exit::Refused,
@@ -221,6 +234,13 @@ impl RunError {
             }
             Self::Planning { hint, .. } => hint.clone(),
             Self::Stopped { cause } => Some(cause.hint()),
+            Self::LostValues { lost, .. } => lost.first().map(|lost| {
+                format!(
+                    "declare what the column holds in `{}`, such as `columns: {{{}: double}}` (or string, and cast it in a view of \
+                     sql/), or mend the file",
+                    lost.table, lost.column
+                )
+            }),
             Self::Storage(StorageError::Occupied { .. })
             | Self::Evaluate(EvaluateError::Warehouse(WarehouseError::Storage(StorageError::Occupied { .. }))) => {
                 Some("name a folder that is empty or not there yet".to_owned())
@@ -240,6 +260,10 @@ impl RunError {
             _ => None,
         }
     }
+}
+
+fn in_lines(lost: &[Misfit]) -> String {
+    lost.iter().map(|lost| format!("\n  {lost}")).collect()
 }
 
 fn warehouse_hint(error: &WarehouseError) -> Option<String> {
@@ -265,8 +289,11 @@ fn evaluate_exit(error: &EvaluateError) -> Exit {
     match error {
         EvaluateError::Warehouse(WarehouseError::Unavailable { .. }) => Exit::Unavailable,
         EvaluateError::Warehouse(WarehouseError::Storage(error)) => storage_exit(error),
-        EvaluateError::Warehouse(WarehouseError::LowLimit { .. } | WarehouseError::Wrong { .. })
+        EvaluateError::Warehouse(
+            WarehouseError::LowLimit { .. } | WarehouseError::Wrong { .. } | WarehouseError::Values { .. },
+        )
         | EvaluateError::DuplicateProfiles { .. }
+        | EvaluateError::SuppressesNobody { .. }
         | EvaluateError::UnknownPeriod { .. }
         | EvaluateError::NotYetDue { .. }
         | EvaluateError::WrongKind { .. }

@@ -239,6 +239,7 @@ impl JobRun<'_> {
             if options.dry_run { std::mem::take(&mut *self.context.ahead.lock().await) } else { Ahead::default() };
         let mut ahead = kept.next_job(rules);
         let seen = |seen| progress(Progress::Evaluating { job: job.clone(), candidates: seen });
+        let look = self.context.workspace.warehouse.watch_misfits();
         let mut heirs = self.heirs(rules).await?;
         let watch = Watch { seen: &seen, heirs: heirs.as_mut() };
         let mut decided = deciding.job(&mut ahead, options.keep_mails, watch).await?;
@@ -254,6 +255,7 @@ impl JobRun<'_> {
         report.dropped.clone_from(&decided.dropped);
         report.audience_rows = decided.audience_rows;
         report.timing_seconds.insert("evaluate", seconds_since(started));
+        self.refuse_lost_values(look)?;
         if let Some(renamed) = heirs.and_then(Heirs::verdict) {
             self.check_name(renamed, report)?;
         }
@@ -286,6 +288,13 @@ impl JobRun<'_> {
             report.carried_out.extend(dispatched.map(|(mail, _)| PlannedMail::clone(mail)));
         }
         Ok(())
+    }
+
+    /// Refuses mails that were made of columns which lost values.
+    fn refuse_lost_values(&self, watch: u64) -> Result<(), RunError> {
+        let Workspace { project, warehouse, .. } = self.context.workspace;
+        let lost = self.prepared.compiled.harmed_by(project, self.job(), warehouse.misfits_since(watch));
+        if lost.is_empty() { Ok(()) } else { Err(RunError::LostValues { job: self.job().name.clone(), lost }) }
     }
 
     /// A mail of a plan: its subject, or why there is none.

@@ -181,6 +181,7 @@ impl<'a> Mailing<'a> {
         }
         report.requests = after.requests;
         report.reasons.clone_from(&after.reasons);
+        report.render_failures.clone_from(&after.render_failures);
         report.rejections.clone_from(&after.rejections);
         ended?;
         if let Some((reason, until)) = after.stopped.as_ref().and_then(|stopped| self.another_day(stopped)) {

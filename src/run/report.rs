@@ -76,6 +76,8 @@ pub struct JobReport {
     pub cleaned: u64,
     /// Outcomes by the provider's code or what happened.
     pub reasons: BTreeMap<String, u64>,
+    /// Why mails could not be made, with the place in the template, and how often; the first few that differ.
+    pub render_failures: BTreeMap<String, u64>,
     /// What the provider said to those it refused for good, and to how many of them.
     pub rejections: BTreeMap<String, u64>,
     /// Requests made to the provider.
@@ -141,6 +143,7 @@ impl JobReport {
             clipped: 0,
             cleaned: 0,
             reasons: BTreeMap::new(),
+            render_failures: BTreeMap::new(),
             rejections: BTreeMap::new(),
             requests: 0,
             timing_seconds: BTreeMap::new(),

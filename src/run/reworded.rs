@@ -192,6 +192,9 @@ fn value_of(shape: &Shape, name: &str, as_of: Timestamp) -> Value {
         Shape::Scalar { kind: ScalarKind::Number, .. } => json!(5),
         Shape::Scalar { kind: ScalarKind::Boolean, .. } => json!(true),
         Shape::Scalar { kind: ScalarKind::Time, .. } => json!(as_of.to_string()),
+        Shape::Scalar { kind: ScalarKind::Date, .. } => {
+            json!(as_of.to_zoned(jiff::tz::TimeZone::UTC).date().to_string())
+        }
         Shape::Scalar { kind: ScalarKind::Text, .. } => match name {
             "timezone" => json!("UTC"),
             "email" => json!("stand-in@example.test"),

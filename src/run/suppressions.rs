@@ -1,11 +1,13 @@
 //! Who must not be mailed: written and lifted by people, and forgetting a person.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::ledger::{DeliveryFilter, Erased, LedgerStore, SuppressionChange, SuppressionSubject};
+use crate::model::address_list::{addresses_in, listed_id};
 use crate::model::{EmailAddress, SuppressionReason};
 use crate::providers;
 
@@ -64,8 +66,10 @@ pub async fn suppress(options: &WorkspaceOptions, request: SuppressRequest) -> R
     {
         people::refuse_unknown(options, ledger.as_ref(), profile_id).await.map_err(may_be_unknown)?;
     }
-    let change = change(ledger.as_ref(), SuppressRequest { reason: Some(reason), ..request })?;
-    Ok(ledger.suppress(&change).await?)
+    for change in changes(ledger.as_ref(), SuppressRequest { reason: Some(reason), ..request })? {
+        ledger.suppress(&change).await?;
+    }
+    Ok(())
 }
 
 /// Lifts suppressions and returns how many stood; those of a forgotten person stay.
@@ -76,8 +80,11 @@ pub async fn unsuppress(options: &WorkspaceOptions, request: SuppressRequest) ->
     let project = load(options)?;
     let ledger = existing(&project).await?;
     names::refuse_unknown_to_both(&project, ledger.as_ref(), request.job.as_deref()).await?;
-    let change = change(ledger.as_ref(), request)?;
-    Ok(ledger.unsuppress(&change).await?)
+    let mut lifted = 0;
+    for change in changes(ledger.as_ref(), request)? {
+        lifted += ledger.unsuppress(&change).await?;
+    }
+    Ok(lifted)
 }
 
 /// What was forgotten, and what is left of the person outside the ledger.
@@ -126,17 +133,35 @@ fn may_be_unknown(error: RunError) -> RunError {
     }
 }
 
-fn change(ledger: &dyn LedgerStore, request: SuppressRequest) -> Result<SuppressionChange, RunError> {
-    let subject = match request.target {
-        Target::Profile(id) => SuppressionSubject::Profile(id),
-        Target::Address(text) => {
-            let address = EmailAddress::parse(&text).ok_or_else(|| RunError::Usage {
-                message: "this is no mail address".to_owned(),
-                hint: "write it as ann@example.test, or name the profile: `--profile P`".to_owned(),
+/// What is to change: an id that somebody pasted with blanks around it is also the id without them.
+fn changes(ledger: &dyn LedgerStore, request: SuppressRequest) -> Result<Vec<SuppressionChange>, RunError> {
+    let subjects = match request.target {
+        Target::Profile(id) => {
+            let listed = listed_id(&id).map(std::borrow::Cow::into_owned).ok_or_else(|| RunError::Usage {
+                message: "this is no profile's id".to_owned(),
+                hint: "write the id as the audience has it".to_owned(),
             })?;
-            SuppressionSubject::Address(ledger.identity().address_hash(&address))
+            let ids: BTreeSet<String> = [id, listed].into();
+            ids.into_iter().map(SuppressionSubject::Profile).collect()
+        }
+        Target::Address(text) => {
+            vec![SuppressionSubject::Address(ledger.identity().address_hash(&one_address(&text)?))]
         }
     };
-    let (reason, job) = (request.reason, request.job);
-    Ok(SuppressionChange { subject, reason, job, origin: ORIGIN.to_owned(), at: Clock::System.now() })
+    let (reason, job, at) = (request.reason, request.job, Clock::System.now());
+    let change = |subject| SuppressionChange { subject, reason, job: job.clone(), origin: ORIGIN.to_owned(), at };
+    Ok(subjects.into_iter().map(change).collect())
+}
+
+/// The one address that a text holds, however it is written.
+fn one_address(text: &str) -> Result<EmailAddress, RunError> {
+    let refused = |message: &str| RunError::Usage {
+        message: message.to_owned(),
+        hint: "write it as ann@example.test, or name the profile: `--profile P`".to_owned(),
+    };
+    match addresses_in(text).unwrap_or_default().as_slice() {
+        [address] => EmailAddress::parse(address).ok_or_else(|| refused("no mail can be sent to this address")),
+        [] => Err(refused("this is no mail address")),
+        _ => Err(refused("these are several addresses: name one at a time")),
+    }
 }

@@ -142,7 +142,7 @@ impl LocalFiles {
             if above.symlink_metadata().is_ok() {
                 return Err(FileRefusal::Outside { path: shown(path) });
             }
-            missing.extend(above.file_name().map(ToOwned::to_owned));
+            missing.extend(above.components().next_back().map(|part| part.as_os_str().to_owned()));
         }
         Err(FileRefusal::Outside { path: shown(path) })
     }

@@ -7,6 +7,7 @@ use datafusion::common::DataFusionError;
 
 use super::sources::files::FileFailure;
 use super::type_words::in_type_words;
+use super::values::ids::Unreadable;
 use crate::storage::StorageError;
 
 /// Why the warehouse could not answer.
@@ -62,6 +63,12 @@ pub enum WarehouseError {
         /// The limit, such as `90s`.
         limit: String,
     },
+    /// The data holds values that cannot be used as they are.
+    #[error("{reason}")]
+    Values {
+        /// Which, and why.
+        reason: String,
+    },
     /// A result file could not be written; nothing was left behind.
     #[error("`{path}` cannot be written: {reason}")]
     Output {
@@ -85,6 +92,9 @@ impl WarehouseError {
         if let Some(failure) = FileFailure::of(error) {
             let reason = failure.to_string();
             return if failure.may_pass() { Self::Unavailable { reason } } else { Self::Wrong { reason } };
+        }
+        if let Some(unreadable) = Unreadable::of(error) {
+            return Self::Values { reason: unreadable.to_string() };
         }
         let reason = plain_message(error);
         if let Some(full) = full_disk(error) {
@@ -135,6 +145,10 @@ pub(super) fn plain_message(error: &DataFusionError) -> String {
     if text.contains("OuterReferenceColumn") {
         return "a subquery reads columns of the rows around it in a way that is not carried out; write it as a join"
             .to_owned();
+    }
+    if let Some((_, found)) = text.split_once("did not compile").and_then(|(_, found)| found.split_once("error: ")) {
+        let found = found.lines().next().unwrap_or_default().trim_end_matches([')', ' ']);
+        return format!("the regular expression cannot be read: {found}");
     }
     let text = in_type_words(&text);
     let first_line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown error");

@@ -20,6 +20,14 @@ pub struct FunctionDoc {
 
 const DOCS: &[FunctionDoc] = &[
     FunctionDoc {
+        name: "id_text",
+        call: "id_text(id)",
+        gives: "text",
+        about: "an id as milepost compares and keeps it, for joins of ids of different types: whole doubles and decimals as integers, a UUID as its text, text as it stands",
+        example: "select id_text(cast(1001 as double))",
+        output: "1001",
+    },
+    FunctionDoc {
         name: "local_day",
         call: "local_day(ts, zone)",
         gives: "date",

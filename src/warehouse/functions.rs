@@ -9,9 +9,10 @@ use datafusion::arrow::datatypes::{DataType, Float64Type, TimeUnit, TimestampMic
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
-use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use super::values::ids::IdText;
+use crate::model::instant_text::of_local;
 use crate::model::number::round_significant;
 
 /// Every function milepost adds.
@@ -23,8 +24,10 @@ pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
         Arc::new(ScalarUDF::from(LevelsMet::new())),
         Arc::new(ScalarUDF::from(NormalisedAddress::new())),
         Arc::new(ScalarUDF::from(HashOfTexts::new())),
+        Arc::new(ScalarUDF::from(IdText::new())),
     ];
     functions.extend(super::local_days::functions());
+    functions.extend(super::values::listed::functions());
     functions
 }
 
@@ -260,15 +263,9 @@ impl ScalarUDFImpl for LocalToInstant {
         let array = ColumnarValue::values_to_arrays(&arguments.args)?;
         let local = array[0].as_primitive::<TimestampMicrosecondType>();
         let instants: TimestampMicrosecondArray =
-            local.unary_opt(|microseconds| local_to_instant(microseconds, &zone)).with_timezone("UTC");
+            local.unary_opt(|microseconds| of_local(microseconds, &zone)).with_timezone("UTC");
         Ok(ColumnarValue::Array(Arc::new(instants) as ArrayRef))
     }
-}
-
-/// Microseconds of a local time as microseconds of the instant.
-pub(super) fn local_to_instant(local_microseconds: i64, zone: &TimeZone) -> Option<i64> {
-    let wall: DateTime = jiff::Timestamp::from_microsecond(local_microseconds).ok()?.to_zoned(TimeZone::UTC).datetime();
-    Some(wall.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond())
 }
 
 #[cfg(test)]
@@ -287,7 +284,7 @@ mod tests {
             ("2026-03-29T02:30:00Z", "2026-03-29T01:30:00Z"),
             ("2026-10-25T02:30:00Z", "2026-10-25T00:30:00Z"),
         ] {
-            assert_eq!(local_to_instant(microseconds(local), &paris), Some(microseconds(instant)), "{local}");
+            assert_eq!(of_local(microseconds(local), &paris), Some(microseconds(instant)), "{local}");
         }
     }
 }

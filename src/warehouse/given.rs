@@ -12,16 +12,15 @@ use datafusion::arrow::json::ReaderBuilder;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use super::Warehouse;
 use super::place::column_help;
 use super::type_words::{in_type_words, type_words};
 use super::value;
+use crate::model::WrittenTime;
 use crate::model::diagnostic::{Diagnostic, Located};
-use crate::project::{GivenRow, GivenTable, Partition, PartitionKind, PartitionOf, Project, Table};
+use crate::project::{ColumnKind, GivenRow, GivenTable, Partition, PartitionKind, PartitionOf, Project, Table};
 
 impl Warehouse {
     /// The same views over tables that hold only these rows; a table that is not given is empty.
@@ -137,7 +136,7 @@ fn column(table: &Table, field: &Field, rows: &[GivenRow]) -> Result<ArrayRef, V
     let cells: Vec<Option<Located<Value>>> =
         rows.iter().map(|row| find(row).filter(|cell| !cell.value.is_null())).collect();
     let values: Vec<Option<Value>> =
-        cells.iter().map(|cell| cell.as_ref().map(|cell| in_zone(&cell.value, field, &table.zone))).collect();
+        cells.iter().map(|cell| cell.as_ref().map(|cell| as_read(&cell.value, field, table))).collect();
     if let Ok(column) = array(field, &values) {
         return Ok(column);
     }
@@ -171,17 +170,22 @@ fn example_of(kind: &DataType) -> Option<String> {
     Some(format!("write it as {example}"))
 }
 
-/// A time of day without an offset is read in the table's zone.
-fn in_zone(value: &Value, field: &Field, zone: &TimeZone) -> Value {
-    let local = || {
-        let text = value.as_str().filter(|_| matches!(field.data_type(), DataType::Timestamp(..)))?;
-        if text.parse::<Timestamp>().is_ok() {
-            return None;
-        }
-        let instant = text.parse::<DateTime>().ok()?.to_zoned(zone.clone()).ok()?.timestamp();
-        Some(Value::String(instant.to_string()))
+/// A time as the table's files would have it: without a zone it is in the table's, a number counts what `columns:` says.
+fn as_read(value: &Value, field: &Field, table: &Table) -> Value {
+    let unit = table.columns.iter().find_map(|(name, kind)| match kind {
+        ColumnKind::Epoch(unit) if name.value == *field.name() => Some(*unit),
+        _ => None,
+    });
+    let instant = || {
+        let microseconds = match value {
+            _ if !matches!(field.data_type(), DataType::Timestamp(..)) => None,
+            Value::String(text) => WrittenTime::parse(text)?.instant(&table.zone),
+            Value::Number(number) => unit?.microseconds_of_text(&number.to_string()),
+            _ => None,
+        };
+        Some(Value::String(Timestamp::from_microsecond(microseconds?).ok()?.to_string()))
     };
-    local().unwrap_or_else(|| value.clone())
+    instant().unwrap_or_else(|| value.clone())
 }
 
 /// The values as a column, or why they are none.

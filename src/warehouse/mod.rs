@@ -50,6 +50,7 @@ mod trial;
 mod type_names;
 mod type_words;
 pub mod value;
+mod values;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,6 +84,7 @@ pub use session::{RowStream, Session};
 pub use sources::misfits::Misfit;
 pub use sources::not_a_time;
 pub use type_words::type_words;
+pub use values::ids::{has_id, id_text, is_id};
 
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;
@@ -193,6 +195,18 @@ impl Warehouse {
         self.left_out.all()
     }
 
+    /// Begins to watch for such values: [`Warehouse::misfits_since`] tells what is met from now on.
+    #[must_use]
+    pub fn watch_misfits(&self) -> u64 {
+        self.misfits.watch()
+    }
+
+    /// Values that were read as null since a watch began.
+    #[must_use]
+    pub fn misfits_since(&self, watch: u64) -> Vec<Misfit> {
+        self.misfits.since(watch)
+    }
+
     /// The names of tables and views that can be read.
     pub fn relations(&self) -> impl Iterator<Item = &str> + Clone {
         self.tables.keys().map(String::as_str).chain(self.views.iter().map(|view| view.name.as_str()))
@@ -276,6 +290,7 @@ impl Warehouse {
             }
             match opened.and_then(|source| sources::finish(table, source)) {
                 Ok((provider, weight)) => {
+                    diagnostics.extend(sources::mixed_columns(table, &provider.schema()));
                     self.weights.insert(table.name.clone(), weight);
                     self.tables.insert(table.name.clone(), provider);
                 }

@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
 use super::error::plain_message;
+use super::habits;
 use crate::model::diagnostic::{Diagnostic, Located, Place, did_you_mean};
 
 /// The place of a range of lines and columns (both from 1) of an SQL text; the whole text when it cannot be found
@@ -114,7 +115,8 @@ pub(super) fn column_help<'a>(name: &str, known: impl Iterator<Item = &'a str> +
     if let Some(written) = known.clone().find(|known| *known != name && known.to_lowercase() == name.to_lowercase()) {
         return Some(format!("quote it: `\"{written}\"`"));
     }
-    did_you_mean(name, known.clone()).or_else(|| {
+    // A word without parentheses may be a function elsewhere, such as `sysdate`.
+    did_you_mean(name, known.clone()).or_else(|| habits::help(name).map(str::to_owned)).or_else(|| {
         let names: Vec<_> = known.take(20).collect();
         (!names.is_empty()).then(|| format!("the columns are {}", names.join(", ")))
     })

@@ -120,13 +120,18 @@ pub fn truth(array: &dyn Array, row: usize) -> bool {
 pub fn shape(kind: &DataType, nullable: bool) -> Shape {
     let scalar = |kind| Shape::Scalar { kind, nullable };
     match kind {
+        // A column of nulls alone has no kind yet.
+        DataType::Null => Shape::Any,
         DataType::Boolean => scalar(ScalarKind::Boolean),
         kind if kind.is_numeric() => scalar(ScalarKind::Number),
-        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => scalar(ScalarKind::Time),
-        DataType::Struct(fields) if !nullable => {
-            Shape::object(fields.iter().map(|field| (field.name(), shape(field.data_type(), field.is_nullable()))))
+        DataType::Timestamp(..) => scalar(ScalarKind::Time),
+        DataType::Date32 | DataType::Date64 => scalar(ScalarKind::Date),
+        DataType::Struct(fields) => {
+            // Of a null object every field is null.
+            let field = |field: &arrow::datatypes::Field| shape(field.data_type(), nullable || field.is_nullable());
+            Shape::object(fields.iter().map(|one| (one.name(), field(one))))
         }
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) if !nullable => {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
             Shape::List(Box::new(shape(item.data_type(), item.is_nullable())))
         }
         DataType::Dictionary(_, value) => shape(value, nullable),

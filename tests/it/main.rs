@@ -39,3 +39,4 @@ mod stopping;
 mod storage;
 mod tables;
 mod tidy;
+mod values;

@@ -303,3 +303,29 @@ async fn volumes_out_of_line_are_refused() {
         assert_eq!(report.exit(), exit, "{:?}", report.jobs[0].message);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_counts_the_zones_that_do_not_exist() {
+    let people = format!("{PEOPLE}cyd,cyd@example.test,Mars/Olympus\ndan,dan@example.test,\n");
+    for (window, unknown) in [("{hours: '09:00-18:00'}", 2), ("{hours: '09:00-18:00', zone: project}", 0)] {
+        let job = format!("{ORDERS}window: {window}\n");
+        let folder = project(&[("people.csv", &people), ("jobs/orders.yml", &job)]);
+        let report = run_with(folder.path(), "2026-11-16T12:00:00Z", |_| {}).await;
+        assert_eq!(report.jobs[0].dropped.get("unknown_zones").copied().unwrap_or(0), unknown, "{window}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_cannot_be_made_says_where_and_why() {
+    let long = "x".repeat(1_100_000);
+    let people = format!("profile_id,email,name\nann,ann@example.test,{long}\nben,ben@example.test,Ben\n");
+    let template = "<p>Thanks.</p>\n<p>{{ postal_address }} {{ unsubscribe_url }}\n  {{ profile.name }}{{ profile.name | upcase }}</p>";
+    let folder = project(&[("people.csv", &people), ("jobs/templates/any.html", template)]);
+    let report = run_with(folder.path(), "2026-11-16T12:00:00Z", |_| {}).await;
+    assert_eq!((decisions(&report.jobs[0]).as_str(), report.exit()), ("mail 2", Exit::Retryable));
+    let failures: Vec<_> = report.jobs[0].render_failures.iter().collect();
+    let (reason, times) = failures[0];
+    assert_eq!((failures.len(), *times), (1, 1));
+    assert!(reason.starts_with("jobs/templates/any.html:3:21: "), "{reason}");
+    assert!(reason.contains("longer than 2 MB") && !reason.contains("xxx") && !reason.contains('@'), "{reason}");
+}

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::model::diagnostic::{Diagnostic, Located, Place};
-use crate::project::project::TableSource;
+use crate::project::project::{ColumnKind, TableSource};
 use crate::project::read::{Findings, report_missing};
 use crate::project::schema::{PostgresFields, SqliteFields, TableFields};
 use crate::project::secrets::is_reference;
@@ -67,8 +67,17 @@ pub(super) fn refuse_keys_of_files(source: &TableSource, fields: &TableFields, f
     }
     let partitions = fields.partitions.as_ref().map(|partitions| ("partitions", &partitions.place));
     let dates = fields.path_dates.as_ref().map(|dates| ("path_dates", &dates.place));
-    let columns = fields.columns.as_ref().map(|columns| ("columns", &columns.place));
-    for (key, place) in partitions.into_iter().chain(dates).chain(columns) {
+    let columns = fields.columns.iter().flat_map(|columns| &columns.value.0);
+    let other = columns.filter(|(_, kind)| !matches!(kind.value, ColumnKind::Timestamp | ColumnKind::Epoch(_)));
+    for (name, kind) in other {
+        let message = format!("the type of `{}` is what its database says", name.value);
+        let finding = Diagnostic::error("not-for-databases", message, &kind.place);
+        findings.push(finding.with_help(
+            "take it out, or cast it in a view of sql/: only `timestamp` and timestamp(s), (ms), (us), (ns) of text and numbers are \
+             for databases",
+        ));
+    }
+    for (key, place) in partitions.into_iter().chain(dates) {
         let message = format!("`{key}` is for files, and the table lies in a database");
         let finding = Diagnostic::error("not-for-databases", message, place);
         findings.push(finding.with_help("take it out: the database finds rows and says what its columns are"));

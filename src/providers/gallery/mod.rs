@@ -112,6 +112,12 @@ impl Gallery {
             let page = list.further(place, headings, if is_last { &unlisted } else { &[] });
             write_atomically(&self.pages.join(html::name_of(place)), page.as_bytes())?;
         }
+        if lists.len() > 1 {
+            for (place, job) in jobs.iter().enumerate() {
+                let theirs: Vec<Heading> = listed.iter().filter(|heading| heading.job == *job).cloned().collect();
+                write_atomically(&self.pages.join(html::name_of_job(place)), list.of_job(place, &theirs).as_bytes())?;
+            }
+        }
         let unlisted = if lists.len() > 1 { &[][..] } else { &unlisted };
         let page = self.folder.join(INDEX);
         write_atomically(&page, list.index(lists.first().copied().unwrap_or_default(), unlisted).as_bytes())?;
@@ -160,7 +166,8 @@ impl Gallery {
 /// Whether a page is a mail's or a list's, by its name: other files in the folder are left alone.
 fn is_ours(stem: &str) -> bool {
     let is_id = stem.len() == 32 && stem.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_id || stem.strip_prefix("list-").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    let numbered = stem.strip_prefix("list-").or_else(|| stem.strip_prefix("job-"));
+    is_id || numbered.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The last whole lines of a file, as far as they are read.

@@ -2,18 +2,21 @@
 
 use std::fmt::Write as _;
 
-use liquid_core::{Value, ValueView};
-
-use super::numbers::{finite, kind};
-use super::{Call, Row, optional};
+use super::arithmetic::finite;
+use super::kinds::ArgumentKind::{Colour, Number};
+use super::{Call, Gives, Misfit, Row, Takes, optional};
 use crate::render::html::stretches;
+use crate::render::liquid::Data;
 
 pub(super) static ROWS: &[Row] = &[
     Row {
         name: "bars",
+        takes: Takes::Numbers,
+        gives: Gives::Text,
+        takes_null: false,
         arguments: &[
-            optional("colour", "of the bars: #rrggbb or a CSS name"),
-            optional("height", "of the highest bar in pixels; 48 by default"),
+            optional("colour", "of the bars: #rrggbb or a CSS name", Colour),
+            optional("height", "of the highest bar in pixels; 48 by default", Number),
         ],
         about: "Draws a list of numbers (or of objects with `value`) as bars.",
         example: ("{{ \"1,4,8,2\" | split: \",\" | bars }}", "▂▅█▃"),
@@ -24,7 +27,10 @@ pub(super) static ROWS: &[Row] = &[
     },
     Row {
         name: "progress_bar",
-        arguments: &[optional("colour", "of the done part: #rrggbb or a CSS name")],
+        takes: Takes::Number,
+        gives: Gives::Text,
+        takes_null: false,
+        arguments: &[optional("colour", "of the done part: #rrggbb or a CSS name", Colour)],
         about: "Draws a share from 0 to 1 as a bar.",
         example: ("{{ 0.7 | progress_bar }}", "[#######---] 70%"),
         html: progress_html,
@@ -39,43 +45,39 @@ const MOST_BARS: usize = 366;
 const COLOUR: &str = "#4f46e5";
 const TRACK: &str = "#e5e7eb";
 
-fn colour(call: &Call<'_>) -> Result<String, String> {
-    let Some(colour) = call.text(0) else { return Ok(COLOUR.into()) };
-    let digits = colour.strip_prefix('#');
-    let known = digits.map_or_else(
-        || !colour.is_empty() && colour.len() <= 20 && colour.bytes().all(|byte| byte.is_ascii_alphabetic()),
+/// Whether a text is a colour that may stand in HTML.
+pub(in crate::render) fn is_colour(text: &str) -> bool {
+    text.strip_prefix('#').map_or_else(
+        || !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_alphabetic()),
         |digits| matches!(digits.len(), 3 | 6) && digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
-    );
-    if known { Ok(colour) } else { Err("takes a colour such as \"#4f46e5\"".into()) }
+    )
 }
 
-/// The values as shares of the greatest, negative and missing ones as zero.
-fn shares(call: &Call<'_>) -> Result<Vec<f64>, String> {
-    let Some(list) = call.input.as_array() else {
-        return Err(format!("needs a list of numbers, not a {}", kind(call.input)));
-    };
-    let mut values = Vec::new();
-    for item in list.values().take(MOST_BARS + 1) {
-        let value =
-            if item.is_nil() { None } else { item.as_object().map_or(Some(item), |object| object.get("value")) };
-        values.push(match value.filter(|value| !value.is_nil()) {
-            Some(value) => finite(value)?.max(0.0),
-            None => 0.0,
-        });
+/// The colour that is asked for; the usual one where it is none.
+fn colour(call: &Call<'_, '_>) -> std::rc::Rc<str> {
+    call.text(0).filter(|text| is_colour(text)).unwrap_or_else(|| COLOUR.into())
+}
+
+/// The values as shares of the greatest; negative ones, missing ones and what is no number as zero. Of a list that is too
+/// long the latest are drawn.
+fn shares(call: &Call<'_, '_>) -> Result<Vec<f64>, Misfit> {
+    if call.input.list_len().is_none() {
+        return Err(Misfit::Unreadable);
     }
-    if values.len() > MOST_BARS {
-        return Err(format!("draws at most {MOST_BARS} bars"));
-    }
+    let items = call.input.sequence();
+    let values: Vec<f64> = items[items.len().saturating_sub(MOST_BARS)..]
+        .iter()
+        .map(|item| if matches!(item, Data::Fields(_)) { item.field("value") } else { item.clone() })
+        .map(|value| finite(&value).unwrap_or(0.0).max(0.0))
+        .collect();
     let greatest = values.iter().copied().fold(0.0, f64::max);
     Ok(values.into_iter().map(|value| if greatest > 0.0 { value / greatest } else { 0.0 }).collect())
 }
 
-fn bars_html(call: &Call<'_>) -> Result<Value, String> {
-    let colour = colour(call)?;
-    let height = match call.arguments.get(1).filter(|value| !value.is_nil()) {
-        Some(value) => finite(value)?.clamp(8.0, 400.0).round(),
-        None => 48.0,
-    };
+fn bars_html<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
+    let colour = colour(call);
+    let asked = call.argument(1).and_then(|value| finite(value).ok());
+    let height = asked.map_or(48.0, |height| height.clamp(8.0, 400.0).round());
     let shares = shares(call)?;
     let width = (480 / shares.len().max(1)).clamp(1, 24);
     let mut html = String::from(r#"<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr>"#);
@@ -95,31 +97,31 @@ fn bars_html(call: &Call<'_>) -> Result<Value, String> {
         );
     }
     html.push_str("</tr></table>");
-    Ok(Value::scalar(stretches::picture(&bars_text(call)?.to_kstr(), &html)))
+    Ok(Data::made(stretches::picture(&bars_text(call)?.to_text(), &html)))
 }
 
-fn bars_text(call: &Call<'_>) -> Result<Value, String> {
+fn bars_text<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share lies between 0 and 1")]
     let block = |share: f64| BLOCKS[((share * 7.0).round() as usize).min(7)];
-    Ok(Value::scalar(shares(call)?.into_iter().map(block).collect::<String>()))
+    Ok(Data::made(shares(call)?.into_iter().map(block).collect::<String>()))
 }
 
 /// The share in whole percent.
-fn percent(call: &Call<'_>) -> Result<u8, String> {
+fn percent(call: &Call<'_, '_>) -> Result<u8, Misfit> {
     let share = finite(call.input)?.clamp(0.0, 1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share lies between 0 and 1")]
     Ok((share * 100.0).round() as u8)
 }
 
-fn progress_html(call: &Call<'_>) -> Result<Value, String> {
-    let colour = colour(call)?;
+fn progress_html<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
+    let colour = colour(call);
     let done = percent(call)?;
     let mut html = String::from(concat!(
         r#"<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" "#,
         r#"style="width:100%;border-collapse:collapse"><tr>"#
     ));
-    for (share, colour) in [(done, colour.as_str()), (100 - done, TRACK)] {
+    for (share, colour) in [(done, &*colour), (100 - done, TRACK)] {
         if share > 0 {
             let _ = write!(
                 html,
@@ -133,11 +135,11 @@ fn progress_html(call: &Call<'_>) -> Result<Value, String> {
         }
     }
     html.push_str("</tr></table>");
-    Ok(Value::scalar(stretches::picture(&progress_text(call)?.to_kstr(), &html)))
+    Ok(Data::made(stretches::picture(&progress_text(call)?.to_text(), &html)))
 }
 
-fn progress_text(call: &Call<'_>) -> Result<Value, String> {
+fn progress_text<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
     let done = percent(call)?;
     let marks = usize::from(done).div_ceil(10).min(if done < 100 { 9 } else { 10 });
-    Ok(Value::scalar(format!("[{}{}] {done}%", "#".repeat(marks), "-".repeat(10 - marks))))
+    Ok(Data::made(format!("[{}{}] {done}%", "#".repeat(marks), "-".repeat(10 - marks))))
 }

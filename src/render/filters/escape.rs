@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 
-use liquid_core::Value;
-
-use super::{Call, Row, css, row};
+use super::{Call, Gives, Misfit, Row, Takes, css, row};
 use crate::render::html::plain_text;
 use crate::render::html::stretches::{self, Stretches};
+use crate::render::liquid::Data;
 
 /// Appended to every output of an HTML part.
 pub(in crate::render) const ESCAPE: &str = "milepost_escape";
@@ -34,55 +33,67 @@ pub(in crate::render) const URL_PART: &str = "milepost_url_part";
 pub(super) static ROWS: &[Row] = &[
     Row {
         name: "raw",
+        takes: Takes::Printable,
         arguments: &[],
+        gives: Gives::Text,
+        takes_null: false,
         about: "Prints HTML as it is, without escaping; `check` lists each use. The text part shows its text.",
         example: ("{{ \"<b>Ann</b>\" | raw }}", "Ann"),
-        html: |call| Ok(Value::scalar(call.input.to_kstr().replace(stretches::is_mark, "\u{fffd}"))),
-        text: |call| Ok(Value::scalar(plain_text::of_html(&call.input.to_kstr()))),
+        html: |call| Ok(Data::made(call.input.to_text().replace(stretches::is_mark, "\u{fffd}"))),
+        text: |call| Ok(Data::made(plain_text::of_html(&call.input.to_text()))),
         makes_html: true,
         public: true,
     },
     Row {
         name: "newline_to_br",
+        takes: Takes::Printable,
         arguments: &[],
+        gives: Gives::Text,
+        takes_null: false,
         about: "Keeps the line breaks of a text in HTML, escaping the rest.",
         example: ("{{ \"a b\" | newline_to_br }}", "a b"),
-        html: |call| Ok(Value::scalar(call.input.to_kstr().replace("\r\n", "\n").replace(['\r', '\n'], "<br>\n"))),
-        text: |call| Ok(Value::scalar(call.input.to_kstr().into_string())),
+        html: |call| Ok(Data::made(call.input.to_text().replace("\r\n", "\n").replace(['\r', '\n'], "<br>\n"))),
+        text: |call| Ok(Data::made(call.input.to_text())),
         makes_html: true,
         public: true,
     },
     Row {
         name: "escape",
+        takes: Takes::Printable,
         arguments: &[],
+        gives: Gives::Text,
+        takes_null: false,
         about: "Does nothing that is not done already: every value of an HTML part is escaped once.",
         example: ("{{ \"a < b\" | escape }}", "a < b"),
         html: |call| Ok(escape(call)),
-        text: |call| Ok(Value::scalar(call.input.to_kstr().into_string())),
+        text: |call| Ok(Data::made(call.input.to_text())),
         makes_html: true,
         public: true,
     },
     internal(ESCAPE, |call| Ok(escape(call))),
-    internal(URL, |call| Ok(Value::scalar(with_safe_scheme(&call.input.to_kstr())))),
-    internal(URL_REST, |call| Ok(Value::scalar(call.input.to_kstr().replace(':', "%3A")))),
-    internal(URL_PIECE, |call| Ok(Value::scalar(encoded(&call.input.to_kstr(), "")))),
-    internal(URL_TAIL, |call| Ok(Value::scalar(encoded(call.input.to_kstr().trim(), URL_MARKS)))),
-    internal(URL_OPAQUE, |call| Ok(Value::scalar(encoded(call.input.to_kstr().trim(), "@+,;:=/")))),
+    internal(URL, |call| Ok(Data::made(with_safe_scheme(&call.input.to_text())))),
+    internal(URL_REST, |call| Ok(Data::made(call.input.to_text().replace(':', "%3A")))),
+    internal(URL_PIECE, |call| Ok(Data::made(encoded(&call.input.to_text(), "")))),
+    internal(URL_TAIL, |call| Ok(Data::made(encoded(call.input.to_text().trim(), URL_MARKS)))),
+    internal(URL_OPAQUE, |call| Ok(Data::made(encoded(call.input.to_text().trim(), "@+,;:=/")))),
     internal(CSS, |call| css_value(call, &css::is_value)),
     internal(CSS_TEXT, |call| css_value(call, &css::is_text)),
-    internal(CSS_URL, |call| Ok(Value::scalar(encoded(&with_safe_scheme(&call.input.to_kstr()), URL_MARKS)))),
-    internal(PLAIN, |call| Ok(Value::scalar(Stretches::default().assemble(&call.input.to_kstr(), true, 0).1))),
+    internal(CSS_URL, |call| Ok(Data::made(encoded(&with_safe_scheme(&call.input.to_text()), URL_MARKS)))),
+    internal(PLAIN, |call| Ok(Data::made(Stretches::default().assemble(&call.input.to_text(), true, 0).1))),
     internal(URL_PART, url_part),
 ];
 
 const fn internal(name: &'static str, run: super::Run) -> Row {
-    Row { public: false, ..row(name, &[], "", ("", ""), run) }
+    Row { public: false, takes_null: true, ..row(name, (Takes::Printable, Gives::Text), &[], ("", ("", "")), run) }
 }
 
-fn escape(call: &Call<'_>) -> Value {
-    let text = call.input.to_kstr();
+fn escape<'a>(call: &Call<'_, 'a>) -> Data<'a> {
+    if matches!(call.input, Data::Integer(_) | Data::Double(_) | Data::Boolean(_) | Data::Nil) {
+        return call.input.clone();
+    }
+    let text = call.input.to_text();
     if !text.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'' | 0..=5)) {
-        return Value::scalar(text.into_owned());
+        return call.input.clone();
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for letter in text.chars() {
@@ -98,7 +109,7 @@ fn escape(call: &Call<'_>) -> Value {
             other => escaped.push(other),
         }
     }
-    Value::scalar(escaped)
+    Data::made(escaped)
 }
 
 /// Characters that have a meaning in an address, and a percent sign that encodes.
@@ -159,18 +170,18 @@ fn encoded(text: &str, keep: &str) -> String {
 }
 
 /// The value when it is safe where it stands; a mail whose style would read otherwise is not made.
-fn css_value(call: &Call<'_>, is_safe: &dyn Fn(&str) -> bool) -> Result<Value, String> {
-    let text = call.input.to_kstr();
+fn css_value<'a>(call: &Call<'_, 'a>, is_safe: &dyn Fn(&str) -> bool) -> Result<Data<'a>, Misfit> {
+    let text = call.input.to_text();
     if is_safe(&text) {
-        return Ok(Value::scalar(text.trim().to_owned()));
+        return Ok(Data::made(text.trim().to_owned()));
     }
-    Err("a value in a `style` attribute is no colour, size or word".into())
+    Err(Misfit::Stops("a value in a `style` attribute is no colour, size or word".into()))
 }
 
-fn url_part(call: &Call<'_>) -> Result<Value, String> {
-    let text = call.input.to_kstr();
+fn url_part<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
+    let text = call.input.to_text();
     if text.trim().is_empty() {
-        return Err("got an empty value, which would make a link that belongs to nobody".into());
+        return Err(Misfit::Stops("an empty value would make a link that belongs to nobody".into()));
     }
-    Ok(Value::scalar(encoded(&text, "")))
+    Ok(Data::made(encoded(&text, "")))
 }

@@ -1,46 +1,79 @@
-//! Every filter beyond liquid's own stands in one table, with its arguments, a sentence and an example that is tested.
+//! Every filter stands in one table, with the kinds it takes and gives; those beyond liquid's own have an example that is
+//! tested.
 //!
-//! A filter never panics and never shows the value that broke it: its message ends in run results. Null stays null.
+//! A filter never panics and never shows the value that it cannot read. Null stays null, except where liquid makes text
+//! or lists of it.
 
 mod arithmetic;
 mod charts;
 mod css;
 mod dates;
 mod escape;
+mod kinds;
+mod lists;
 mod numbers;
+mod texts;
 mod words;
 
-use std::fmt;
+use std::rc::Rc;
 
 use jiff::tz::TimeZone;
-use liquid_core::parser::{FilterArguments, ParameterReflection};
-use liquid_core::{Error, Expression, Filter, FilterReflection, ParseFilter, Runtime, Value, ValueView};
+
+use super::liquid::Data;
+pub(super) use charts::is_colour;
+pub(super) use dates::{Format, nearest_zone, reads_as_moment, shows_clock};
+pub(super) use escape::{
+    CSS, CSS_TEXT, CSS_URL, ESCAPE, PLAIN, URL, URL_OPAQUE, URL_PART, URL_PIECE, URL_REST, URL_TAIL,
+};
+pub(super) use kinds::{Argument, ArgumentKind, Gives, Takes};
+use kinds::{optional, required};
+pub(super) use numbers::decimals_of;
 
 /// What a filter is given.
-pub(super) struct Call<'a> {
-    /// What stands before the `|`; never null.
-    pub(super) input: &'a dyn ValueView,
-    /// The arguments in order; missing ones are absent.
-    pub(super) arguments: &'a [Value],
-    /// The project's time zone, where an argument names no valid one.
-    pub(super) zone: &'a TimeZone,
+pub(super) struct Call<'c, 'a> {
+    /// What stands before the `|`; null only where the row takes it.
+    pub(super) input: &'c Data<'a>,
+    /// The arguments in order, null where they are missing.
+    pub(super) arguments: &'c [Data<'a>],
+    /// The project's time zone.
+    pub(super) zone: &'c TimeZone,
 }
 
-impl Call<'_> {
+impl<'a> Call<'_, 'a> {
+    /// An argument; `None` when absent or null.
+    fn argument(&self, position: usize) -> Option<&Data<'a>> {
+        self.arguments.get(position).filter(|value| !value.is_nil())
+    }
+
     /// An argument's text; `None` when absent or null.
-    fn text(&self, position: usize) -> Option<String> {
-        self.arguments.get(position).filter(|value| !value.is_nil()).map(|value| value.to_kstr().into_string())
+    fn text(&self, position: usize) -> Option<Rc<str>> {
+        self.argument(position).map(Data::to_text)
     }
 }
 
-type Run = fn(&Call<'_>) -> Result<Value, String>;
+/// Why a filter has no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// The input or an argument is none that it can read.
+    Unreadable,
+    /// The mail may not be made, and why, without any value.
+    Stops(String),
+}
+
+/// What a filter does.
+pub(super) type Run = for<'c, 'a> fn(&Call<'c, 'a>) -> Result<Data<'a>, Misfit>;
 
 /// One filter: a row of the table.
+#[derive(Debug)]
 pub(super) struct Row {
     pub(super) name: &'static str,
-    pub(super) arguments: &'static [ParameterReflection],
+    pub(super) takes: Takes,
+    pub(super) arguments: &'static [Argument],
+    pub(super) gives: Gives,
+    /// Whether it makes something of null; else null stays null.
+    pub(super) takes_null: bool,
     pub(super) about: &'static str,
-    /// A template, and what it renders to as text.
+    /// A template, and what it renders to as text; empty for liquid's own filters.
     pub(super) example: (&'static str, &'static str),
     /// What it does in HTML parts.
     pub(super) html: Run,
@@ -50,6 +83,13 @@ pub(super) struct Row {
     pub(super) makes_html: bool,
     /// Whether templates may name it; the others are appended by the compiler.
     pub(super) public: bool,
+}
+
+impl Row {
+    /// How many arguments it needs.
+    pub(super) fn required(&self) -> usize {
+        self.arguments.iter().filter(|argument| !argument.optional).count()
+    }
 }
 
 /// One filter, as the documentation shows it.
@@ -70,15 +110,13 @@ pub struct FilterDoc {
 /// The documentation of every filter beyond liquid's own, in the order of the table.
 pub fn filter_docs() -> Vec<FilterDoc> {
     rows()
-        .filter(|row| row.public)
+        .filter(|row| row.public && !row.example.0.is_empty())
         .map(|row| FilterDoc {
             name: row.name,
             arguments: row
                 .arguments
                 .iter()
-                .map(
-                    |argument| if argument.is_optional { format!("[{}]", argument.name) } else { argument.name.into() },
-                )
+                .map(|argument| if argument.optional { format!("[{}]", argument.name) } else { argument.name.into() })
                 .collect::<Vec<_>>()
                 .join(", "),
             about: row.about,
@@ -90,7 +128,14 @@ pub fn filter_docs() -> Vec<FilterDoc> {
 
 /// Every row of the table.
 pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
-    [numbers::ROWS, words::ROWS, dates::ROWS, charts::ROWS, escape::ROWS, arithmetic::ROWS].into_iter().flatten()
+    [numbers::ROWS, words::ROWS, dates::ROWS, charts::ROWS, escape::ROWS, arithmetic::ROWS, texts::ROWS, lists::ROWS]
+        .into_iter()
+        .flatten()
+}
+
+/// The row of a filter.
+pub(super) fn row_of(name: &str) -> Option<&'static Row> {
+    rows().find(|row| row.name == name)
 }
 
 /// Which part of a message a filter works for.
@@ -102,105 +147,39 @@ pub(super) enum Part {
     Text,
 }
 
-/// A row as liquid's parser wants it.
-#[derive(Clone)]
-pub(super) struct TableParser {
-    pub(super) row: &'static Row,
-    pub(super) part: Part,
-    pub(super) zone: TimeZone,
-}
-
-impl FilterReflection for TableParser {
-    fn name(&self) -> &str {
-        self.row.name
-    }
-
-    fn description(&self) -> &str {
-        self.row.about
-    }
-
-    fn positional_parameters(&self) -> &'static [ParameterReflection] {
-        self.row.arguments
-    }
-
-    fn keyword_parameters(&self) -> &'static [ParameterReflection] {
-        &[]
-    }
-}
-
-impl ParseFilter for TableParser {
-    fn parse(&self, arguments: FilterArguments<'_>) -> Result<Box<dyn Filter>, Error> {
-        let run = match self.part {
-            Part::Html => self.row.html,
-            Part::Text => self.row.text,
-        };
-        let arguments: Vec<Expression> = arguments.positional.collect();
-        let required = self.row.arguments.iter().filter(|argument| !argument.is_optional).count();
-        if arguments.len() < required || arguments.len() > self.row.arguments.len() {
-            return Err(Error::with_msg(format!("`{}` has the wrong number of arguments", self.row.name)));
-        }
-        Ok(Box::new(TableFilter { name: self.row.name, arguments, run, zone: self.zone.clone() }))
-    }
-
-    fn reflection(&self) -> &dyn FilterReflection {
-        self
-    }
-}
-
-#[derive(Debug)]
-struct TableFilter {
-    name: &'static str,
-    arguments: Vec<Expression>,
-    run: Run,
-    zone: TimeZone,
-}
-
-impl fmt::Display for TableFilter {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name)
-    }
-}
-
-impl Filter for TableFilter {
-    fn evaluate(&self, input: &dyn ValueView, runtime: &dyn Runtime) -> Result<Value, Error> {
-        if input.is_nil() && self.name != escape::URL_PART {
-            return Ok(Value::Nil);
-        }
-        let mut arguments = Vec::with_capacity(self.arguments.len());
-        for argument in &self.arguments {
-            arguments.push(argument.evaluate(runtime)?.into_owned());
-        }
-        (self.run)(&Call { input, arguments: &arguments, zone: &self.zone }).map_err(|message| {
-            let is_named = rows().any(|row| row.public && row.name == self.name);
-            Error::with_msg(if is_named { format!("filter `{}` {message}", self.name) } else { message })
-        })
-    }
-}
-
-/// A required argument of a row.
-const fn required(name: &'static str, description: &'static str) -> ParameterReflection {
-    ParameterReflection { name, description, is_optional: false }
-}
-
-/// An optional argument of a row.
-const fn optional(name: &'static str, description: &'static str) -> ParameterReflection {
-    ParameterReflection { name, description, is_optional: true }
-}
-
 /// A public row that does the same in HTML and in text.
 const fn row(
     name: &'static str,
-    arguments: &'static [ParameterReflection],
-    about: &'static str,
-    example: (&'static str, &'static str),
+    (takes, gives): (Takes, Gives),
+    arguments: &'static [Argument],
+    (about, example): (&'static str, (&'static str, &'static str)),
     run: Run,
 ) -> Row {
-    Row { name, arguments, about, example, html: run, text: run, makes_html: false, public: true }
+    Row {
+        name,
+        takes,
+        arguments,
+        gives,
+        takes_null: false,
+        about,
+        example,
+        html: run,
+        text: run,
+        makes_html: false,
+        public: true,
+    }
 }
 
-pub(super) use escape::{
-    CSS, CSS_TEXT, CSS_URL, ESCAPE, PLAIN, URL, URL_OPAQUE, URL_PART, URL_PIECE, URL_REST, URL_TAIL,
-};
+/// One of liquid's own filters.
+const fn standard(
+    name: &'static str,
+    (takes, gives): (Takes, Gives),
+    arguments: &'static [Argument],
+    takes_null: bool,
+    run: Run,
+) -> Row {
+    Row { takes_null, ..row(name, (takes, gives), arguments, ("", ("", "")), run) }
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,60 +1,75 @@
 //! Numbers as people read them: grouping by locale, short forms, signs, money and ordinals.
 
-use liquid_core::{Value, ValueView};
+use super::arithmetic::{finite, whole};
+use super::kinds::ArgumentKind::{Currency, Decimals, Printable};
+use super::{Call, Gives, Misfit, Row, Takes, optional, required, row};
+use crate::render::liquid::Data;
 
-use super::{Call, Row, optional, required, row};
+const WRITTEN: (Takes, Gives) = (Takes::Number, Gives::Text);
 
 pub(super) static ROWS: &[Row] = &[
     row(
         "number",
+        WRITTEN,
         &[
-            optional("decimals", "how many, or a format such as \"0.0\"; by default up to two"),
-            optional("locale", "such as de or fr-CA; English by default"),
+            optional("decimals", "how many, or a format such as \"0.0\"; by default up to two", Decimals),
+            optional("locale", "such as de or fr-CA; English by default", Printable),
         ],
-        "Groups thousands and rounds, by the custom of a locale.",
-        ("{{ 12345.678 | number: 1 }}, {{ 12345.6 | number: 2, 'de' }}", "12,345.7, 12.345,60"),
+        (
+            "Groups thousands and rounds, by the custom of a locale.",
+            ("{{ 12345.678 | number: 1 }}, {{ 12345.6 | number: 2, 'de' }}", "12,345.7, 12.345,60"),
+        ),
         number,
     ),
     row(
         "compact",
+        WRITTEN,
         &[],
-        "Shortens large numbers.",
-        ("{{ 12345 | compact }}, {{ 2000000 | compact }}", "12.3k, 2M"),
+        ("Shortens large numbers.", ("{{ 12345 | compact }}, {{ 2000000 | compact }}", "12.3k, 2M")),
         compact,
     ),
     row(
         "percent",
-        &[optional("decimals", "up to one by default"), optional("locale", "English by default")],
-        "Writes a number that is already in percent, such as `change_percent`.",
-        ("{{ 12.34 | percent }}", "12.3%"),
+        WRITTEN,
+        &[optional("decimals", "up to one by default", Decimals), optional("locale", "English by default", Printable)],
+        ("Writes a number that is already in percent, such as `change_percent`.", ("{{ 12.34 | percent }}", "12.3%")),
         percent,
     ),
     row(
         "signed",
-        &[optional("decimals", "up to two by default"), optional("locale", "English by default")],
-        "Puts a plus before positive numbers, also after `percent`, `compact` or `money`.",
-        ("{{ 12 | signed }}, {{ -3 | signed }}, {{ 8.5 | percent | signed }}", "+12, -3, +8.5%"),
+        (Takes::NumberOrMade, Gives::Text),
+        &[optional("decimals", "up to two by default", Decimals), optional("locale", "English by default", Printable)],
+        (
+            "Puts a plus before positive numbers, also after `percent`, `compact` or `money`.",
+            ("{{ 12 | signed }}, {{ -3 | signed }}, {{ 8.5 | percent | signed }}", "+12, -3, +8.5%"),
+        ),
         signed,
     ),
     row(
         "money",
-        &[required("currency", "an ISO 4217 code"), optional("locale", "English by default")],
-        "Writes an amount with its currency.",
-        ("{{ 76109.3 | money: \"USD\" }}, {{ 5 | money: \"EUR\", \"de\" }}", "$76,109.30, 5,00\u{a0}€"),
+        WRITTEN,
+        &[required("currency", "an ISO 4217 code", Currency), optional("locale", "English by default", Printable)],
+        (
+            "Writes an amount with its currency.",
+            ("{{ 76109.3 | money: \"USD\" }}, {{ 5 | money: \"EUR\", \"de\" }}", "$76,109.30, 5,00\u{a0}€"),
+        ),
         money,
     ),
     row(
         "ordinal",
+        WRITTEN,
         &[],
-        "Writes an English ordinal.",
-        ("{{ 100 | ordinal }}, {{ 2 | ordinal }}", "100th, 2nd"),
+        ("Writes an English ordinal.", ("{{ 100 | ordinal }}, {{ 2 | ordinal }}", "100th, 2nd")),
         ordinal,
     ),
     row(
         "plural",
-        &[required("one", "the word for one"), required("many", "the word for any other number")],
-        "Writes a number and the word that fits it.",
-        ("{{ 3 | plural: \"poll\", \"polls\" }}, {{ 1 | plural: \"poll\", \"polls\" }}", "3 polls, 1 poll"),
+        WRITTEN,
+        &[required("one", "the word for one", Printable), required("many", "the word for any other number", Printable)],
+        (
+            "Writes a number and the word that fits it.",
+            ("{{ 3 | plural: \"poll\", \"polls\" }}, {{ 1 | plural: \"poll\", \"polls\" }}", "3 polls, 1 poll"),
+        ),
         plural,
     ),
 ];
@@ -87,45 +102,27 @@ fn locale(tag: Option<&str>) -> Locale {
     }
 }
 
-/// The input as a finite double.
-pub(super) fn finite(value: &dyn ValueView) -> Result<f64, String> {
-    value
-        .as_scalar()
-        .and_then(|scalar| scalar.to_float())
-        .filter(|number| number.is_finite())
-        .ok_or_else(|| format!("needs a number, not a {}", kind(value)))
+/// How many decimals an argument asks for: a number, or a format such as `0.0`; none where it cannot be read.
+fn decimals(call: &Call<'_, '_>, position: usize) -> Option<usize> {
+    decimals_of(&call.text(position)?)
 }
 
-/// The kind of a value in words, never the value.
-pub(super) fn kind(value: &dyn ValueView) -> &'static str {
-    match value.type_name() {
-        "whole number" | "fractional number" => "number",
-        "boolean" => "boolean",
-        "array" => "list",
-        "object" => "object",
-        "string" => "text",
-        _ => "value of another kind",
-    }
-}
-
-/// How many decimals an argument asks for: a number, or a format such as `0.0`.
-fn decimals(call: &Call<'_>, position: usize) -> Result<Option<usize>, String> {
-    let Some(text) = call.text(position) else { return Ok(None) };
+/// How many decimals a text asks for, at most twelve.
+pub(in crate::render) fn decimals_of(text: &str) -> Option<usize> {
     let asked = match text.parse::<usize>() {
         Ok(0) | Err(_) if text.bytes().all(|byte| matches!(byte, b'0' | b'#' | b'.' | b',')) && !text.is_empty() => {
             text.rsplit_once('.').map_or(0, |(_, after)| after.len())
         }
         Ok(count) => count,
-        Err(_) => return Err("takes decimals as a number or a format such as \"0.0\"".into()),
+        Err(_) => return None,
     };
-    if asked > 12 { Err("writes at most 12 decimals".into()) } else { Ok(Some(asked)) }
+    Some(asked).filter(|asked| *asked <= 12)
 }
 
 /// Writes a number: a fixed number of decimals, or up to `most` without trailing zeros.
-fn write(call: &Call<'_>, fixed: Option<usize>, most: usize, locale: Locale) -> Result<String, String> {
+fn write(call: &Call<'_, '_>, fixed: Option<usize>, most: usize, locale: Locale) -> Result<String, Misfit> {
     let value = finite(call.input)?;
-    let whole = call.input.as_scalar().and_then(|scalar| scalar.to_integer()).filter(|_| fixed.unwrap_or(0) == 0);
-    let digits = match whole {
+    let digits = match whole(call.input).filter(|_| fixed.unwrap_or(0) == 0) {
         Some(whole) => whole.to_string(),
         None => format!("{value:.*}", fixed.unwrap_or(most)),
     };
@@ -154,16 +151,16 @@ fn group(digits: &str, trim: bool, locale: Locale) -> String {
     written
 }
 
-fn number(call: &Call<'_>) -> Result<Value, String> {
-    write(call, decimals(call, 0)?, 2, locale(call.text(1).as_deref())).map(Value::scalar)
+fn number<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
+    write(call, decimals(call, 0), 2, locale(call.text(1).as_deref())).map(Data::made)
 }
 
-fn percent(call: &Call<'_>) -> Result<Value, String> {
-    let written = write(call, decimals(call, 0)?, 1, locale(call.text(1).as_deref()))?;
-    Ok(Value::scalar(format!("{written}%")))
+fn percent<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
+    let written = write(call, decimals(call, 0), 1, locale(call.text(1).as_deref()))?;
+    Ok(Data::made(format!("{written}%")))
 }
 
-fn compact(call: &Call<'_>) -> Result<Value, String> {
+fn compact<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
     let value = finite(call.input)?;
     let steps = [(1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "B"), (1e12, "T")];
     let mut written = None;
@@ -177,27 +174,24 @@ fn compact(call: &Call<'_>) -> Result<Value, String> {
     }
     let (shown, suffix) = written.unwrap_or((value.abs(), ""));
     let sign = if value < 0.0 && shown > 0.0 { "-" } else { "" };
-    Ok(Value::scalar(format!("{sign}{}{suffix}", group(&format!("{shown:.1}"), true, ENGLISH))))
+    Ok(Data::made(format!("{sign}{}{suffix}", group(&format!("{shown:.1}"), true, ENGLISH))))
 }
 
-fn signed(call: &Call<'_>) -> Result<Value, String> {
+fn signed<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
     let written = if finite(call.input).is_ok() {
-        write(call, decimals(call, 0)?, 2, locale(call.text(1).as_deref()))?
+        write(call, decimals(call, 0), 2, locale(call.text(1).as_deref()))?
     } else {
-        let text = call.input.to_kstr().into_string();
-        if call.input.as_scalar().is_none() || !text.bytes().any(|byte| byte.is_ascii_digit()) {
-            return Err(format!("needs a number, not a {}", kind(call.input)));
-        }
-        text
+        let text = call.input.as_text().filter(|text| text.bytes().any(|byte| byte.is_ascii_digit()));
+        text.ok_or(Misfit::Unreadable)?.to_owned()
     };
     let positive = !written.starts_with(['-', '+']) && written.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
-    Ok(Value::scalar(if positive { format!("+{written}") } else { written }))
+    Ok(Data::made(if positive { format!("+{written}") } else { written }))
 }
 
-fn money(call: &Call<'_>) -> Result<Value, String> {
-    let currency = call.text(0).unwrap_or_default().to_ascii_uppercase();
-    if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        return Err("takes a currency of three letters, such as \"USD\"".into());
+fn money<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
+    let currency = call.text(0).unwrap_or_else(|| "".into()).trim().to_uppercase();
+    if currency.is_empty() {
+        return Ok(Data::made(write(call, Some(2), 2, locale(call.text(1).as_deref()))?));
     }
     let (sign, decimals) = match currency.as_str() {
         "USD" => ("$", 2),
@@ -212,18 +206,18 @@ fn money(call: &Call<'_>) -> Result<Value, String> {
     let locale = locale(call.text(1).as_deref());
     let amount = group(&format!("{:.decimals$}", finite(call.input)?), false, locale);
     let (minus, amount) = amount.strip_prefix('-').map_or(("", amount.as_str()), |rest| ("-", rest));
-    let gap = if sign.len() == 3 && sign.is_ascii() { "\u{a0}" } else { "" };
-    Ok(Value::scalar(if locale.money_after {
+    let gap = if sign.chars().count() > 1 { "\u{a0}" } else { "" };
+    Ok(Data::made(if locale.money_after {
         format!("{minus}{amount}\u{a0}{sign}")
     } else {
         format!("{minus}{sign}{gap}{amount}")
     }))
 }
 
-fn ordinal(call: &Call<'_>) -> Result<Value, String> {
+fn ordinal<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
     let value = finite(call.input)?;
     if value.fract() != 0.0 || value < 0.0 {
-        return Err("needs a whole number that is not negative".into());
+        return Err(Misfit::Unreadable);
     }
     let written = write(call, Some(0), 0, ENGLISH)?;
     let last_two = written.replace(',', "").chars().rev().take(2).collect::<String>();
@@ -234,10 +228,10 @@ fn ordinal(call: &Call<'_>) -> Result<Value, String> {
         [b'3', ..] => "rd",
         _ => "th",
     };
-    Ok(Value::scalar(format!("{written}{suffix}")))
+    Ok(Data::made(format!("{written}{suffix}")))
 }
 
-fn plural(call: &Call<'_>) -> Result<Value, String> {
-    let word = call.text(usize::from(finite(call.input)? != 1.0)).unwrap_or_default();
-    Ok(Value::scalar(format!("{} {word}", write(call, None, 2, ENGLISH)?)))
+fn plural<'a>(call: &Call<'_, 'a>) -> Result<Data<'a>, Misfit> {
+    let word = call.text(usize::from(finite(call.input)? != 1.0)).unwrap_or_else(|| "".into());
+    Ok(Data::made(format!("{} {word}", write(call, None, 2, ENGLISH)?)))
 }

@@ -2,12 +2,15 @@
 
 use super::{Part, filter_docs};
 use crate::render::language::Language;
+use crate::render::liquid::Globals;
 use jiff::tz::TimeZone;
 
 fn render(part: Part, template: &str, values: &serde_json::Value) -> Result<String, String> {
     let language = Language::new(part, &TimeZone::UTC, Vec::new());
-    let template = language.parse(template).map_err(|fault| fault.message)?;
-    template.render(&crate::render::values::View::of(values)).map_err(|fault| fault.message)
+    let template = language.parse(template).map_err(|stopped| stopped.reason)?;
+    let mut globals = Globals::default();
+    globals.add_all(values.as_object().expect("an object"));
+    template.render(&globals).map_err(|stopped| stopped.reason)
 }
 
 #[test]
@@ -35,65 +38,6 @@ fn null_stays_empty_and_default_fills_it() {
         };
         let template = format!("{{{{ x | {}{arguments} | default: \"-\" }}}}", doc.name);
         assert_eq!(render(Part::Html, &template, &values).as_deref(), Ok("-"), "{}", doc.name);
-    }
-}
-
-#[test]
-fn hostile_input_is_a_readable_error_without_the_value() {
-    let values = serde_json::json!({
-        "text": "secret\u{0}<b>", "list": ["a", {"b": 1}, null], "object": {"a": 1}, "huge": 1e300, "least": i64::MIN,
-        "most": u64::MAX, "flag": true, "infinite": "inf", "none": null, "long": "9".repeat(400),
-    });
-    let filters = [
-        "number",
-        "number: 2, text",
-        "number: text",
-        "compact",
-        "percent",
-        "signed",
-        "money: text",
-        "money: 'USD'",
-        "ordinal",
-        "plural: text, object",
-        "join_and",
-        "join_and: list",
-        "in_zone: text",
-        "date_long",
-        "date: text",
-        "date: '%Q%'",
-        "bars",
-        "bars: text",
-        "bars: 'red', text",
-        "progress_bar",
-        "progress_bar: '\"'",
-        "raw",
-        "newline_to_br",
-        "escape",
-        "times: most",
-        "plus: least",
-        "divided_by: 0",
-        "modulo: 0",
-        "minus: text",
-        "abs",
-        "divided_by: -1",
-        "times: huge",
-        "milepost_url",
-        "milepost_url_part",
-        "milepost_css",
-    ];
-    for part in [Part::Html, Part::Text] {
-        for filter in filters {
-            for name in values.as_object().expect("an object").keys() {
-                let rendered = render(part, &format!("{{{{ {name} | {filter} }}}}"), &values);
-                if let Err(message) = rendered {
-                    assert!(!message.contains("secret"), "{name} | {filter}: {message}");
-                    assert!(
-                        filter.starts_with("milepost_") || message.contains("filter `"),
-                        "{name} | {filter}: {message}"
-                    );
-                }
-            }
-        }
     }
 }
 

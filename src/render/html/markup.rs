@@ -13,7 +13,7 @@ use crate::render::expression::{self, Chain, Reader};
 use crate::render::filters::{self, ESCAPE, PLAIN};
 use crate::render::source::Source;
 use crate::render::stand_ins::{self, stand_in, swap};
-use crate::render::tokenizer::{Segment, SegmentKind};
+use crate::render::tokenizer::{Segment, SegmentKind, marked};
 
 /// How a template is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ impl Cutter<'_> {
             trims = written.ends_with("-}}") || written.ends_with("-%}");
             at = span.end;
             match self.harmless.write(segment, &places[occurrence]) {
-                Ok(liquid) => self.template.push_str(&liquid),
+                Ok(liquid) => self.template.push_str(&located(segment, &liquid)),
                 Err(refusal) => {
                     let place = source.place(segment.span.clone());
                     let finding = Diagnostic::error("unsafe-position", refusal.message, &place).with_help(refusal.help);
@@ -220,6 +220,14 @@ fn dangerous_place(source: &Source) -> crate::model::Place {
     let lower = source.text.to_ascii_lowercase();
     let at = ["javascript:", "vbscript:", "data:"].iter().find_map(|scheme| lower.find(scheme)).unwrap_or(0);
     source.place(at..at)
+}
+
+/// A segment with the place it comes from, for what is said when a profile's data breaks it.
+fn located(segment: &Segment, written: &str) -> String {
+    match segment.kind {
+        SegmentKind::Output | SegmentKind::Tag => marked(written, segment.span.start),
+        _ => written.to_owned(),
+    }
 }
 
 /// Why a segment may not stand where it stands.

@@ -1,6 +1,7 @@
 //! One pass of liquid makes both parts: what never changes in a template is cut out and read once, a short mark stands
 //! for it while liquid runs, and the HTML and its text are assembled from what liquid gave.
 
+use crate::render::liquid::LARGEST_PART;
 use std::collections::HashMap;
 
 use super::elements;
@@ -82,6 +83,10 @@ impl Stretches {
             Parts { html: String::with_capacity(html_bytes), open: String::new(), writer: Writer::with_capacity(4096) };
         let mut rest = given;
         while let Some(at) = rest.find(is_frame) {
+            // What is too long is refused by whoever asked; the rest of it is not made.
+            if parts.html.len() > LARGEST_PART {
+                break;
+            }
             parts.dynamic(&rest[..at], wants_text);
             let framed = &rest[at + 1..];
             rest = if rest[at..].starts_with(STRETCH) {

@@ -1,15 +1,20 @@
 //! Walks every branch of a template, also those no sample takes, and reports each name, filter and tag it cannot know.
 
+mod conditions;
+mod filters;
+mod formats;
 mod names;
 mod scope;
 mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::expression::{Chain, Fault, FilterCall, Reader, Value};
-use super::language::Signature;
+use super::expression::{Chain, Fault, Reader, Value};
+use super::findings::Findings;
 use super::source::{Partials, Source};
 use super::tokenizer::{Segment, SegmentKind};
+use jiff::tz::TimeZone;
+
 use crate::model::Shape;
 use crate::model::diagnostic::{Diagnostic, did_you_mean};
 use scope::Scope;
@@ -22,15 +27,17 @@ pub(super) struct Facts {
     /// Variables that always hold HTML made of escaped values.
     pub(super) safe: BTreeSet<String>,
     /// Everything found wrong.
-    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) diagnostics: Findings,
 }
 
 /// What a walk needs to know.
 pub(super) struct Ground<'a> {
     /// Every name a template may see.
     pub(super) shape: &'a Shape,
-    /// Every filter a template may name.
-    pub(super) filters: &'a [Signature],
+    /// Names that messages of other kinds show: null here, where a condition asks for them first.
+    pub(super) elsewhere: &'a Shape,
+    /// The project's time zone.
+    pub(super) zone: &'a TimeZone,
     /// Whether HTML is made.
     pub(super) html: bool,
 }
@@ -56,7 +63,14 @@ struct Walk<'a> {
     including: Vec<String>,
     facts: Facts,
     origins: Vec<(String, Origin)>,
+    /// Whether a condition asks if a name is there at all.
+    asking: bool,
+    /// How many segments were walked, those of partials once per place that includes them.
+    walked: usize,
 }
+
+/// The most segments that a template may be made of with all that it includes.
+const MOST_SEGMENTS: usize = 100_000;
 
 /// Nesting beyond this is refused: no mail needs it, and parsers recurse.
 const DEEPEST: usize = 40;
@@ -75,6 +89,8 @@ pub(super) fn walk(source: &Source, partials: &mut Partials, ground: &Ground<'_>
         including: Vec::new(),
         facts: Facts::default(),
         origins: Vec::new(),
+        asking: false,
+        walked: 0,
     };
     walk.segments();
     let Walk { mut facts, origins, .. } = walk;
@@ -86,18 +102,20 @@ pub(super) fn walk(source: &Source, partials: &mut Partials, ground: &Ground<'_>
 fn safe_names(origins: &[(String, Origin)], globals: &Shape) -> BTreeSet<String> {
     let mut safe: BTreeSet<String> = origins.iter().map(|(name, _)| name.clone()).collect();
     loop {
-        let unsafe_name = origins.iter().find_map(|(name, origin)| {
+        let before = safe.len();
+        for (name, origin) in origins {
             let holds = match origin {
                 Origin::Html => true,
                 Origin::Copy(other) => safe.contains(other),
                 Origin::Other => false,
             };
-            (safe.contains(name) && (!holds || globals.field(name).is_some())).then(|| name.clone())
-        });
-        match unsafe_name {
-            Some(name) => safe.remove(&name),
-            None => return safe,
-        };
+            if !holds || globals.field(name).is_some() {
+                safe.remove(name);
+            }
+        }
+        if safe.len() == before {
+            return safe;
+        }
     }
 }
 
@@ -105,6 +123,12 @@ impl Walk<'_> {
     fn segments(&mut self) {
         let opened_before = self.scope.depth();
         let source = self.source;
+        self.walked = self.walked.saturating_add(source.segments.len());
+        if self.walked > MOST_SEGMENTS {
+            let message = format!("with all that it includes, this template has more than {MOST_SEGMENTS} pieces");
+            self.error("template-limit", message, &(0..0));
+            return;
+        }
         for segment in &source.segments {
             let result = match segment.kind {
                 SegmentKind::Output => self.output(segment),
@@ -128,29 +152,42 @@ impl Walk<'_> {
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        if !self.facts.diagnostics.contains(&diagnostic) {
-            self.facts.diagnostics.push(diagnostic);
-        }
+        self.facts.diagnostics.add(diagnostic);
     }
 
     fn output(&mut self, segment: &Segment) -> Result<(), Fault> {
         let mut reader = Reader::new(&self.source.text, segment.inner.clone())?;
         let chain = reader.chain()?;
         reader.finish()?;
-        let shape = self.chain(&chain);
+        let found = self.value(&chain.value);
+        let warned = self.warn_of_null(&chain, found.as_ref());
+        let shape = self.filtered(&chain, found);
         let what = match shape {
             Some(Shape::Object(_)) => "an object: print one of its fields",
             Some(Shape::List(_)) => "a list: print its items in a `for`, or use `join_and`",
+            Some(Shape::Scalar { nullable: true, .. }) if !warned && self.may_be_null(&chain) => {
+                let place = self.source.place(chain.value.span());
+                let finding = Diagnostic::warning("unguarded-null", "this may be null, which prints nothing", &place);
+                self.report(finding.with_help("give it a `| default:`, or `assign` it and guard that"));
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         self.error("prints-a-structure", format!("this is {what}"), &chain.value.span());
         Ok(())
     }
 
-    /// Checks a value and its filters; the shape of the result, `None` where it is not known.
-    fn chain(&mut self, chain: &Chain) -> Option<Shape> {
-        let found = self.value(&chain.value);
-        if let (Some(Shape::Scalar { nullable: true, .. }), Value::Variable(variable)) = (&found, &chain.value)
+    /// Whether the result of a chain is null for a reason other than a guarded variable.
+    fn may_be_null(&self, chain: &Chain) -> bool {
+        match &chain.value {
+            Value::Variable(variable) => !self.scope.is_guarded(&variable.path()),
+            _ => true,
+        }
+    }
+
+    /// Warns of a value that may be null and is printed without a guard.
+    fn warn_of_null(&mut self, chain: &Chain, found: Option<&Shape>) -> bool {
+        if let (Some(Shape::Scalar { nullable: true, .. }), Value::Variable(variable)) = (found, &chain.value)
             && !self.scope.is_guarded(&variable.path())
             && !chain.filters.iter().any(|filter| filter.name == "default")
         {
@@ -159,13 +196,9 @@ impl Walk<'_> {
             let help = format!("guard it: `{{% if {path} %}} ... {{% endif %}}`, or give a `| default:`");
             let place = self.source.place(variable.span.clone());
             self.report(Diagnostic::warning("unguarded-null", message, &place).with_help(help));
+            return true;
         }
-        self.refuse_moments(chain);
-        let mut shape = found;
-        for (position, filter) in chain.filters.iter().enumerate() {
-            shape = self.filter(filter, shape, position + 1 == chain.filters.len());
-        }
-        shape
+        false
     }
 
     fn refuse_moments(&mut self, chain: &Chain) {
@@ -176,48 +209,5 @@ impl Walk<'_> {
             let message = format!("`'{text}'` depends on when the mail is made, which breaks replays");
             self.report(Diagnostic::error("moment-of-rendering", message, &place).with_help("use `run.as_of`"));
         }
-    }
-
-    fn filter(&mut self, call: &FilterCall, input: Option<Shape>, last: bool) -> Option<Shape> {
-        let arguments: Vec<&Value> =
-            call.positional.iter().chain(call.keyword.iter().map(|(_, value)| value)).collect();
-        for argument in arguments {
-            self.value(argument);
-        }
-        let Some(signature) = self.ground.filters.iter().find(|filter| filter.name == call.name) else {
-            let known = self.ground.filters.iter().map(|filter| filter.name.as_str());
-            let help = did_you_mean(&call.name, known)
-                .unwrap_or_else(|| "docs/reference/templates.md lists every filter".into());
-            let place = self.source.place(call.span.clone());
-            let message = format!("there is no filter `{}`", call.name);
-            self.report(Diagnostic::error("unknown-filter", message, &place).with_help(help));
-            return None;
-        };
-        self.check_arguments(call, signature);
-        if self.ground.html && signature.makes_html && !last {
-            let message = format!("`{}` makes HTML and must be the last filter", call.name);
-            self.error("html-filter-not-last", message, &call.span);
-        }
-        if call.name == "raw" && self.ground.html {
-            let place = self.source.place(call.span.clone());
-            let mut note = Diagnostic::error("raw", "this value is printed without escaping", &place);
-            note.severity = crate::model::Severity::Note;
-            self.report(note);
-        }
-        names::filtered(&call.name, input)
-    }
-
-    fn check_arguments(&mut self, call: &FilterCall, signature: &Signature) {
-        let given = call.positional.len();
-        let message = if given < signature.required {
-            format!("`{}` needs {} argument(s), not {given}", call.name, signature.required)
-        } else if given > signature.most {
-            format!("`{}` takes at most {} argument(s), not {given}", call.name, signature.most)
-        } else if !call.keyword.is_empty() && !signature.keywords {
-            format!("`{}` takes no named arguments", call.name)
-        } else {
-            return;
-        };
-        self.error("filter-arguments", message, &call.span);
     }
 }

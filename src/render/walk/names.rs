@@ -35,6 +35,16 @@ impl Walk<'_> {
         let mut written = variable.root.clone();
         let mut narrowing = found.path.is_some();
         for step in &variable.steps {
+            if let (Shape::Object(fields), Index::Name(name), Some(path)) = (&found.shape, &step.index, &found.path)
+                && !fields.contains_key(name)
+                && let Some(shape) = self.absent(&format!("{path}.{name}"))
+            {
+                // What is read from here on is null: evaluation has nothing to provide.
+                written = format!("{path}.{name}");
+                found = Found { shape, path: None };
+                narrowing = false;
+                continue;
+            }
             found.shape = self.step(&found.shape, &step.index, &written, &step.span)?;
             match (&step.index, narrowing) {
                 (Index::Name(name), true) if !is_property(name, &found.shape) => {
@@ -76,8 +86,26 @@ impl Walk<'_> {
         } else if let Some(shape) = self.ground.shape.field(name) {
             return Some(Found { shape: shape.clone(), path: Some(name.clone()) });
         }
+        if let Some(shape) = self.absent(name).filter(|_| self.passed.is_none()) {
+            return Some(Found { shape, path: None });
+        }
         self.unknown_root(name, span);
         None
+    }
+
+    /// The shape that messages of another kind have at a path, where a condition asks for it or has asked for it.
+    fn absent(&self, path: &str) -> Option<Shape> {
+        if !self.asking && !self.scope.is_guarded(path) && !self.scope.is_guarded_within(path) {
+            return None;
+        }
+        let mut shape = self.ground.elsewhere;
+        for name in path.split('.') {
+            shape = shape.field(name)?;
+        }
+        Some(match shape.clone() {
+            Shape::Scalar { kind, .. } => Shape::nullable(kind),
+            other => other,
+        })
     }
 
     fn unknown_root(&mut self, name: &str, span: Range<usize>) {
@@ -111,8 +139,10 @@ impl Walk<'_> {
                 if let Some(shape) = fields.get(name) {
                     return Some(shape.clone());
                 }
-                if name == "size" {
-                    return number();
+                match name.as_str() {
+                    "size" => return number(),
+                    "first" | "last" => return Some(Shape::List(Box::new(Shape::Any))),
+                    _ => {}
                 }
                 let help = did_you_mean(name, fields.keys().map(String::as_str))
                     .unwrap_or_else(|| known_fields(fields.keys()));
@@ -151,25 +181,4 @@ fn known_fields<'n>(names: impl Iterator<Item = &'n String>) -> String {
 /// Whether a name is liquid's own property rather than a field.
 fn is_property(name: &str, result: &Shape) -> bool {
     matches!(name, "first" | "last") || (name == "size" && *result == Shape::scalar(ScalarKind::Number))
-}
-
-/// The shape a filter makes of its input.
-pub(super) fn filtered(filter: &str, input: Option<Shape>) -> Option<Shape> {
-    match (filter, input) {
-        ("reverse" | "sort" | "sort_natural" | "uniq" | "where" | "concat" | "slice", Some(list @ Shape::List(_))) => {
-            Some(list)
-        }
-        ("first" | "last", Some(Shape::List(item))) => Some(*item),
-        ("first" | "last" | "concat" | "where" | "sort" | "uniq" | "reverse", _) => Some(Shape::Any),
-        ("map", _) => Some(Shape::List(Box::new(Shape::Any))),
-        ("split", _) => Some(Shape::List(Box::new(Shape::scalar(ScalarKind::Text)))),
-        ("default", Some(Shape::Scalar { kind, .. })) => Some(Shape::scalar(kind)),
-        ("default", input) => input,
-        (
-            "size" | "plus" | "minus" | "times" | "divided_by" | "modulo" | "abs" | "ceil" | "floor" | "round"
-            | "at_least" | "at_most",
-            _,
-        ) => Some(Shape::scalar(ScalarKind::Number)),
-        _ => Some(Shape::scalar(ScalarKind::Text)),
-    }
 }

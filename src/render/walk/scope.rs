@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::expression::Value;
 use crate::model::Shape;
 
 /// A name made by the template itself.
@@ -13,6 +14,15 @@ pub(super) struct Binding {
     pub(super) path: Option<String>,
     /// Whether some way through the template leaves it unset.
     pub(super) maybe: bool,
+    /// Whether it is an instant that was moved to a zone.
+    pub(super) zoned: bool,
+}
+
+impl Binding {
+    /// A name for a value of a shape.
+    pub(super) fn of(shape: Shape) -> Self {
+        Self { shape, path: None, maybe: false, zoned: false }
+    }
 }
 
 /// Paths known not to be null when a condition holds, and when it does not.
@@ -43,8 +53,10 @@ pub(super) struct Block {
     later: BTreeSet<String>,
     /// The byte where it opens.
     pub(super) start: usize,
-    /// What a `case` looks at, or a `capture` sets.
-    pub(super) subject: Option<String>,
+    /// What a `case` looks at.
+    pub(super) subject: Option<Value>,
+    /// The name that a `capture` sets.
+    pub(super) target: Option<String>,
 }
 
 /// All open blocks, innermost last.
@@ -88,12 +100,25 @@ impl Scope {
             later: guards.fails,
             start,
             subject: None,
+            target: None,
         });
     }
 
     /// Notes what the innermost block is about.
-    pub(super) fn about(&mut self, subject: Option<String>) {
+    pub(super) fn about(&mut self, subject: Option<Value>) {
         self.top().subject = subject;
+    }
+
+    /// Notes the name that the innermost block sets.
+    pub(super) fn into_name(&mut self, target: &str) {
+        self.top().target = Some(target.to_owned());
+    }
+
+    /// Adds what the condition of the current branch says.
+    pub(super) fn also(&mut self, guards: Guards) {
+        let block = self.top();
+        block.guards.extend(guards.holds);
+        block.later.extend(guards.fails);
     }
 
     /// Starts the next branch of the innermost block.
@@ -182,6 +207,12 @@ impl Scope {
         })
     }
 
+    /// Whether something within a path is known not to be null here, so that the path is there at all.
+    pub(super) fn is_guarded_within(&self, path: &str) -> bool {
+        let within = |guard: &String| guard.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']));
+        self.blocks.iter().flat_map(|block| &block.guards).any(within)
+    }
+
     /// Forgets what is known of a name that gets a new meaning.
     pub(super) fn forget(&mut self, name: &str) {
         for block in &mut self.blocks {
@@ -192,25 +223,4 @@ impl Scope {
     fn top(&mut self) -> &mut Block {
         self.blocks.last_mut().expect("the outermost block is never closed")
     }
-}
-
-/// The guards of a whole condition from those of its parts: `and` binds tighter than `or`.
-pub(super) fn combine(groups: Vec<Vec<Guards>>) -> Guards {
-    let single_atoms = groups.iter().all(|group| group.len() == 1);
-    let mut holds: Option<BTreeSet<String>> = None;
-    let mut fails = BTreeSet::new();
-    for group in groups {
-        let mut together = BTreeSet::new();
-        for atom in group {
-            together.extend(atom.holds);
-            if single_atoms {
-                fails.extend(atom.fails);
-            }
-        }
-        holds = Some(match holds {
-            None => together,
-            Some(before) => &before & &together,
-        });
-    }
-    Guards { holds: holds.unwrap_or_default(), fails }
 }

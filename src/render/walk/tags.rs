@@ -1,10 +1,12 @@
-//! The tags a template may use, each with what it reads and what it sets.
+//! The tags a template may use, each with what it sets and what it needs.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::super::expression::{Chain, Fault, Lexeme, Reader, Value};
+use super::super::expression::{Chain, Fault, Reader, Value};
+use super::super::liquid::{About, Items, Tag, read_tag};
 use super::super::tokenizer::Segment;
-use super::scope::{Binding, Guards, Scope, combine};
+use super::scope::{Binding, Guards, Scope};
 use super::{DEEPEST, Diagnostic, Origin, Shape, Walk, did_you_mean};
 use crate::model::shape::ScalarKind;
 
@@ -38,50 +40,51 @@ impl Walk<'_> {
     /// Checks a tag; `outermost` is the depth below which this file's blocks begin.
     pub(super) fn tag(&mut self, segment: &Segment, outermost: usize) -> Result<(), Fault> {
         let mut reader = Reader::new(&self.source.text, segment.inner.clone())?;
-        let (name, span) = reader.name("the name of a tag")?;
+        let (tag, span) = read_tag(&mut reader)?;
         let inside = self.scope.depth() > outermost;
-        match name.as_str() {
-            "if" | "unless" => self.open_condition(&name, &mut reader, segment)?,
-            "elsif" | "else" | "when" => self.branch(&name, &mut reader, inside, &span)?,
-            "case" => {
-                let value = reader.value()?;
-                self.value(&value);
-                self.scope.open("case", segment.span.start, Guards::default());
-                self.scope.about(if let Value::Variable(variable) = &value { Some(variable.path()) } else { None });
+        let start = segment.span.start;
+        match &tag {
+            Tag::If(condition) => {
+                let guards = self.condition(condition);
+                self.scope.open("if", start, guards);
             }
-            "for" => self.open_for(&mut reader, segment)?,
-            "capture" => {
-                let (target, _) = reader.name("a name to capture into")?;
-                self.scope.open("capture", segment.span.start, Guards::default());
-                self.scope.about(Some(target));
+            Tag::Unless(condition) => {
+                let Guards { holds, fails } = self.condition(condition);
+                self.scope.open("unless", start, Guards { holds: fails, fails: holds });
             }
-            "ifchanged" => self.scope.open("ifchanged", segment.span.start, Guards::default()),
-            "assign" => self.assign(&mut reader)?,
-            "cycle" => self.cycle(&mut reader)?,
-            "include" => self.include(&mut reader)?,
-            "render" => self.render(&mut reader)?,
-            "break" | "continue" if self.scope.is_inside("for") => {}
-            "break" | "continue" => {
-                return Err(Fault { span, message: format!("`{name}` stands outside of a `for`") });
+            Tag::Elsif(_) | Tag::Else | Tag::When(_) => self.branch(&tag, inside, &span)?,
+            Tag::Case(value) => {
+                self.value(value);
+                self.scope.open("case", start, Guards::default());
+                self.scope.about(Some(value.clone()));
             }
-            closing if closing.starts_with("end") => {
-                reader.finish()?;
-                self.close(closing, inside, &span);
-                return Ok(());
+            Tag::For { name, items, limit, offset, .. } => {
+                self.open_for((name.as_str(), items), [limit.as_ref(), offset.as_ref()], start);
             }
-            _ => {
-                self.unknown_tag(&name, &span);
-                return Ok(());
+            Tag::Capture(target) => {
+                self.scope.open("capture", start, Guards::default());
+                self.scope.into_name(target);
             }
+            Tag::IfChanged => self.scope.open("ifchanged", start, Guards::default()),
+            Tag::Assign(target, chain) => self.assign(target, chain),
+            Tag::Cycle { group, values } => self.cycle(group.as_ref(), values),
+            Tag::Include { partial, given } => self.include(partial, given),
+            Tag::Render { partial, about, given } => self.render(partial, about.as_ref(), given),
+            Tag::Break | Tag::Continue if self.scope.is_inside("for") => {}
+            Tag::Break | Tag::Continue => {
+                let name = &self.source.text[span.clone()];
+                return Err(Fault { message: format!("`{name}` stands outside of a `for`"), span });
+            }
+            Tag::End(closing) => self.close(closing, inside, &span),
+            Tag::Unknown(name) => self.unknown_tag(name, &span),
         }
-        reader.finish()?;
         if self.scope.depth() == DEEPEST {
             self.error("template-depth", format!("blocks nest deeper than {DEEPEST}"), &span);
         }
         Ok(())
     }
 
-    fn unknown_tag(&mut self, name: &str, span: &std::ops::Range<usize>) {
+    fn unknown_tag(&mut self, name: &str, span: &Range<usize>) {
         let help = match name {
             "tablerow" => Some("write the rows in a `for`; its cells reach the text part too".to_owned()),
             "increment" | "decrement" => Some("use `forloop.index`, or `assign` with `plus`".to_owned()),
@@ -92,47 +95,36 @@ impl Walk<'_> {
         self.report(Diagnostic::error("unknown-tag", message, &place).with_optional_help(help));
     }
 
-    fn open_condition(&mut self, name: &str, reader: &mut Reader, segment: &Segment) -> Result<(), Fault> {
-        let mut guards = self.condition(reader)?;
-        if name == "unless" {
-            std::mem::swap(&mut guards.holds, &mut guards.fails);
-        }
-        self.scope.open(name, segment.span.start, guards);
-        Ok(())
-    }
-
-    fn branch(
-        &mut self,
-        name: &str,
-        reader: &mut Reader,
-        inside: bool,
-        span: &std::ops::Range<usize>,
-    ) -> Result<(), Fault> {
+    fn branch(&mut self, tag: &Tag, inside: bool, span: &Range<usize>) -> Result<(), Fault> {
         let block = self.scope.innermost().filter(|_| inside).map(|block| (block.tag.clone(), block.subject.clone()));
-        let fits = match (&block, name) {
-            (Some((tag, _)), "else") => matches!(tag.as_str(), "if" | "unless" | "case" | "for"),
-            (Some((tag, _)), "elsif") => tag == "if",
-            (Some((tag, _)), _) => tag == "case",
+        let fits = match (&block, tag) {
+            (Some((open, _)), Tag::Else) => matches!(open.as_str(), "if" | "unless" | "case" | "for"),
+            (Some((open, _)), Tag::Elsif(_)) => open == "if",
+            (Some((open, _)), _) => open == "case",
             (None, _) => false,
         };
         if !fits {
+            let name = &self.source.text[span.clone()];
             return Err(Fault { span: span.clone(), message: format!("`{name}` stands outside of its block") });
         }
-        match name {
-            "elsif" => {
-                let guards = self.condition(reader)?;
-                self.scope.branch(&guards, false);
+        let subject = block.and_then(|(_, subject)| subject);
+        match tag {
+            Tag::Elsif(condition) => {
+                // The conditions before it did not hold where this one is asked.
+                self.scope.branch(&Guards::default(), false);
+                let guards = self.condition(condition);
+                self.scope.also(guards);
             }
-            "when" => {
+            Tag::When(values) => {
                 let mut guards = Guards::default();
-                loop {
-                    let value = reader.value()?;
-                    self.value(&value);
-                    if !matches!(value, Value::Nothing(_)) {
-                        guards.holds.extend(block.as_ref().and_then(|(_, subject)| subject.clone()));
+                let before = subject.as_ref().and_then(|subject| self.value(subject));
+                for value in values {
+                    let shape = self.value(value);
+                    if let Some(subject) = &subject {
+                        self.compared((subject, before.as_ref()), "==", (value, shape.as_ref()));
                     }
-                    if !(reader.mark(",") || reader.word("or")) {
-                        break;
+                    if let (false, Some(Value::Variable(variable))) = (matches!(value, Value::Nothing(_)), &subject) {
+                        guards.holds.insert(variable.path());
                     }
                 }
                 self.scope.branch(&guards, false);
@@ -142,92 +134,52 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Checks a condition and finds what it says about nulls.
-    fn condition(&mut self, reader: &mut Reader) -> Result<Guards, Fault> {
-        let mut groups = vec![Vec::new()];
-        loop {
-            let atom = self.comparison(reader)?;
-            groups.last_mut().expect("there is always a group").push(atom);
-            if reader.word("or") {
-                groups.push(Vec::new());
-            } else if !reader.word("and") {
-                return Ok(combine(groups));
+    fn open_for(&mut self, (name, items): (&str, &Items), counts: [Option<&Value>; 2], start: usize) {
+        let (shape, path) = self.items(items);
+        for value in counts.into_iter().flatten() {
+            let shape = self.value(value);
+            let counts = match (value, &shape) {
+                (Value::Nothing(_), _) | (_, None | Some(Shape::Any)) => true,
+                (_, Some(Shape::Scalar { kind, .. })) => *kind == ScalarKind::Number,
+                _ => false,
+            };
+            if !counts {
+                self.error("wrong-kind", "a loop counts its rounds in a number", &value.span());
             }
         }
-    }
-
-    fn comparison(&mut self, reader: &mut Reader) -> Result<Guards, Fault> {
-        let left = reader.value()?;
-        self.value(&left);
-        let path = if let Value::Variable(variable) = &left { Some(variable.path()) } else { None };
-        let Some(operator) = reader.comparison() else {
-            return Ok(Guards { holds: path.into_iter().collect(), ..Guards::default() });
-        };
-        let right = reader.value()?;
-        self.value(&right);
-        let compared_to_nothing = matches!(right, Value::Nothing(_));
-        let mut guards = Guards::default();
-        match (operator, compared_to_nothing) {
-            ("!=" | "<>", true) | ("==" | ">" | "<" | ">=" | "<=" | "contains", false) => guards.holds.extend(path),
-            ("==", true) => guards.fails.extend(path),
-            _ => {}
-        }
-        Ok(guards)
-    }
-
-    fn open_for(&mut self, reader: &mut Reader, segment: &Segment) -> Result<(), Fault> {
-        let (name, _) = reader.name("a name for the items")?;
-        if !reader.word("in") {
-            return Err(Fault { span: reader.here(), message: "expected `in`".into() });
-        }
-        let (shape, path) = self.items(reader)?;
-        loop {
-            if reader.word("reversed") {
-                continue;
-            }
-            if reader.word("limit") || reader.word("offset") {
-                reader.expect(":")?;
-                let value = reader.value()?;
-                self.value(&value);
-                continue;
-            }
-            break;
-        }
-        self.scope.open("for", segment.span.start, Guards::default());
-        self.scope.forget(&name);
-        self.origins.push((name.clone(), Origin::Other));
-        self.scope.set_local(&name, Binding { shape, path, maybe: false });
-        self.scope.set_local("forloop", Binding { shape: loop_shape(), path: None, maybe: false });
-        Ok(())
+        self.scope.open("for", start, Guards::default());
+        self.scope.forget(name);
+        self.origins.push((name.to_owned(), Origin::Other));
+        self.scope.set_local(name, Binding { path, ..Binding::of(shape) });
+        self.scope.set_local("forloop", Binding::of(loop_shape()));
     }
 
     /// What a loop goes through: the shape of an item and the path of the list.
-    fn items(&mut self, reader: &mut Reader) -> Result<(Shape, Option<String>), Fault> {
-        let at = reader.here();
-        if reader.mark("(") {
-            let first = reader.value()?;
-            reader.expect("..")?;
-            let last = reader.value()?;
-            reader.expect(")")?;
-            match (&first, &last) {
-                (Value::Number(first, _), Value::Number(last, _)) if last - first <= LONGEST_RANGE => {}
-                _ => {
-                    let place = self.source.place(at);
-                    let message = "a range must be written as two numbers at most 1000 apart";
-                    let help = "for a number that varies: `{% for i in (1..100) limit: n %}`";
-                    self.report(Diagnostic::error("open-range", message, &place).with_help(help));
+    fn items(&mut self, items: &Items) -> (Shape, Option<String>) {
+        let value = match items {
+            Items::Of(value) => value,
+            Items::Range(first, last, span) => {
+                match (first, last) {
+                    (Value::Number(first, _), Value::Number(last, _)) if last - first <= LONGEST_RANGE => {}
+                    _ => {
+                        let place = self.source.place(span.clone());
+                        let message = "a range must be written as two numbers at most 1000 apart";
+                        let help = "for a number that varies: `{% for i in (1..100) limit: n %}`";
+                        self.report(Diagnostic::error("open-range", message, &place).with_help(help));
+                    }
                 }
+                return (Shape::scalar(ScalarKind::Number), None);
             }
-            return Ok((Shape::scalar(ScalarKind::Number), None));
-        }
-        let value = reader.value()?;
-        let Value::Variable(variable) = &value else {
-            return Err(Fault { span: value.span(), message: "expected a list".into() });
         };
-        let Some((shape, path)) = self.variable(variable) else { return Ok((Shape::Any, None)) };
+        let Value::Variable(variable) = value else {
+            self.error("template-syntax", "expected a list", &value.span());
+            return (Shape::Any, None);
+        };
+        let Some((shape, path)) = self.variable(variable) else { return (Shape::Any, None) };
         let item = match shape {
             Shape::List(item) => *item,
             Shape::Any => Shape::Any,
+            // An item is the name and the value of a field.
             Shape::Object(_) => Shape::List(Box::new(Shape::Any)),
             Shape::Scalar { .. } => {
                 self.error(
@@ -238,10 +190,10 @@ impl Walk<'_> {
                 Shape::Any
             }
         };
-        Ok((item, path))
+        (item, path)
     }
 
-    fn close(&mut self, closing: &str, inside: bool, span: &std::ops::Range<usize>) {
+    fn close(&mut self, closing: &str, inside: bool, span: &Range<usize>) {
         let opened = self.scope.innermost().filter(|_| inside).map(|block| block.tag.clone());
         if opened.as_deref() != closing.strip_prefix("end") {
             let message = match opened {
@@ -251,12 +203,10 @@ impl Walk<'_> {
             self.error("template-syntax", message, span);
             return;
         }
-        let block = self.scope.close();
-        if let Some(target) = block.filter(|block| block.tag == "capture").and_then(|block| block.subject) {
+        if let Some(target) = self.scope.close().and_then(|block| block.target) {
             let origin = if self.ground.html { Origin::Html } else { Origin::Other };
-            let shape = Shape::scalar(ScalarKind::Text);
             self.scope.forget(&target);
-            self.define(&target, origin, Binding { shape, path: None, maybe: false });
+            self.define(&target, origin, Binding::of(Shape::scalar(ScalarKind::Text)));
         }
     }
 
@@ -265,99 +215,83 @@ impl Walk<'_> {
         self.scope.set(name, binding);
     }
 
-    fn assign(&mut self, reader: &mut Reader) -> Result<(), Fault> {
-        let (target, _) = reader.name("a name to assign to")?;
-        reader.expect("=")?;
-        let chain = reader.chain()?;
-        let guarded = matches!(&chain.value, Value::Variable(variable) if self.scope.is_guarded(&variable.path()));
-        let (shape, path) = match &chain {
-            Chain { value: Value::Variable(variable), filters } if filters.is_empty() => {
-                self.variable(variable).map_or((Shape::Any, None), |(shape, path)| (shape, path))
-            }
-            chain => (self.chain(chain).unwrap_or(Shape::Any), None),
+    fn assign(&mut self, target: &str, chain: &Chain) {
+        let found = match &chain.value {
+            Value::Variable(variable) => self.variable(variable),
+            value => self.value(value).map(|shape| (shape, None)),
         };
-        let shape = match shape {
-            Shape::Scalar { kind, .. } if guarded => Shape::scalar(kind),
-            other => other,
-        };
-        let makes_html = chain
-            .filters
-            .last()
-            .is_some_and(|last| self.ground.filters.iter().any(|filter| filter.name == last.name && filter.makes_html));
+        let path = found.as_ref().filter(|_| chain.filters.is_empty()).and_then(|(_, path)| path.clone());
+        let shape = self.filtered(chain, found.map(|(shape, _)| shape)).unwrap_or(Shape::Any);
+        let last = chain.filters.last().and_then(|last| super::super::filters::row_of(&last.name));
+        let makes_html = last.is_some_and(|row| row.makes_html && row.name != "newline_to_br");
         let origin = match &chain.value {
-            _ if makes_html && chain.filters.last().is_none_or(|last| last.name != "newline_to_br") => Origin::Html,
+            _ if makes_html => Origin::Html,
             Value::Variable(variable) if chain.filters.is_empty() && variable.steps.is_empty() => {
                 Origin::Copy(variable.root.clone())
             }
             _ => Origin::Other,
         };
-        self.scope.forget(&target);
-        self.define(&target, origin, Binding { shape, path, maybe: false });
-        Ok(())
+        let zoned = match chain.filters.last() {
+            Some(last) => last.name == "in_zone",
+            None => self.is_zoned(&chain.value),
+        };
+        self.scope.forget(target);
+        self.define(target, origin, Binding { path, zoned, ..Binding::of(shape) });
     }
 
-    fn cycle(&mut self, reader: &mut Reader) -> Result<(), Fault> {
-        loop {
-            let value = reader.value()?;
-            if let Value::Variable(variable) = &value
-                && reader.peek() != Some(&Lexeme::Mark(":"))
-            {
+    fn cycle(&mut self, group: Option<&Value>, values: &[Value]) {
+        if let Some(group) = group {
+            self.value(group);
+        }
+        for value in values {
+            if let Value::Variable(variable) = value {
                 self.variable(variable);
                 let message = "`cycle` prints what it is given without escaping: give it written texts only";
                 self.error("cycle-variable", message, &variable.span);
             }
-            if !(reader.mark(",") || reader.mark(":")) {
-                return Ok(());
-            }
         }
     }
 
-    fn include(&mut self, reader: &mut Reader) -> Result<(), Fault> {
-        let (name, span) = partial_name(reader)?;
+    fn include(&mut self, (name, span): &(String, Range<usize>), given: &[(String, Value)]) {
         self.scope.open("include", span.start, Guards::default());
-        while reader.mark(",") || reader.peek().is_some() {
-            let (target, _) = reader.name("a name to pass a value as")?;
-            reader.expect(":")?;
-            let value = reader.value()?;
-            let shape = self.value(&value).unwrap_or(Shape::Any);
+        for (target, value) in given {
+            let shape = self.value(value).unwrap_or(Shape::Any);
+            let zoned = self.is_zoned(value);
             self.origins.push((target.clone(), Origin::Other));
-            self.scope.set_local(&target, Binding { shape, path: None, maybe: false });
+            self.scope.set_local(target, Binding { zoned, ..Binding::of(shape) });
         }
-        self.walk_partial(&name, &span, None);
+        self.walk_partial(name, span, None);
         self.scope.close();
-        Ok(())
     }
 
-    fn render(&mut self, reader: &mut Reader) -> Result<(), Fault> {
-        let (name, span) = partial_name(reader)?;
+    fn render(
+        &mut self,
+        (name, span): &(String, Range<usize>),
+        about: Option<&(About, String)>,
+        given: &[(String, Value)],
+    ) {
         let mut passed = BTreeMap::new();
-        if reader.word("with") {
-            let value = reader.value()?;
-            let shape = self.value(&value).unwrap_or(Shape::Any);
-            if !reader.word("as") {
-                return Err(Fault { span: reader.here(), message: "expected `as`".into() });
+        match about {
+            Some((About::One(value), target)) => {
+                let shape = self.value(value).unwrap_or(Shape::Any);
+                passed.insert(target.clone(), shape);
             }
-            passed.insert(reader.name("a name to pass the value as")?.0, shape);
-        } else if reader.word("for") {
-            let (shape, _) = self.items(reader)?;
-            if !reader.word("as") {
-                return Err(Fault { span: reader.here(), message: "expected `as`".into() });
+            Some((About::Each(items), target)) => {
+                let (shape, _) = self.items(items);
+                passed.insert(target.clone(), shape);
+                passed.insert("forloop".into(), loop_shape());
             }
-            passed.insert(reader.name("a name for the items")?.0, shape);
-            passed.insert("forloop".into(), loop_shape());
+            None => {}
         }
-        while reader.mark(",") {
-            let (target, _) = reader.name("a name to pass a value as")?;
-            reader.expect(":")?;
-            let value = reader.value()?;
-            passed.insert(target, self.value(&value).unwrap_or(Shape::Any));
+        for (target, value) in given {
+            let shape = self.value(value).unwrap_or(Shape::Any);
+            passed.insert(target.clone(), shape);
         }
         self.origins.extend(passed.keys().map(|name| (name.clone(), Origin::Other)));
-        self.walk_partial(&name, &span, Some(passed));
-        Ok(())
+        self.walk_partial(name, span, Some(passed));
     }
 
-    fn walk_partial(&mut self, name: &str, span: &std::ops::Range<usize>, passed: Option<BTreeMap<String, Shape>>) {
+    fn walk_partial(&mut self, name: &str, span: &Range<usize>, passed: Option<BTreeMap<String, Shape>>) {
         let place = self.source.place(span.clone());
         if self.including.iter().any(|open| open == name) {
             let circle = self.including.iter().map(String::as_str).chain([name]).collect::<Vec<_>>().join("` -> `");
@@ -384,21 +318,17 @@ impl Walk<'_> {
             including,
             facts: std::mem::take(&mut self.facts),
             origins: std::mem::take(&mut self.origins),
+            asking: false,
+            walked: self.walked,
         };
         inner.segments();
-        let Walk { scope, facts, origins, .. } = inner;
+        let Walk { scope, facts, origins, walked, .. } = inner;
+        self.walked = walked;
         self.facts = facts;
         self.origins = origins;
         if !isolated {
             self.scope = scope;
         }
-    }
-}
-
-fn partial_name(reader: &mut Reader) -> Result<(String, std::ops::Range<usize>), Fault> {
-    match reader.value()? {
-        Value::Text(name, span) => Ok((name, span)),
-        other => Err(Fault { span: other.span(), message: "a partial's name must be written in quotes".into() }),
     }
 }
 

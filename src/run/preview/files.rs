@@ -15,6 +15,8 @@ use crate::settings::LocalFiles;
 const FOLDER: &str = "target/milepost/preview";
 /// The list of the files that previews made.
 const LIST: &str = "previews.json";
+/// No list is longer, in bytes.
+const LIST_BYTES_MAX: u64 = 16 << 20;
 /// Characters of a name that people read; the rest of it tells names apart.
 const READABLE_MAX: usize = 160;
 
@@ -49,23 +51,24 @@ impl PreviewFiles {
 
     fn read(root: &Path) -> Self {
         let folder = root.join(FOLDER);
-        let text = std::fs::read_to_string(folder.join(LIST)).unwrap_or_default();
+        let door = LocalFiles::of_project(root);
+        let text = door.read_text(&folder.join(LIST), LIST_BYTES_MAX).unwrap_or_default();
         let made: BTreeMap<String, Shown> = serde_json::from_str(&text).unwrap_or_default();
         // Names alone: a list that was written by others must not lead elsewhere.
         let is_name = |name: &String| !name.starts_with('.') && !name.contains(['/', '\\']);
         Self {
             made: made.into_iter().filter(|(name, _)| is_name(name)).collect(),
             folder,
-            door: LocalFiles::of_project(root),
+            door,
         }
     }
 
     /// Writes one mail's HTML and returns its file.
     pub(super) fn write(&mut self, job: &str, key: &DeliveryKey, html: &str) -> std::io::Result<PathBuf> {
-        std::fs::create_dir_all(&self.folder)?;
         let name = name_of(job, key);
         let file = self.folder.join(&name);
         self.door.admit_target(&file)?;
+        std::fs::create_dir_all(&self.folder)?;
         std::fs::write(&file, html)?;
         self.made.insert(name, Shown { job: job.to_owned(), profile_id: key.profile_id.clone() });
         Ok(file)
@@ -77,6 +80,7 @@ impl PreviewFiles {
         if self.made.is_empty() && !list.exists() {
             return Ok(());
         }
+        self.door.admit_target(&list)?;
         std::fs::write(list, serde_json::to_vec_pretty(&self.made)?)
     }
 }

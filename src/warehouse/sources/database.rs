@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{
@@ -24,20 +24,27 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::StreamExt;
+use jiff::tz::TimeZone;
 
-use super::files::FileFailure;
-use super::{Source, TableFailure};
+use super::files::{FileFailure, finite, kinds};
+use super::misfits::{Misfits, Reading as Found};
+use super::{Opening, Source, TableFailure, declared_times};
 use crate::database::{
     self, Chunk, Column, ColumnKind, Condition, DatabaseError, Operator, Reading, TablePlace, Value, Values,
 };
 use crate::model::diagnostic::{Diagnostic, Located, Place};
-use crate::project::Table;
+use crate::project::{Table, TableSource};
 use crate::settings::Secret;
 use crate::warehouse::WarehouseError;
 use crate::warehouse::known_values::Weight;
 
 /// Finds the table and its columns.
-pub(super) async fn open(table: &Table, place: TablePlace, at: &Place) -> Result<Source, TableFailure> {
+pub(super) async fn open(
+    table: &Table,
+    place: TablePlace,
+    at: &Place,
+    opening: &Opening<'_>,
+) -> Result<Source, TableFailure> {
     let columns = database::columns(&place).await.map_err(|error| match error {
         DatabaseError::Unavailable { .. } => TableFailure::Unreachable(WarehouseError::Unavailable {
             reason: format!("table `{}`: {error}", table.name),
@@ -52,8 +59,30 @@ pub(super) async fn open(table: &Table, place: TablePlace, at: &Place) -> Result
     })?;
     let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
     // Where reading all of it would be a burden, nobody looks for the values of a column.
-    let name = table.name.clone();
-    Ok((Arc::new(DatabaseTable { name, place, columns, schema, has_warned: Arc::default() }), Weight::UNCOUNTED))
+    let weight = Weight::UNCOUNTED;
+    let found =
+        Found { table: table.name.as_str().into(), file: place_name(table).into(), root: "".into(), weight, scan: 0 };
+    let provider = DatabaseTable {
+        name: table.name.clone(),
+        place,
+        columns,
+        schema,
+        zone: table.zone.clone(),
+        has_warned: Arc::default(),
+        found,
+        misfits: opening.misfits.clone(),
+        scans: AtomicU64::new(0),
+    };
+    Ok((declared_times::apply(table, Arc::new(provider))?, weight))
+}
+
+/// The table as its database calls it.
+fn place_name(table: &Table) -> String {
+    match &table.source {
+        TableSource::Sqlite { file, table } => format!("{}#{}", file.value, table.value),
+        TableSource::Postgres { table, .. } => table.value.clone(),
+        _ => String::new(),
+    }
 }
 
 /// The URL behind `env:NAME` or `file:PATH`.
@@ -85,8 +114,13 @@ struct DatabaseTable {
     place: TablePlace,
     columns: Vec<Column>,
     schema: SchemaRef,
-    /// Misfits are told once per table, not once per scan.
+    /// The zone of times that name none.
+    zone: TimeZone,
+    /// Infinite values are told once per table, not once per scan.
     has_warned: Arc<AtomicBool>,
+    found: Found,
+    misfits: Misfits,
+    scans: AtomicU64,
 }
 
 impl fmt::Debug for DatabaseTable {
@@ -220,8 +254,12 @@ impl TableProvider for DatabaseTable {
             columns: wanted.iter().map(|at| self.columns[*at].clone()).collect(),
             conditions: filters.iter().filter_map(|filter| self.condition(filter)).collect(),
             limit,
+            zone: self.zone.clone(),
         };
+        let scan = self.scans.fetch_add(1, Ordering::Relaxed);
         let rows = Rows {
+            found: Found { scan, ..self.found.clone() },
+            misfits: self.misfits.clone(),
             name: self.name.clone(),
             place: self.place.clone(),
             reading,
@@ -239,11 +277,13 @@ struct Rows {
     reading: Reading,
     schema: SchemaRef,
     has_warned: Arc<AtomicBool>,
+    found: Found,
+    misfits: Misfits,
 }
 
 impl fmt::Debug for Rows {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reading { columns, conditions, limit } = &self.reading;
+        let Reading { columns, conditions, limit, .. } = &self.reading;
         let columns: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         write!(formatter, "Rows({}: {columns:?}, {} conditions, limit {limit:?})", self.name, conditions.len())
     }
@@ -257,20 +297,31 @@ impl PartitionStream for Rows {
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (name, schema) = (self.name.clone(), Arc::clone(&self.schema));
         let has_warned = Arc::clone(&self.has_warned);
+        let (found, misfits) = (self.found.clone(), self.misfits.clone());
         let batches = database::read(&self.place, self.reading.clone()).map(move |chunk| {
             let chunk = chunk.map_err(|error| match error {
                 // An error of the file system's kind is one that may pass: the run ends as unavailable.
                 DatabaseError::Unavailable { .. } => DataFusionError::IoError(std::io::Error::other(error.to_string())),
                 error => FileFailure::Refused { reason: error.to_string() }.into(),
             })?;
-            if chunk.misfits > 0 && !has_warned.swap(true, Ordering::Relaxed) {
+            if chunk.infinite > 0 && !has_warned.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     table = name,
-                    values = chunk.misfits,
+                    values = chunk.infinite,
                     "values that their column's type cannot hold are null; the number is of the first rows that have any"
                 );
             }
-            Ok(batch(chunk, &schema)?)
+            for (values, field) in chunk.misfits.iter().zip(schema.fields()) {
+                misfits.add(&found, field.name(), || kinds::name(field.data_type()), *values);
+            }
+            let batch = batch(chunk, &schema)?;
+            let finite = batch.columns().iter().zip(schema.fields()).map(|(values, field)| {
+                let (finite, lost) = finite(values);
+                misfits.add_not_numbers(&found, field.name(), lost as u64);
+                finite
+            });
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            Ok(RecordBatch::try_new_with_options(Arc::clone(&schema), finite.collect(), &options)?)
         });
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
     }

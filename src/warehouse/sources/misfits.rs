@@ -1,4 +1,5 @@
-//! Values that are not of their column's type: they are read as null, and counted here so that somebody is told.
+//! Values that are not of their column's type: they are read as null, and counted here so that somebody is told, and that no
+//! mail is made of a column that lost some.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,14 +28,17 @@ pub struct Misfit {
     pub file: String,
     /// How many files hold such values.
     pub files: u64,
+    /// Whether they are no number at all, as the data says itself: NaN and the infinities count as null everywhere.
+    pub not_numbers: bool,
 }
 
 impl fmt::Display for Misfit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { table, column, kind, values, file, files } = self;
+        let Self { table, column, kind, values, file, files, not_numbers } = self;
         let values = if *values == 1 { "1 value".to_owned() } else { format!("{values} values") };
         let others = if *files > 1 { format!(" and {} other files", files - 1) } else { String::new() };
         let what = match kind.as_str() {
+            _ if *not_numbers => "NaN or infinite".to_owned(),
             UNKNOWN_KIND => {
                 "in a column without values in the files looked at: declare its type in `columns:`".to_owned()
             }
@@ -46,11 +50,21 @@ impl fmt::Display for Misfit {
 
 /// What was counted, by table, column and file; shared by everything that reads.
 #[derive(Clone, Debug, Default)]
-pub(in crate::warehouse) struct Misfits(Arc<Mutex<BTreeMap<(String, String, String), Counted>>>);
+pub(in crate::warehouse) struct Misfits(Arc<Mutex<Counts>>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// By table, column, whether they are no numbers, and file.
+    counted: BTreeMap<(String, String, bool, String), Counted>,
+    /// Rises with each look.
+    looks: u64,
+}
 
 #[derive(Debug)]
 struct Counted {
     kind: String,
+    /// The look before which such a value was last seen.
+    seen: u64,
     /// Values per scan: the same file may be read by several queries, and its values are the same each time.
     scans: BTreeMap<u64, u64>,
 }
@@ -84,31 +98,76 @@ impl Misfits {
         kind: impl FnOnce() -> String,
         values: u64,
     ) {
+        self.count(reading, (column, false), kind, values);
+    }
+
+    /// Counts values of a column of doubles that are no finite number.
+    pub(in crate::warehouse) fn add_not_numbers(&self, reading: &Reading, column: &str, values: u64) {
+        self.count(reading, (column, true), || "double".to_owned(), values);
+    }
+
+    fn count(
+        &self,
+        reading: &Reading,
+        (column, not_numbers): (&str, bool),
+        kind: impl FnOnce() -> String,
+        values: u64,
+    ) {
         if values == 0 {
             return;
         }
-        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (reading.table.to_string(), column.to_owned(), reading.file.to_string());
-        let entry = counted.entry(key).or_insert_with(|| Counted { kind: kind(), scans: BTreeMap::new() });
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let looks = counts.looks;
+        let key = (reading.table.to_string(), column.to_owned(), not_numbers, reading.file.to_string());
+        let entry =
+            counts.counted.entry(key).or_insert_with(|| Counted { kind: kind(), seen: looks, scans: BTreeMap::new() });
+        entry.seen = looks;
         *entry.scans.entry(reading.scan).or_default() += values;
+    }
+
+    /// Begins to watch: [`Misfits::since`] tells what is met from now on.
+    pub(in crate::warehouse) fn watch(&self) -> u64 {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.looks += 1;
+        counts.looks
+    }
+
+    /// What was met since a watch began, by table and column.
+    pub(in crate::warehouse) fn since(&self, look: u64) -> Vec<Misfit> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        summed(counts.counted.iter().filter(|(_, counted)| counted.seen >= look))
     }
 
     /// What was counted since the last time this was asked, by table and column.
     pub(in crate::warehouse) fn take(&self) -> Vec<Misfit> {
-        let counted = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut misfits: Vec<Misfit> = Vec::new();
-        for ((table, column, file), Counted { kind, scans }) in counted {
-            let values = scans.into_values().max().unwrap_or_default();
-            match misfits.last_mut().filter(|last| last.table == table && last.column == column) {
-                Some(last) => {
-                    last.values += values;
-                    last.files += 1;
-                }
-                None => misfits.push(Misfit { table, column, kind, values, file, files: 1 }),
-            }
-        }
-        misfits
+        let counted = std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).counted);
+        summed(counted.iter())
     }
+}
+
+fn summed<'a>(counted: impl Iterator<Item = (&'a (String, String, bool, String), &'a Counted)>) -> Vec<Misfit> {
+    let mut misfits: Vec<Misfit> = Vec::new();
+    for ((table, column, not_numbers, file), Counted { kind, scans, .. }) in counted {
+        let values = scans.values().copied().max().unwrap_or_default();
+        let is_same =
+            |last: &&mut Misfit| (&last.table, &last.column, &last.not_numbers) == (table, column, not_numbers);
+        match misfits.last_mut().filter(is_same) {
+            Some(last) => {
+                last.values += values;
+                last.files += 1;
+            }
+            None => misfits.push(Misfit {
+                table: table.clone(),
+                column: column.clone(),
+                kind: kind.clone(),
+                values,
+                file: file.clone(),
+                files: 1,
+                not_numbers: *not_numbers,
+            }),
+        }
+    }
+    misfits
 }
 
 #[cfg(test)]
@@ -132,5 +191,24 @@ mod tests {
         assert_eq!(taken.len(), 1);
         assert_eq!((taken[0].values, taken[0].files, taken[0].file.as_str()), (6, 2, "a"));
         assert!(misfits.take().is_empty());
+    }
+
+    #[test]
+    fn a_watch_tells_what_is_met_from_then_on() {
+        let misfits = Misfits::default();
+        let reading = |file: &str| Reading {
+            table: "events".into(),
+            file: file.into(),
+            root: "".into(),
+            weight: Weight::default(),
+            scan: 0,
+        };
+        misfits.add(&reading("a"), "words", || "int".to_owned(), 1);
+        let look = misfits.watch();
+        assert!(misfits.since(look).is_empty());
+        misfits.add_not_numbers(&reading("b"), "score", 2);
+        misfits.add(&reading("a"), "words", || "int".to_owned(), 1);
+        let since: Vec<_> = misfits.since(look).into_iter().map(|lost| (lost.column, lost.not_numbers)).collect();
+        assert_eq!(since, [("score".to_owned(), true), ("words".to_owned(), false)]);
     }
 }

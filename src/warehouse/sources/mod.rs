@@ -4,6 +4,7 @@
 //! and gives a provider and what it weighs, or a [`TableFailure`]. What every table needs, whatever its source, is here.
 
 mod database;
+mod declared_times;
 pub(in crate::warehouse) mod files;
 pub(in crate::warehouse) mod misfits;
 pub(in crate::warehouse) mod segment;
@@ -26,6 +27,7 @@ use super::left_out::LeftOutFiles;
 use super::place::column_help;
 use super::saved_schemas::{SCHEMAS_FILE, SavedSchemas};
 use super::type_words::type_words;
+use super::values::marks;
 use crate::database::TablePlace;
 use crate::model::diagnostic::{Diagnostic, Located};
 use crate::project::{Project, Table, TableSource};
@@ -63,13 +65,13 @@ pub(super) async fn open_source(table: &Table, opening: &Opening<'_>) -> Result<
         TableSource::Postgres { url, table: name } => {
             let url = database::secret(url, &opening.project.root)?;
             let place = TablePlace::Postgres { url, table: name.value.clone() };
-            database::open(table, place, &name.place).await
+            database::open(table, place, &name.place, opening).await
         }
         TableSource::Sqlite { file, table: name } => {
             let path = PathBuf::from(&file.value);
             opening.files.admit_path(&path).map_err(|refusal| files::not_opened(&refusal.into(), &file.place))?;
             let place = TablePlace::Sqlite { file: path, table: name.value.clone() };
-            database::open(table, place, &name.place).await
+            database::open(table, place, &name.place, opening).await
         }
     }
 }
@@ -132,6 +134,19 @@ fn check_columns(table: &Table, schema: &SchemaRef) -> Result<(), TableFailure> 
     if wrong.is_empty() { Ok(()) } else { Err(TableFailure::Wrong(wrong)) }
 }
 
+/// Warnings about columns that are text since files hold them as several types.
+pub(super) fn mixed_columns(table: &Table, schema: &SchemaRef) -> Vec<Diagnostic> {
+    let mixed = schema.fields().iter().filter_map(|field| Some((field.name(), marks::mixture_of_files(field)?)));
+    let warning = |(name, mixture): (&String, &str)| {
+        let message = format!("column `{name}` of table `{}` is text, since its files disagree: {mixture}", table.name);
+        let help = format!(
+            "declare what it holds, such as `columns: {{{name}: double}}`, or `{name}: string` where it is text"
+        );
+        Diagnostic::warning("mixed-types", message, &table.place).with_help(help)
+    };
+    mixed.map(warning).collect()
+}
+
 /// Files that are empty say nothing of their columns.
 fn without_columns(table: &Table) -> Diagnostic {
     let message = format!("table `{}` has no rows yet from which its columns could be learnt", table.name);
@@ -149,8 +164,15 @@ pub fn not_a_time(column: &Located<String>, schema: &SchemaRef) -> Option<Diagno
         return None;
     }
     let message = format!("column `{}` is {}, not a timestamp or a date", column.value, type_words(field.data_type()));
-    let help = "declare it in the table's `columns:`, such as `columns: {happened_at: timestamp}`, or read the table through a view \
-                of sql/ that casts it, such as `to_timestamp_seconds(x) as happened_at`";
+    let help = if field.data_type().is_numeric() {
+        marks::epoch_help(field)
+    } else {
+        format!(
+            "declare it in the table's `columns:`, such as `columns: {{{}: timestamp}}`, or read the table through a view of sql/ \
+             that casts it",
+            column.value
+        )
+    };
     Some(Diagnostic::error("not-a-time", message, &column.place).with_help(help))
 }
 

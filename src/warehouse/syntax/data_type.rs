@@ -74,6 +74,9 @@ fn refused(kind: &DataType) -> Option<String> {
         Type::Datetime(_) | Type::TimestampNtz(_) | Type::Timestamp(_, _) | Type::Datetime64(_, _) => "timestamp",
         Type::Bytes(_) | Type::Binary(_) | Type::Varbinary(_) | Type::Blob(_) => "bytea",
         Type::JSON | Type::JSONB => return Some(JSON_HELP.to_owned()),
+        Type::Custom(name, parts) if !parts.is_empty() && name.to_string().eq_ignore_ascii_case("number") => {
+            &format!("decimal({})", parts.join(", "))
+        }
         Type::Custom(name, _) => match name.to_string().to_lowercase().as_str() {
             "variant" | "object" => return Some(JSON_HELP.to_owned()),
             "number" => "decimal(38, 9)",

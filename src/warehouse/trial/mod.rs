@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Query};
 use super::expression::Scope;
 use super::session::{Session, plan_query};
 use super::statement::bind;
+use super::values::mixtures;
 use crate::model::diagnostic::{Diagnostic, Located};
 
 /// The code of findings about columns that do not exist.
@@ -52,6 +53,7 @@ pub(super) async fn query(
     let mut findings = constants::findings(session, sql, &bound).await;
     findings.extend(physical::operators(sql, &plan));
     findings.extend(physical::pieces_of_json(sql, &plan));
+    findings.extend(mixtures::finding(sql, &plan));
     if findings.is_empty() && !is_flawed {
         findings.extend(physical::findings(session, sql, &plan).await);
     }
@@ -71,5 +73,6 @@ pub(super) async fn snippet(
     bind(&mut bound, &session.parameters);
     let mut findings = constants::findings(session, sql, &bound).await;
     findings.extend(physical::operators(sql, &plan));
+    findings.extend(mixtures::finding(sql, &plan));
     if findings.is_empty() { Ok(plan) } else { Err(findings) }
 }

@@ -14,9 +14,11 @@ enum Sample {
     Time,
     Text(&'static str),
     Number(&'static str),
+    /// No value is good for every type that may stand here.
+    Unknown,
 }
 
-use Sample::{Number, Text, Time};
+use Sample::{Number, Text, Time, Unknown};
 
 const DATE_FORMAT: &[Sample] = &[Time, Text("%Y")];
 const PART: &[Sample] = &[Text("year"), Time];
@@ -26,7 +28,7 @@ const TEXT_AND_NUMBERS: &[Sample] = &[Text("a"), Number("1"), Number("1")];
 
 /// Functions of which some arguments choose what is done: a wrong choice fails for every row.
 const SAMPLES: &[(&str, &[Sample])] = &[
-    ("date_bin", &[Text("1 day"), Time, Time]),
+    ("date_bin", &[Unknown, Time, Time]),
     ("date_format", DATE_FORMAT),
     ("date_part", PART),
     ("date_trunc", PART),
@@ -52,20 +54,30 @@ const SAMPLES: &[(&str, &[Sample])] = &[
     ("to_char", DATE_FORMAT),
 ];
 
+/// Functions that read a time in a format.
+const FORMAT_READERS: [&str; 6] = [
+    "to_timestamp",
+    "to_timestamp_seconds",
+    "to_timestamp_millis",
+    "to_timestamp_micros",
+    "to_timestamp_nanos",
+    "to_date",
+];
+
 /// An expression with values in place of what differs from row to row, where it holds a choice that can be wrong.
 pub(super) fn with_samples(expression: &Expr, is_function: &dyn Fn(&Function) -> bool) -> Option<Expr> {
     match expression {
         Expr::Function(function) => of_function(function, is_function),
         Expr::Extract { field, syntax, expr: _ } => {
-            Some(Expr::Extract { field: field.clone(), syntax: syntax.clone(), expr: Box::new(value(Time)) })
+            Some(Expr::Extract { field: field.clone(), syntax: syntax.clone(), expr: Box::new(value(Time)?) })
         }
         Expr::BinaryOp { left: _, op, right } if is_constant(right, is_function) => {
             let left = match op {
-                BinaryOperator::Divide | BinaryOperator::Modulo => value(Number("1")),
+                BinaryOperator::Divide | BinaryOperator::Modulo => value(Number("1"))?,
                 BinaryOperator::PGRegexMatch
                 | BinaryOperator::PGRegexIMatch
                 | BinaryOperator::PGRegexNotMatch
-                | BinaryOperator::PGRegexNotIMatch => value(Text("a")),
+                | BinaryOperator::PGRegexNotIMatch => value(Text("a"))?,
                 _ => return None,
             };
             // An interval or a time divides nothing.
@@ -78,6 +90,10 @@ pub(super) fn with_samples(expression: &Expr, is_function: &dyn Fn(&Function) ->
 
 fn of_function(function: &Function, is_function: &dyn Fn(&Function) -> bool) -> Option<Expr> {
     let name = function.name.to_string().to_lowercase();
+    if let Some(format) = read_format(&name, function).filter(|format| is_constant(format, is_function)) {
+        // A format that cannot be written cannot be read either.
+        return Some(call("to_char", vec![value(Time)?, format.clone()]));
+    }
     let (_, samples) = SAMPLES.iter().find(|(known, _)| *known == name)?;
     let FunctionArguments::List(list) = &function.args else {
         return None;
@@ -93,7 +109,7 @@ fn of_function(function: &Function, is_function: &dyn Fn(&Function) -> bool) -> 
             has_choice = true;
             expression.clone()
         } else {
-            value(*samples.get(position)?)
+            value(*samples.get(position)?)?
         };
         arguments.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(given)));
     }
@@ -103,13 +119,25 @@ fn of_function(function: &Function, is_function: &dyn Fn(&Function) -> bool) -> 
     has_choice.then_some(Expr::Function(sampled))
 }
 
-fn value(sample: Sample) -> Expr {
+/// The format in which a function reads times.
+fn read_format<'a>(name: &str, function: &'a Function) -> Option<&'a Expr> {
+    let FunctionArguments::List(list) = &function.args else {
+        return None;
+    };
+    match list.args.get(1) {
+        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(format))) if FORMAT_READERS.contains(&name) => Some(format),
+        _ => None,
+    }
+}
+
+fn value(sample: Sample) -> Option<Expr> {
     let text = |text: &str| Expr::Value(Value::SingleQuotedString(text.to_owned()).into());
-    match sample {
+    Some(match sample {
         Time => call("arrow_cast", vec![text("2001-02-03T04:05:06"), text("Timestamp(Microsecond, Some(\"UTC\"))")]),
         Text(sample) => text(sample),
         Number(number) => Expr::Value(Value::Number(number.to_owned(), false).into()),
-    }
+        Unknown => return None,
+    })
 }
 
 /// The tokens of a case that nobody wrote.

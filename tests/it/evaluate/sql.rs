@@ -1,5 +1,7 @@
 //! SQL that would fail, mislead or differ in a run is found by a check; what people write elsewhere works or is told.
 
+use milepost::model::diagnostic::arrange;
+
 use super::world::{World, at, at_period, line};
 
 const PROJECT: &str = "
@@ -29,7 +31,7 @@ const FILES: [(&str, &str); 4] = [
 async fn view_findings(sql: &[(&str, &str)]) -> Vec<String> {
     let files = [FILES.as_slice(), sql].concat();
     let (_, findings) = World::survey_of(&files).await;
-    findings.iter().map(line).collect()
+    arrange(findings).iter().map(line).collect()
 }
 
 /// A job of one milestone with a snippet.
@@ -47,15 +49,16 @@ async fn what_fails_for_every_row_is_found_in_views() {
         ("select date_trunc('fortnight', happened_at) as d from events", "sql/v.sql:1:8", "fortnight"),
         ("select\n  date_part('dayofyear', happened_at) from events", "sql/v.sql:2:3", "dayofyear"),
         ("select extract(fortnight from happened_at) from events", "sql/v.sql:1:", "fortnight"),
-        ("select event from events where event ~ '('", "sql/v.sql:1:32", "regex"),
-        ("select regexp_replace(event, '[', '') from events", "sql/v.sql:1:8", "regex"),
-        ("select regexp_like(event, 'a', 'q') from events", "sql/v.sql:1:8", "flag"),
+        ("select event from events where event ~ '('", "sql/v.sql:1:32", "unclosed group"),
+        ("select regexp_replace(event, '[', '') from events", "sql/v.sql:1:8", "unclosed character class"),
+        ("select regexp_like(event, 'a', 'q') from events", "sql/v.sql:1:8", "regular expression"),
         ("select cast('abc' as int) from events", "sql/v.sql:1:", "abc"),
         ("select date '2026-02-30' from events", "sql/v.sql:1:", "2026-02-30"),
         ("select words / 0 from events", "sql/v.sql:1:8", "divide by zero"),
         ("select words % 0 from events", "sql/v.sql:1:8", "divide by zero"),
         ("select to_timestamp('yesterday') from events", "sql/v.sql:1:", "yesterday"),
-        ("select to_char(happened_at, '%Q') from events", "sql/v.sql:1:8", "format"),
+        ("select to_char(happened_at, '%Q') from events", "sql/v.sql:1:8", "Format error"),
+        ("select to_timestamp(event, '%Y-%Q') from events", "sql/v.sql:1:8", "Format error"),
         ("select encode(event, 'base65') from events", "sql/v.sql:1:8", "base65"),
         ("select split_part(event, ',', 0) from events", "sql/v.sql:1:8", "zero"),
         ("select repeat('x', 2000000000) from events", "sql/v.sql:1:", "would make a value of 2 GB"),
@@ -76,7 +79,7 @@ async fn what_fails_for_every_row_is_found_in_snippets() {
         ("where: \"properties:plan = 'pro'\", reaches: 1", "write `properties ->> 'plan'`"),
         ("where: \"date_trunc('fortnight', happened_at) = happened_at\", reaches: 1", "fortnight"),
         ("where: \"properties @> '{}'\", reaches: 1", "`@>` is between lists here"),
-        ("where: \"event ~ '('\", reaches: 1", "regex"),
+        ("where: \"event ~ '('\", reaches: 1", "unclosed group"),
         ("measure: sum(words / 0), reaches: 1", "divide by zero"),
         ("event: edited, reaches: 1, only_if: \"cast('x' as int) = 1\"", "sql-always-fails"),
         ("where: \"event similar to 'a%'\", reaches: 1", "sql-not-supported"),
@@ -123,14 +126,14 @@ async fn every_mistake_of_a_view_is_told_at_once() {
     assert_eq!(
         view_findings(&[("sql/v.sql", sql)]).await,
         [
-            "sql/v.sql:1:15 unknown-function there is no function `uperr` | did you mean `upper`?",
-            "sql/v.sql:2:3 unknown-function there is no function `countif` | write `count(*) filter (where …)`",
-            "sql/v.sql:4:52 bad-time-format the format `YYYY` has no `%`, so `to_char` would take its letters as they are | write `'%Y'`",
-            "sql/v.sql:4:7 unknown-column there is no column `happend_at` here | did you mean `happened_at`?",
             "sql/v.sql:1:8 unknown-column there is no column `emial` here | the columns are user_id, event, happened_at, words, properties",
+            "sql/v.sql:1:15 unknown-function there is no function `uperr` | did you mean `upper`?",
             "sql/v.sql:1:21 unknown-column there is no column `evnt` here | did you mean `event`?",
+            "sql/v.sql:2:3 unknown-function there is no function `countif` | write `count(*) filter (where …)`",
             "sql/v.sql:2:11 unknown-column there is no column `wrds` here | did you mean `words`?",
             "sql/v.sql:2:40 unknown-column there is no column `usr_id` here | did you mean `user_id`?",
+            "sql/v.sql:4:7 unknown-column there is no column `happend_at` here | did you mean `happened_at`?",
+            "sql/v.sql:4:52 bad-time-format the format `YYYY` has no `%`, so `to_char` would take its letters as they are | write `'%Y'`",
             "sql/v.sql:5:10 unknown-column there is no column `user_idd` here | did you mean `user_id`?",
         ]
     );
@@ -237,7 +240,7 @@ async fn a_limit_keeps_the_same_rows_in_every_order_of_reading() {
         let files = [("events.csv", rows.as_str()), ("sql/picked.sql", sql), ("jobs/j.yml", job)];
         let world = World::of(&[&FILES[1..], &files].concat()).await;
         let (candidates, _) = world.candidates("j", &at("2026-02-01T00:00:00Z")).await;
-        let occasions: Vec<String> = candidates.iter().map(|candidate| candidate.occasion.clone()).collect();
+        let occasions: Vec<String> = candidates.iter().map(|candidate| candidate.key.occasion.clone()).collect();
         assert_eq!(occasions.len(), 1, "{occasions:?}");
         assert!(occasions[0].contains('a'), "{occasions:?}");
     }

@@ -61,6 +61,7 @@ async fn a_large_outbox_shows_the_newest_and_says_so() {
         let is_reachable = [&index, &second, &third].iter().any(|page| page.contains(&format!("{name}\"")));
         assert!(is_reachable || !name.ends_with(".eml"), "{name}");
     }
+    assert!(!index.contains("job-1.html"), "one job needs no choice");
     let mails = fs::read_dir(&pages).expect("pages").flatten().filter(|entry| entry.file_name().len() == 37).count();
     assert_eq!(mails, 500, "the newest have pages of their own");
 }
@@ -82,6 +83,28 @@ async fn mails_of_one_job_can_be_chosen_and_files_of_others_stay() {
     assert!(index.contains("#c1:checked) li:not(.j1)"), "{index}");
     assert!(!index.contains("<script"), "{index}");
     assert_eq!(fs::read_to_string(pages.join("notes.html")).expect("left alone"), "mine");
+}
+
+#[tokio::test]
+async fn a_job_whose_mails_are_old_has_a_list_of_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let provider = connect(&config("outbox", &[]), folder.path());
+    let mut old = message(9_999);
+    old.date -= jiff::SignedDuration::from_hours(24);
+    let old_id = old.delivery_id.clone();
+    provider.attempt(Attempt { job: "digest", messages: &[old], idempotency_key: "key" }).await;
+    for chunk in messages(600).chunks(100) {
+        provider.attempt(Attempt { job: "streaks", messages: chunk, idempotency_key: "key" }).await;
+    }
+    provider.finish().await.expect("the index is written");
+    let outbox = folder.path().join("outbox");
+    let index = fs::read_to_string(outbox.join("index.html")).expect("an index");
+    assert!(!index.contains(&old_id) && index.contains("href=\"pages/job-1.html\">digest</a>"), "{index}");
+    let digest = fs::read_to_string(outbox.join("pages/job-1.html")).expect("the list of the job");
+    assert_eq!(digest.matches("<li ").count(), 1);
+    assert!(digest.contains(&format!("../{old_id}.eml")) && digest.contains("601 mails, 1 of them"), "{digest}");
+    let streaks = fs::read_to_string(outbox.join("pages/job-2.html")).expect("the list of the job");
+    assert_eq!(streaks.matches("<li ").count(), 600);
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub(super) struct House {
     pub(super) unsubscribe: Option<String>,
     pub(super) redirect: bool,
     pub(super) context: Value,
+    pub(super) label: String,
+    pub(super) greeting: String,
 }
 
 /// What every marketing template ends with.
@@ -58,6 +60,8 @@ impl House {
             unsubscribe: Some("https://acme.test/leave/{{ profile.token }}".into()),
             redirect: false,
             context: context(),
+            label: "Logins".into(),
+            greeting: "Hello".into(),
         };
         house.write(template, text);
         house
@@ -93,7 +97,10 @@ impl House {
             unsubscribe: self.unsubscribe.as_ref().map(|url| Unsubscribe { url: located(url) }),
             suppressed: None,
             caps: Vec::new(),
-            vars: BTreeMap::from([("trial_days".into(), json!(14))]),
+            vars: BTreeMap::from([
+                ("trial_days".into(), json!(14)),
+                ("greetings".into(), json!({"first": [self.greeting]})),
+            ]),
             redirect_to: self.redirect.then(|| Mailbox::parse("qa@acme.test").expect("valid")),
             redirect_limit: 20,
             jobs: Vec::new(),
@@ -126,7 +133,7 @@ impl House {
             sender: Mailbox::parse("Acme <hello@acme.test>").expect("valid"),
             reply_to: Mailbox::parse("help@acme.test"),
             postal_address: Some("1 Rue X, Paris".into()),
-            kind: JobKind::Recap(Box::new(recap(message))),
+            kind: JobKind::Recap(Box::new(recap(message, &self.label))),
             mail_within: None,
             limits: Limits { first_run: 1000, per_run: None },
             on_unknown: OnUnknown::Hold,
@@ -196,7 +203,7 @@ fn located(text: &str) -> Located<String> {
     Located::new(text.into(), place(text))
 }
 
-fn recap(message: MessageSpec) -> Recap {
+fn recap(message: MessageSpec, label: &str) -> Recap {
     Recap {
         period: PeriodKind::Week,
         zone: RecapZone::Project,
@@ -216,7 +223,7 @@ fn recap(message: MessageSpec) -> Recap {
         only_if: None,
         metrics: vec![Metric {
             name: located("logins"),
-            label: "Logins".into(),
+            label: label.into(),
             sql: located("count(*)"),
             format: None,
             trend: None,
@@ -254,6 +261,13 @@ fn shape() -> Shape {
                 ("token", text()),
                 ("website", text()),
                 ("colour", text()),
+                ("timezone", text()),
+                ("level_text", text()),
+                ("tasks", Shape::nullable(ScalarKind::Number)),
+                ("subscribed", Shape::nullable(ScalarKind::Boolean)),
+                ("renews_on", Shape::scalar(ScalarKind::Date)),
+                ("seen_at", Shape::nullable(ScalarKind::Time)),
+                ("tags", Shape::List(Box::new(text()))),
             ]),
         ),
         ("period", Shape::object([("key", text()), ("start", Shape::scalar(ScalarKind::Time)), ("label", text())])),
@@ -269,7 +283,9 @@ pub(super) fn context() -> Value {
         "trend": [0, 0, 0, 0, 0, 0, 3]});
     json!({
         "profile": {"profile_id": "u1", "email": "ann@example.test", "first_name": "Ann", "name": "Ann Lee",
-            "token": "tok/1", "website": "https://ann.test/?a=1&b=2", "colour": "#ff0000"},
+            "token": "tok/1", "website": "https://ann.test/?a=1&b=2", "colour": "#ff0000",
+            "timezone": "America/Los_Angeles", "level_text": "7", "tasks": null, "subscribed": null,
+            "renews_on": "2026-11-30", "seen_at": null, "tags": []},
         "period": {"key": "2026-W46", "start": "2026-11-08T23:00:00Z", "label": "9-15 November"},
         "metrics": {"logins": logins, "polls": polls},
         "matrix": [logins, polls],

@@ -1,20 +1,27 @@
 //! Values of a file as values of their table's column: what cannot be is null, and counted.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, new_null_array};
-use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit, TimestampMicrosecondType};
+use datafusion::arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch, StringArray, new_null_array,
+};
+use datafusion::arrow::compute::can_cast_types;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, Schema};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use jiff::tz::TimeZone;
 
 use super::kinds;
-use crate::warehouse::functions::local_to_instant;
+use super::widen::plain;
+use crate::model::EpochUnit;
+use crate::project::{ColumnKind, Table};
 use crate::warehouse::sources::misfits::{Misfits, Reading};
+use crate::warehouse::values::ids;
+use crate::warehouse::values::instants::{days_of_texts, instants, lenient};
 
 /// How the values of one file become those of its table.
 #[derive(Clone, Debug)]
@@ -23,74 +30,141 @@ pub(super) struct Conversion {
     pub(super) misfits: Misfits,
     /// The zone of times that name none.
     pub(super) zone: TimeZone,
+    pub(super) declared: Arc<Declared>,
+}
+
+/// What `columns:` says of a table.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    names: BTreeSet<String>,
+    /// What the numbers of times count.
+    epochs: BTreeMap<String, EpochUnit>,
+}
+
+impl Declared {
+    pub(super) fn of(table: &Table) -> Self {
+        let epoch = |(name, kind): &(crate::model::diagnostic::Located<String>, ColumnKind)| match kind {
+            ColumnKind::Epoch(unit) => Some((name.value.clone(), *unit)),
+            _ => None,
+        };
+        Self {
+            names: table.columns.iter().map(|(name, _)| name.value.clone()).collect(),
+            epochs: table.columns.iter().filter_map(epoch).collect(),
+        }
+    }
+
+    /// Whether a column is declared.
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.names.contains(column)
+    }
+
+    /// What the numbers of a column of times count.
+    pub(super) fn epoch(&self, column: &str) -> Option<EpochUnit> {
+        self.epochs.get(column).copied()
+    }
 }
 
 impl Conversion {
     /// A column of the file as one of the table.
     pub(super) fn convert(&self, values: &ArrayRef, column: &Field) -> Result<ArrayRef> {
-        if values.data_type() == column.data_type() {
-            return Ok(Arc::clone(values));
-        }
-        let converted = self.converted(values, column.data_type())?;
-        let lost = converted.logical_null_count().saturating_sub(values.logical_null_count());
-        self.misfits.add(&self.reading, column.name(), || kinds::name(column.data_type()), lost as u64);
-        Ok(converted)
-    }
-
-    fn converted(&self, values: &ArrayRef, kind: &DataType) -> Result<ArrayRef> {
-        if kind.is_null() {
-            return Ok(new_null_array(kind, values.len()));
-        }
-        let lenient = CastOptions { safe: true, ..CastOptions::default() };
-        let cast = |values: &ArrayRef, kind: &DataType| {
-            cast_with_options(values, kind, &lenient)
-                .map_err(|error| DataFusionError::ArrowError(Box::new(error), None))
+        let converted = if values.data_type() == column.data_type() {
+            Arc::clone(values)
+        } else {
+            let converted = self.converted(values, column)?;
+            let lost = converted.logical_null_count().saturating_sub(values.logical_null_count());
+            // A blank text is no value.
+            let lost = if lost == 0 { 0 } else { lost.saturating_sub(blanks(values)?) };
+            self.misfits.add(&self.reading, column.name(), || kinds::name(column.data_type()), lost as u64);
+            converted
         };
-        if let DataType::Timestamp(_, Some(_)) = kind
-            && self.zone != TimeZone::UTC
-        {
-            let from = super::widen::plain(values.data_type());
-            let is_local = matches!(from, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64);
-            if is_local {
-                let local = cast(values, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
-                return cast(&(Arc::new(self.instants(&local)) as ArrayRef), kind);
-            }
-            if from == DataType::Utf8 {
-                let texts = cast(values, &DataType::Utf8)?;
-                let wall = cast(&texts, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
-                return cast(&(Arc::new(self.instants_of_text(&texts, &wall)) as ArrayRef), kind);
-            }
+        if !column.data_type().is_floating() {
+            return Ok(converted);
         }
-        if values.data_type().is_floating() && kind.is_integer() {
-            return cast(&whole_numbers(values), kind);
-        }
-        cast(values, kind)
+        let (finite, lost) = finite(&converted);
+        self.misfits.add_not_numbers(&self.reading, column.name(), lost as u64);
+        Ok(finite)
     }
 
-    fn instants(&self, local: &ArrayRef) -> TimestampMicrosecondArray {
-        let local = local.as_primitive::<TimestampMicrosecondType>();
-        local.unary_opt(|microseconds| local_to_instant(microseconds, &self.zone)).with_timezone("UTC")
+    fn converted(&self, values: &ArrayRef, column: &Field) -> Result<ArrayRef> {
+        let (from, kind) = (plain(values.data_type()), column.data_type());
+        Ok(match kind {
+            DataType::Null => new_null_array(kind, values.len()),
+            DataType::Timestamp(..) => {
+                lenient(&instants(values, &self.zone, self.declared.epoch(column.name()))?, kind)?
+            }
+            DataType::Date32 if from == DataType::Utf8 => days_of_texts(values)?,
+            DataType::Date32 | DataType::Date64 if from.is_numeric() => new_null_array(kind, values.len()),
+            DataType::Utf8 if ids::is_id(&from) => {
+                ids::texts(values).map_err(|error| self.unreadable(column, error))?
+            }
+            kind if from == DataType::Utf8 => self.of_texts(values, column.name(), kind)?,
+            kind if from.is_floating() && kind.is_integer() => lenient(&whole_numbers(values), kind)?,
+            kind if can_cast_types(values.data_type(), kind) => lenient(values, kind)?,
+            kind => new_null_array(kind, values.len()),
+        })
     }
 
-    /// Text that names an offset is taken at its word; other text is local.
-    fn instants_of_text(&self, texts: &ArrayRef, wall: &ArrayRef) -> TimestampMicrosecondArray {
-        let (texts, wall) = (texts.as_string::<i32>(), wall.as_primitive::<TimestampMicrosecondType>());
-        let instants = texts.iter().zip(wall).map(|(text, wall)| match (text, wall) {
-            (Some(text), Some(wall)) if names_offset(text) => Some(wall),
-            (_, wall) => local_to_instant(wall?, &self.zone),
-        });
-        instants.collect::<TimestampMicrosecondArray>().with_timezone("UTC")
+    /// The error with the place of the values.
+    fn unreadable(&self, column: &Field, error: DataFusionError) -> DataFusionError {
+        let (name, file) = (column.name(), &self.reading.file);
+        ids::Unreadable::at(error, format!("the values of `{name}` in `{file}` cannot be read as text"))
+    }
+
+    /// Texts as numbers or truth values. Blanks around them are nothing.
+    fn of_texts(&self, values: &ArrayRef, column: &str, kind: &DataType) -> Result<ArrayRef> {
+        let texts = self.without_codes(lenient(values, &DataType::Utf8)?, column, kind);
+        let converted = lenient(&texts, kind)?;
+        if converted.logical_null_count() == values.logical_null_count() {
+            return Ok(converted);
+        }
+        let whole = |text: &str| match text.split_once('.') {
+            Some((whole, zeros)) if kind.is_integer() && zeros.bytes().all(|digit| digit == b'0') => whole.to_owned(),
+            _ => text.to_owned(),
+        };
+        let trimmed: StringArray = texts.as_string::<i32>().iter().map(|text| Some(whole(text?.trim()))).collect();
+        lenient(&(Arc::new(trimmed) as ArrayRef), kind)
+    }
+
+    /// The texts without those that begin with a zero where nobody declared a number: `007` is no 7, but a code.
+    fn without_codes(&self, texts: ArrayRef, column: &str, kind: &DataType) -> ArrayRef {
+        let is_code = |text: &&str| matches!(text.as_bytes(), [b'0', b'0'..=b'9', ..]);
+        let written = texts.as_string::<i32>();
+        if !kind.is_integer() || self.declared.has(column) || !written.iter().flatten().any(|text| is_code(&text)) {
+            return texts;
+        }
+        Arc::new(written.iter().map(|text| text.filter(|text| !is_code(text))).collect::<StringArray>())
     }
 }
 
-/// Whether a text that begins with a date names its offset, as `...Z` and `...+02:00` do.
-fn names_offset(text: &str) -> bool {
-    text.trim().char_indices().skip(10).any(|(_, letter)| matches!(letter, 'Z' | 'z' | '+' | '-'))
+/// How many texts hold nothing but blanks.
+fn blanks(values: &ArrayRef) -> Result<usize> {
+    if !plain(values.data_type()).is_string() {
+        return Ok(0);
+    }
+    let texts = lenient(values, &DataType::Utf8)?;
+    Ok(texts.as_string::<i32>().iter().flatten().filter(|text| text.trim().is_empty()).count())
+}
+
+/// Doubles without those that are no finite number, and how many those are.
+pub(in crate::warehouse::sources) fn finite(values: &ArrayRef) -> (ArrayRef, usize) {
+    fn of<T: ArrowPrimitiveType>(values: &ArrayRef, is_finite: impl Fn(T::Native) -> bool) -> (ArrayRef, usize) {
+        let numbers: &PrimitiveArray<T> = values.as_primitive();
+        if numbers.values().iter().all(|number| is_finite(*number)) {
+            return (Arc::clone(values), 0);
+        }
+        let finite: PrimitiveArray<T> = numbers.unary_opt(|number| is_finite(number).then_some(number));
+        let lost = finite.null_count() - numbers.null_count();
+        (Arc::new(finite), lost)
+    }
+    match values.data_type() {
+        DataType::Float64 => of::<Float64Type>(values, f64::is_finite),
+        DataType::Float32 => of::<Float32Type>(values, f32::is_finite),
+        _ => (Arc::clone(values), 0),
+    }
 }
 
 /// Doubles without those that have a fraction: no whole number is theirs.
 fn whole_numbers(values: &ArrayRef) -> ArrayRef {
-    use datafusion::arrow::datatypes::{Float32Type, Float64Type};
     let whole = |value: f64| value.fract() == 0.0;
     match values.data_type() {
         DataType::Float64 => Arc::new(

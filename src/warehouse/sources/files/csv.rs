@@ -3,10 +3,10 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
 use datafusion::arrow::csv::ReaderBuilder;
 use datafusion::arrow::csv::reader::{Decoder, Format};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result};
 
@@ -14,6 +14,7 @@ use super::convert::Conversion;
 use super::failure::FileFailure;
 use super::header;
 use super::text::{BYTE_ORDER_MARK, Rows};
+use super::text_kinds::TextKinds;
 
 /// How many rows tell the types of the columns.
 const LOOK_ROWS: usize = 1_000;
@@ -25,23 +26,46 @@ pub(super) fn columns(file: &str, head: &[u8]) -> Result<Schema> {
         return Ok(Schema::empty());
     }
     header::check(file, &head[..header_length(head).unwrap_or(head.len())])?;
-    let infer = |head: &[u8]| Format::default().with_header(true).infer_schema(Cursor::new(head), Some(LOOK_ROWS));
-    let (schema, _) = infer(head).map_err(|error| {
+    let columns = seen(head).map_err(|error| {
         // Without its last line, which has no end, it is whole: somebody is about to write the rest.
         let lines = head.iter().rposition(|byte| *byte == b'\n').map_or(&head[..0], |end| &head[..=end]);
-        let is_cut = lines.len() < head.len() && !lines.is_empty() && infer(lines).is_ok();
+        let is_cut = lines.len() < head.len() && !lines.is_empty() && seen(lines).is_ok();
         if is_cut { cut_short(file, &error) } else { in_file(file, &error) }
     })?;
-    let fields = schema.fields().iter().map(|field| {
-        let name = field.name().to_lowercase();
-        let kind = match field.data_type() {
-            _ if name == "id" || name.ends_with("_id") => DataType::Utf8,
-            DataType::Timestamp(..) => DataType::Timestamp(TimeUnit::Microsecond, None),
-            kind => kind.clone(),
-        };
-        Field::new(field.name(), kind, true)
-    });
+    let fields = columns
+        .into_iter()
+        .map(|(name, kinds)| if is_id(&name) { Field::new(name, DataType::Utf8, true) } else { kinds.column(&name) });
     Ok(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The names of the columns, and what the first rows hold in each.
+fn seen(head: &[u8]) -> Result<Vec<(String, TextKinds)>, ArrowError> {
+    let (names, _) = Format::default().with_header(true).infer_schema(Cursor::new(head), Some(0))?;
+    let texts = names.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true));
+    let texts = Arc::new(Schema::new(texts.collect::<Vec<_>>()));
+    let mut rows = ReaderBuilder::new(texts).with_header(true).with_batch_size(LOOK_ROWS).build(Cursor::new(head))?;
+    let mut seen: Vec<_> = names.fields().iter().map(|field| (field.name().clone(), TextKinds::default())).collect();
+    if let Some(rows) = rows.next().transpose()? {
+        for ((_, kinds), column) in seen.iter_mut().zip(rows.columns()) {
+            column.as_string::<i32>().iter().flatten().for_each(|text| kinds.see(text));
+        }
+    }
+    Ok(seen)
+}
+
+/// Whether a column is named as ids are.
+fn is_id(column: &str) -> bool {
+    let name = column.to_lowercase();
+    name == "id" || name.ends_with("_id")
+}
+
+/// The number that is written as a double without a fraction: `1001` of `1001.0`.
+fn whole(text: &str) -> &str {
+    let Some((digits, zeros)) = text.split_once('.') else { return text };
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let is_plain = is_number(digits.strip_prefix('-').unwrap_or(digits)) && (digits == "0" || !digits.starts_with('0'));
+    let is_whole = !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0');
+    if is_plain && is_whole { digits } else { text }
 }
 
 fn in_file(file: &str, error: &ArrowError) -> DataFusionError {
@@ -120,9 +144,15 @@ impl CsvRows {
         Ok(schema.fields().iter().map(|field| field.name().clone()).collect())
     }
 
+    /// Whether a column is text because of its name alone.
+    fn is_undeclared_id(&self, field: &Field) -> bool {
+        *field.data_type() == DataType::Utf8 && is_id(field.name()) && !self.conversion.declared.has(field.name())
+    }
+
     fn converted(&self, names: &[String], batch: &RecordBatch) -> Result<RecordBatch> {
         let column = |field: &Arc<Field>| -> Result<ArrayRef> {
             match names.iter().position(|name| name == field.name()) {
+                Some(at) if self.is_undeclared_id(field) => Ok(whole_ids(batch.column(at))),
                 Some(at) => self.conversion.convert(batch.column(at), field),
                 None => Ok(new_null_array(field.data_type(), batch.num_rows())),
             }
@@ -182,6 +212,15 @@ impl Rows for CsvRows {
     }
 }
 
+/// Ids as text; those that a program wrote as doubles, since some rows had none, are the whole numbers they were.
+fn whole_ids(ids: &ArrayRef) -> ArrayRef {
+    let texts = ids.as_string::<i32>();
+    if texts.iter().flatten().all(|text| whole(text).len() == text.len()) {
+        return Arc::clone(ids);
+    }
+    Arc::new(texts.iter().map(|text| text.map(whole)).collect::<StringArray>())
+}
+
 /// The length of the first line with its end; line ends within quotes are part of it.
 fn header_length(bytes: &[u8]) -> Option<usize> {
     let mut quoted = false;
@@ -204,11 +243,21 @@ mod tests {
     }
 
     #[test]
+    fn ids_that_a_program_wrote_as_doubles_are_whole() {
+        for (written, expected) in
+            [("1001.0", "1001"), ("-5.000", "-5"), ("0.0", "0"), ("007", "007"), ("07.0", "07.0"), ("1.50", "1.50")]
+        {
+            assert_eq!(whole(written), expected);
+        }
+        assert_eq!((whole("v1.0"), whole(".0"), whole("1."), whole("1.0.0")), ("v1.0", ".0", "1.", "1.0.0"));
+    }
+
+    #[test]
     fn types_are_those_that_fit_the_first_rows() {
         let schema =
-            columns("f.csv", b"\xef\xbb\xbfuser_id,n,at,empty\n007,1,2026-01-01T00:00:00Z,\n").expect("columns");
+            columns("f.csv", b"\xef\xbb\xbfuser_id,n,at,empty\n007,1,2026-01-01T00:00:00,\n").expect("columns");
         let kinds: Vec<_> = schema.fields().iter().map(|field| (field.name().as_str(), field.data_type())).collect();
-        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let micros = DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Microsecond, None);
         let expected =
             [("user_id", &DataType::Utf8), ("n", &DataType::Int64), ("at", &micros), ("empty", &DataType::Null)];
         assert_eq!(kinds, expected);

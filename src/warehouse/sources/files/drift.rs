@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::physical_expr::PhysicalExpr;
@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use super::convert::{Conversion, Converted};
 use super::failure::FileFailure;
 use super::widen::{fits, plain};
+use crate::model::EpochUnit;
 use crate::warehouse::type_words::{in_type_words, type_words};
 
 /// Makes adapters for one file.
@@ -25,8 +26,8 @@ pub(super) struct Drift {
 /// What to do with a column whose type in a file is not the table's.
 #[derive(Clone, Debug)]
 enum Treatment {
-    /// Nothing gets lost: the engine's own cast, which it can prune by.
-    Cast,
+    /// Nothing gets lost: the engine's own cast, which it can prune by, perhaps by way of another type.
+    Cast(Option<DataType>),
     /// Values that do not fit are null and counted.
     Convert,
     /// Nothing sensible can be read.
@@ -39,7 +40,7 @@ impl PhysicalExprAdapterFactory for Drift {
         // The engine's adapter sees the file's own type where this one takes over.
         let fields = logical.fields().iter().map(|field| {
             let Ok(found) = physical.field_with_name(field.name()) else { return Arc::clone(field) };
-            let Some(treatment) = self.treatment(found.data_type(), field.data_type()) else {
+            let Some(treatment) = self.treatment(found.data_type(), field) else {
                 return Arc::clone(field);
             };
             treated.insert(field.name().clone(), (Arc::clone(field), treatment));
@@ -53,8 +54,13 @@ impl PhysicalExprAdapterFactory for Drift {
 
 impl Drift {
     /// `None` for what the engine's adapter does well.
-    fn treatment(&self, found: &DataType, wanted: &DataType) -> Option<Treatment> {
+    fn treatment(&self, found: &DataType, column: &Field) -> Option<Treatment> {
+        let wanted = column.data_type();
         let from = plain(found);
+        // Doubles that are no numbers are null.
+        if wanted.is_floating() && from.is_floating() {
+            return Some(Treatment::Convert);
+        }
         if from == *wanted {
             return None;
         }
@@ -69,11 +75,26 @@ impl Drift {
         }
         match (&from, wanted) {
             // The engine's cast fails on what is out of range; a time out of range is no time.
-            (DataType::Timestamp(..), DataType::Timestamp(..)) => Some(Treatment::Cast),
+            (DataType::Timestamp(..), DataType::Timestamp(..)) => Some(Treatment::Cast(None)),
+            (from, DataType::Timestamp(..)) if from.is_integer() => {
+                let unit = self.conversion.declared.epoch(column.name());
+                Some(unit.map_or(Treatment::Convert, |unit| Treatment::Cast(Some(epoch_type(unit)))))
+            }
             _ if fits(&from, wanted) => None,
             _ => Some(Treatment::Convert),
         }
     }
+}
+
+/// Numbers of a unit since 1970, as the engine has them.
+fn epoch_type(unit: EpochUnit) -> DataType {
+    let unit = match unit {
+        EpochUnit::Seconds => TimeUnit::Second,
+        EpochUnit::Milliseconds => TimeUnit::Millisecond,
+        EpochUnit::Microseconds => TimeUnit::Microsecond,
+        EpochUnit::Nanoseconds => TimeUnit::Nanosecond,
+    };
+    DataType::Timestamp(unit, Some("UTC".into()))
 }
 
 #[derive(Debug)]
@@ -102,7 +123,13 @@ impl Adapter {
             return Ok(Transformed::no(expression));
         };
         Ok(Transformed::yes(match treatment {
-            Treatment::Cast => Arc::new(TryCastExpr::new(Arc::clone(&expression), target.data_type().clone())),
+            Treatment::Cast(by_way_of) => {
+                let whole = |inner: Arc<dyn PhysicalExpr>, kind: &DataType| -> Arc<dyn PhysicalExpr> {
+                    Arc::new(TryCastExpr::new(inner, kind.clone()))
+                };
+                let inner = by_way_of.iter().fold(Arc::clone(&expression), whole);
+                whole(inner, target.data_type())
+            }
             Treatment::Convert => Arc::new(Converted {
                 column: Arc::clone(&expression),
                 target: Arc::clone(target),

@@ -13,12 +13,12 @@ pub(super) fn engine_type(kind: ColumnKind) -> DataType {
         ColumnKind::Decimal { precision, scale } => DataType::Decimal128(precision, scale),
         ColumnKind::Boolean => DataType::Boolean,
         ColumnKind::Date => DataType::Date32,
-        ColumnKind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        ColumnKind::Timestamp | ColumnKind::Epoch(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
     }
 }
 
 /// A type in the words of `columns:`, where it has any.
-pub(super) fn name(kind: &DataType) -> String {
+pub(in crate::warehouse::sources) fn name(kind: &DataType) -> String {
     match kind {
         DataType::Utf8 => "string".to_owned(),
         kind if kind.is_integer() => "int".to_owned(),

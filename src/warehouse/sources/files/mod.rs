@@ -11,16 +11,20 @@ mod decompress;
 mod delta;
 mod drift;
 mod early_filter;
+mod epochs;
 mod failure;
 mod folders;
 mod header;
-mod kinds;
+mod json_digits;
+mod json_kinds;
+pub(super) mod kinds;
 mod layout;
 mod ndjson;
 mod parquet;
 mod provider;
 mod row_groups;
 mod text;
+mod text_kinds;
 mod widen;
 
 use std::collections::BTreeSet;
@@ -52,7 +56,9 @@ use crate::project::{ColumnKind, FileFormat, Table};
 use crate::storage::{self, FoundFile, Listing, Opened, StorageError};
 use crate::warehouse::error::{WarehouseError, plain_message};
 use crate::warehouse::left_out::LeftOutFiles;
-use convert::Conversion;
+use crate::warehouse::values::instants::instant_type;
+pub(super) use convert::finite;
+use convert::{Conversion, Declared};
 use folders::{Folders, TableFiles};
 use provider::{FilesTable, MakeSource};
 
@@ -78,6 +84,7 @@ pub(super) async fn open(
     } else {
         let (files, sample) = find(table, format, &opened, opening.left_out).await?;
         let looks = looks(table, format, (opening, &opened, &store), (&sample, &whole)).await?;
+        epochs::refuse_numbers(table, &inferred(&looks))?;
         let seen = looks.iter().fold((0, 0), |(rows, bytes), look| (rows + look.rows, bytes + look.bytes));
         Listed { columns: columns(table, format, &looks), files, names: None, seen }
     };
@@ -93,6 +100,7 @@ pub(super) async fn open(
         },
         misfits: opening.misfits.clone(),
         zone: table.zone.clone(),
+        declared: Arc::new(Declared::of(table)),
     };
     let source = source_of(format, opening, store, whole);
     let provider = FilesTable { root, files, columns, conversion, scans: AtomicU64::new(0), source, seen };
@@ -157,6 +165,7 @@ fn source_of(
 
 /// What one file tells of its table.
 struct Look {
+    file: String,
     columns: Schema,
     rows: u64,
     bytes: u64,
@@ -176,7 +185,7 @@ async fn look(
             (text::columns((format, name), store, file, whole).await?, file.size.div_ceil(TEXT_ROW_BYTES))
         }
     };
-    Ok(Look { columns, rows, bytes: file.size })
+    Ok(Look { file: name.to_owned(), columns, rows, bytes: file.size })
 }
 
 /// Finds the table's files, and some of them that tell its columns.
@@ -232,16 +241,18 @@ fn whole_columns(table: &Table) -> Vec<String> {
 /// The table's columns: what the files say, over it what the project says, and the folders' own at the end.
 fn columns(table: &Table, format: FileFormat, looks: &[Look]) -> TableSchema {
     let folders = layout::columns(table);
-    let mut columns = widen::widest_columns(looks.iter().map(|look| &look.columns));
+    let mut columns = inferred(looks);
     columns.retain(|column| folders.iter().all(|folder| folder.name() != column.name()));
     for column in &mut columns {
         let kind = settled(table, format, column);
-        *column = column.clone().with_data_type(kind);
+        if kind != *column.data_type() {
+            *column = Field::new(column.name(), kind, true);
+        }
     }
     for (name, kind) in &table.columns {
         let kind = kinds::engine_type(*kind);
         match columns.iter_mut().find(|column| *column.name() == name.value) {
-            Some(column) => *column = column.clone().with_data_type(kind),
+            Some(column) => *column = Field::new(column.name(), kind, true),
             None => columns.push(Field::new(&name.value, kind, true)),
         }
     }
@@ -249,15 +260,21 @@ fn columns(table: &Table, format: FileFormat, looks: &[Look]) -> TableSchema {
     TableSchema::builder(Arc::new(Schema::new(columns))).with_table_partition_cols(folders).build()
 }
 
+/// The columns of a table, as its files say.
+fn inferred(looks: &[Look]) -> Vec<Field> {
+    widen::widest_columns(looks.iter().map(|look| (look.file.as_str(), &look.columns)))
+}
+
 /// The type of a column where its files leave something open.
 fn settled(table: &Table, format: FileFormat, column: &Field) -> DataType {
-    let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let is_chronology = [&table.time, &table.received].into_iter().flatten().any(|time| time.value == *column.name());
     match column.data_type() {
         // Whatever wrote times as text meant times.
-        DataType::Utf8 | DataType::Null if is_chronology => instant(),
+        DataType::Utf8 | DataType::Null if is_chronology => instant_type(),
         // Text that names an offset is no local time, so text becomes instants at once.
-        DataType::Timestamp(..) if format == FileFormat::Csv && table.zone != TimeZone::UTC => instant(),
+        DataType::Timestamp(..) if format == FileFormat::Csv && table.zone != TimeZone::UTC => instant_type(),
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
+        DataType::FixedSizeBinary(16) => DataType::Utf8,
         kind => kind.clone(),
     }
 }

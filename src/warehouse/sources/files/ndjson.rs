@@ -10,7 +10,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, RecordBatch, RecordBatchOptions, StringBuilder,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::{DataFusionError, Result};
 use serde::de::{
     DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer,
@@ -18,73 +18,24 @@ use serde::de::{
 };
 use serde_json::Value;
 
-use super::convert::Conversion;
+use super::convert::{Conversion, Declared};
 use super::failure::FileFailure;
+use super::json_digits::number_at;
 use super::kinds;
 use super::text::{BYTE_ORDER_MARK, Rows};
-use super::widen::widest;
-
-/// How many lines tell the columns.
-const LOOK_LINES: usize = 1_000;
+use crate::warehouse::values::ids::digits_text;
 
 /// Objects deeper than this stay text.
-const DEPTH_MAX: usize = 8;
+pub(super) const DEPTH_MAX: usize = 8;
 
 /// Between the names of an object and its member.
-const JOINT: char = '_';
+pub(super) const JOINT: char = '_';
 
-/// The columns of one file.
-pub(super) fn columns(file: &str, head: &[u8], whole: &[String]) -> Result<Schema> {
-    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
-    let mut fields: Vec<Field> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
-    let lines = head.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !is_blank(line));
-    for (number, line) in lines.take(LOOK_LINES) {
-        let value: Value = serde_json::from_slice(line).map_err(|error| {
-            let is_last = error.is_eof() && head.ends_with(line);
-            if is_last { cut_short(file, number as u64 + 1) } else { broken(file, number as u64 + 1, &error) }
-        })?;
-        let Value::Object(members) = value else {
-            return Err(broken(file, number as u64 + 1, &"it is another value"));
-        };
-        let mut add = |name: &str, kind: DataType| {
-            if let Some(at) = places.get(name) {
-                fields[*at] = Field::new(name, widest(fields[*at].data_type(), &kind), true);
-            } else {
-                places.insert(name.to_owned(), fields.len());
-                fields.push(Field::new(name, kind, true));
-            }
-        };
-        for (name, value) in &members {
-            look(name, value, whole, 1, &mut add);
-        }
-    }
-    Ok(Schema::new(fields))
-}
-
-fn look(name: &str, value: &Value, whole: &[String], depth: usize, add: &mut impl FnMut(&str, DataType)) {
-    let kind = match value {
-        _ if whole.iter().any(|whole| whole == name) => DataType::Utf8,
-        Value::Null => DataType::Null,
-        Value::Bool(_) => DataType::Boolean,
-        Value::Number(number) if number.is_i64() => DataType::Int64,
-        Value::Number(_) => DataType::Float64,
-        Value::Object(members) if depth < DEPTH_MAX => {
-            for (member, value) in members {
-                look(&format!("{name}{JOINT}{member}"), value, whole, depth + 1, add);
-            }
-            return;
-        }
-        Value::String(_) | Value::Array(_) | Value::Object(_) => DataType::Utf8,
-    };
-    add(name, kind);
-}
-
-fn is_blank(line: &[u8]) -> bool {
+pub(super) fn is_blank(line: &[u8]) -> bool {
     line.iter().all(u8::is_ascii_whitespace)
 }
 
-fn broken(file: &str, line: u64, reason: &dyn fmt::Display) -> DataFusionError {
+pub(super) fn broken(file: &str, line: u64, reason: &dyn fmt::Display) -> DataFusionError {
     let text = reason.to_string();
     // What stands in the file is not repeated, and the parser counts lines from the one it was given.
     let text = if text.starts_with("invalid type") { "it is another value".to_owned() } else { text };
@@ -93,7 +44,7 @@ fn broken(file: &str, line: u64, reason: &dyn fmt::Display) -> DataFusionError {
 }
 
 /// The last line has no end, neither its own nor that of its object.
-fn cut_short(file: &str, line: u64) -> DataFusionError {
+pub(super) fn cut_short(file: &str, line: u64) -> DataFusionError {
     FileFailure::CutShort { file: file.to_owned(), reason: format!("its last line, {line}, ends within an object") }
         .into()
 }
@@ -114,9 +65,9 @@ impl JsonRows {
     pub(super) fn new(columns: &SchemaRef, whole: &[String], conversion: Conversion, batch_rows: usize) -> Self {
         Self {
             schema: Arc::clone(columns),
-            conversion,
             batch_rows,
-            cells: Cells::new(columns, whole),
+            cells: Cells::new(columns, whole, &conversion.declared),
+            conversion,
             pending: Vec::new(),
             line: 0,
             ended: false,
@@ -135,6 +86,7 @@ impl JsonRows {
             let file = &self.conversion.reading.file;
             if self.ended && error.is_eof() { cut_short(file, self.line) } else { broken(file, self.line, &error) }
         })?;
+        self.cells.write_digits(line, &self.schema);
         self.cells.end_row();
         Ok(())
     }
@@ -193,15 +145,29 @@ struct Cells {
     /// The path to the value that is read.
     path: String,
     rows: usize,
+    /// Whether any column of the row that is read waits for the digits of a number.
+    awaits_digits: bool,
 }
 
 struct Column {
     values: Values,
     /// Whether the row that is read has its value.
-    given: bool,
+    cell: Cell,
     /// Whether objects are text.
     whole: bool,
+    /// Whether somebody says what it is.
+    declared: bool,
     misfits: u64,
+}
+
+/// The value of a column in the row that is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Cell {
+    #[default]
+    Missing,
+    Given,
+    /// It is a number of which a double holds not every digit.
+    AwaitsDigits,
 }
 
 enum Values {
@@ -212,7 +178,7 @@ enum Values {
 }
 
 impl Cells {
-    fn new(columns: &SchemaRef, whole: &[String]) -> Self {
+    fn new(columns: &SchemaRef, whole: &[String], declared: &Declared) -> Self {
         let mut prefixes = HashSet::new();
         let mut places = HashMap::new();
         for (at, field) in columns.fields().iter().enumerate() {
@@ -227,16 +193,31 @@ impl Cells {
                 DataType::Boolean => Values::Truth(BooleanBuilder::new()),
                 _ => Values::Text(StringBuilder::new()),
             },
-            given: false,
+            cell: Cell::Missing,
             whole: whole.contains(field.name()),
+            declared: declared.has(field.name()),
             misfits: 0,
         });
-        Self { columns: columns.collect(), places, prefixes, path: String::new(), rows: 0 }
+        Self { columns: columns.collect(), places, prefixes, path: String::new(), rows: 0, awaits_digits: false }
+    }
+
+    /// Numbers in columns of text, with the digits that the line has.
+    fn write_digits(&mut self, line: &[u8], schema: &SchemaRef) {
+        if !std::mem::take(&mut self.awaits_digits) {
+            return;
+        }
+        for (column, field) in self.columns.iter_mut().zip(schema.fields()) {
+            if column.cell == Cell::AwaitsDigits
+                && let Values::Text(builder) = &mut column.values
+            {
+                builder.append_option(number_at(line, field.name(), JOINT).map(digits_text));
+            }
+        }
     }
 
     fn end_row(&mut self) {
         for column in &mut self.columns {
-            if !std::mem::take(&mut column.given) {
+            if std::mem::take(&mut column.cell) == Cell::Missing {
                 column.values.append_null();
             }
         }
@@ -248,17 +229,23 @@ impl Cells {
 enum Plain<'a> {
     Text(&'a str),
     Int(i64),
+    /// Beyond the whole numbers of 64 bits that have a sign.
+    Large(u64),
     Double(f64),
     Truth(bool),
 }
 
 impl Column {
     fn give(&mut self, value: &Plain<'_>) {
-        if self.given {
+        if self.cell != Cell::Missing {
             return;
         }
-        self.given = true;
-        if !self.values.append(value) {
+        if let (Plain::Double(_), Values::Text(_)) = (value, &self.values) {
+            self.cell = Cell::AwaitsDigits;
+            return;
+        }
+        self.cell = Cell::Given;
+        if !self.values.append(value, self.declared) {
             self.values.append_null();
             self.misfits += 1;
         }
@@ -276,15 +263,16 @@ impl Values {
     }
 
     /// False for a value that is not of this type.
-    fn append(&mut self, value: &Plain<'_>) -> bool {
+    fn append(&mut self, value: &Plain<'_>, declared: bool) -> bool {
         match self {
             Self::Text(builder) => match value {
                 Plain::Text(text) => builder.append_value(text),
                 Plain::Int(number) => builder.append_value(number.to_string()),
+                Plain::Large(number) => builder.append_value(number.to_string()),
                 Plain::Double(number) => builder.append_value(Value::from(*number).to_string()),
                 Plain::Truth(truth) => builder.append_value(truth.to_string()),
             },
-            Self::Int(builder) => match whole_number(value) {
+            Self::Int(builder) => match whole_number(value, declared) {
                 Some(number) => builder.append_value(number),
                 None => return false,
             },
@@ -311,11 +299,14 @@ impl Values {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^63, as checked")]
-fn whole_number(value: &Plain<'_>) -> Option<i64> {
+fn whole_number(value: &Plain<'_>, declared: bool) -> Option<i64> {
     match value {
         Plain::Int(number) => Some(*number),
+        Plain::Large(_) => None,
         Plain::Double(number) => (number.fract() == 0.0 && number.abs() < 9.2e18).then_some(*number as i64),
         Plain::Truth(truth) => Some(i64::from(*truth)),
+        // `007` is no 7 where nobody says so.
+        Plain::Text(text) if !declared && matches!(text.trim().as_bytes(), [b'0', b'0'..=b'9', ..]) => None,
         Plain::Text(text) => text.trim().parse().ok(),
     }
 }
@@ -323,6 +314,7 @@ fn whole_number(value: &Plain<'_>) -> Option<i64> {
 fn double(value: &Plain<'_>) -> Option<f64> {
     match value {
         Plain::Int(number) => Some(*number as f64),
+        Plain::Large(number) => Some(*number as f64),
         Plain::Double(number) => Some(*number),
         Plain::Truth(truth) => Some(f64::from(u8::from(*truth))),
         Plain::Text(text) => text.trim().parse().ok(),
@@ -413,6 +405,7 @@ impl Member<'_> {
     fn give(self, value: &Plain<'_>) {
         if let Some(at) = self.column {
             self.cells.columns[at].give(value);
+            self.cells.awaits_digits |= self.cells.columns[at].cell == Cell::AwaitsDigits;
         }
     }
 }
@@ -447,7 +440,7 @@ impl<'de> Visitor<'de> for Member<'_> {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.give(&i64::try_from(value).map_or(Plain::Double(value as f64), Plain::Int));
+        self.give(&i64::try_from(value).map_or(Plain::Large(value), Plain::Int));
         Ok(())
     }
 
@@ -479,7 +472,7 @@ impl<'de> Visitor<'de> for Member<'_> {
         }
         if let Some(at) = self.column {
             let column = &mut self.cells.columns[at];
-            column.misfits += u64::from(!column.given);
+            column.misfits += u64::from(column.cell == Cell::Missing);
         }
         Members { cells: self.cells, depth: self.depth + 1 }.visit_map(members)
     }

@@ -1,6 +1,6 @@
 //! Parquet: columns from footers, and a scan that knows which file it reads when something is wrong with it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use datafusion::execution::SessionState;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::object_store::ObjectStore;
 use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use datafusion::parquet::file::statistics::Statistics;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::collect_columns;
@@ -39,6 +41,7 @@ use super::failure::FileFailure;
 use crate::storage::FoundFile;
 use crate::warehouse::error::plain_message;
 use crate::warehouse::sources::misfits::Reading;
+use crate::warehouse::values::marks;
 
 /// What is read of a file's end at first: most footers are smaller, and a small file is not read whole for its footer.
 pub(super) const FOOTER_BYTES: usize = 64 * 1024;
@@ -61,8 +64,35 @@ pub(super) async fn columns(
         Ok(columns) => columns,
         Err(error) => return Err(without_footer(name, store, file, error).await),
     };
-    let rows = footer.fetch_metadata().await.map_err(|error| in_file(name, error))?.file_metadata().num_rows();
-    Ok((columns, u64::try_from(rows).unwrap_or_default()))
+    let metadata = footer.fetch_metadata().await.map_err(|error| in_file(name, error))?;
+    let rows = metadata.file_metadata().num_rows();
+    Ok((sized(&columns, &metadata), u64::try_from(rows).unwrap_or_default()))
+}
+
+/// The columns with their largest numbers, as far as the file tells.
+fn sized(columns: &Schema, metadata: &ParquetMetaData) -> Schema {
+    let mut sizes: HashMap<String, f64> = HashMap::new();
+    let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    for chunk in chunks.filter(|chunk| chunk.column_path().parts().len() == 1) {
+        let largest = match chunk.statistics() {
+            Some(Statistics::Int32(numbers)) => numbers.max_opt().map(|number| f64::from(*number)),
+            Some(Statistics::Int64(numbers)) => numbers.max_opt().map(|number| *number as f64),
+            Some(Statistics::Float(numbers)) => numbers.max_opt().map(|number| f64::from(*number)),
+            Some(Statistics::Double(numbers)) => numbers.max_opt().copied(),
+            _ => None,
+        };
+        if let Some(largest) = largest {
+            let size = sizes.entry(chunk.column_path().string()).or_default();
+            *size = size.max(largest);
+        }
+    }
+    let fields = columns.fields().iter().map(|field| match sizes.get(field.name()) {
+        Some(size) if field.data_type().is_integer() || field.data_type().is_floating() => {
+            Arc::new(marks::with_size(field.as_ref().clone(), *size))
+        }
+        _ => Arc::clone(field),
+    });
+    Schema::new(fields.collect::<Vec<_>>())
 }
 
 /// The error of a file whose end does not tell its columns: the beginning tells whether its writer may still be at work.
@@ -316,12 +346,12 @@ impl fmt::Debug for Files {
 
 impl Morselizer for Files {
     fn plan_file(&self, file: PartitionedFile) -> Result<Box<dyn MorselPlanner>> {
-        let Conversion { reading, misfits, zone } = self.source.conversion.clone();
-        let reading = reading.of_file(&file.object_meta.location);
+        let conversion = self.source.conversion.clone();
+        let reading = conversion.reading.clone().of_file(&file.object_meta.location);
         let name = Arc::clone(&reading.file);
         let mut config = self.config.clone();
         config.expr_adapter_factory =
-            Some(Arc::new(Drift { conversion: Arc::new(Conversion { reading, misfits, zone }) }));
+            Some(Arc::new(Drift { conversion: Arc::new(Conversion { reading, ..conversion }) }));
         let inner = self.source.next_file().create_morselizer(Arc::clone(&self.store), &config, self.partition)?;
         let planner = inner.plan_file(file).map_err(|error| in_file(&name, error))?;
         Ok(Box::new(Named { inner: planner, file: name }))

@@ -22,7 +22,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use super::convert::Conversion;
 use super::decompress::decompressed;
 use super::failure::FileFailure;
-use super::{csv, ndjson};
+use super::{csv, json_kinds, ndjson};
 use crate::project::FileFormat;
 use crate::storage::FoundFile;
 use crate::warehouse::sources::misfits::Reading;
@@ -75,7 +75,7 @@ pub(super) async fn columns(
         head.truncate(end);
     }
     match format {
-        FileFormat::Ndjson => ndjson::columns(name, &head, whole),
+        FileFormat::Ndjson => json_kinds::columns(name, &head, whole),
         _ => csv::columns(name, &head),
     }
 }

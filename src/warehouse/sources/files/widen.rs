@@ -3,9 +3,13 @@
 //! Pure. The order is: no values, truth values, whole numbers, decimals, doubles, text; dates, timestamps, text. Structs
 //! and lists widen member by member; a struct beside a plain value is for whoever reads that file to refuse.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+
+use crate::warehouse::type_words::type_words;
+use crate::warehouse::values::marks;
 
 const DECIMAL_DIGITS_MAX: u8 = 38;
 
@@ -29,17 +33,57 @@ fn plain_field(field: &Field) -> Field {
     Field::new(field.name(), plain(field.data_type()), true)
 }
 
-/// The columns of all files, in the order in which they were first seen, each of the type that takes every file's.
-pub(super) fn widest_columns<'a>(schemas: impl Iterator<Item = &'a Schema>) -> Vec<Field> {
-    let mut columns: Vec<Field> = Vec::new();
-    for field in schemas.flat_map(|schema| schema.fields().iter()) {
+/// A column while files are looked at.
+struct Seen {
+    column: Field,
+    size: f64,
+    /// The types it has, each with the first file that has it.
+    kinds: Vec<(DataType, String)>,
+    /// What a file says of its own rows, where they disagree.
+    mixture: Option<String>,
+}
+
+/// The columns of all files, each with its name, in the order in which they were first seen, of the type that takes every
+/// file's. A column that is text since files disagree says so.
+pub(super) fn widest_columns<'a>(schemas: impl Iterator<Item = (&'a str, &'a Schema)>) -> Vec<Field> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut columns: Vec<Seen> = Vec::new();
+    for (file, field) in schemas.flat_map(|(file, schema)| schema.fields().iter().map(move |field| (file, field))) {
         let kind = plain(field.data_type());
-        match columns.iter_mut().find(|column| column.name() == field.name()) {
-            Some(column) => *column = Field::new(field.name(), widest(column.data_type(), &kind), true),
-            None => columns.push(Field::new(field.name(), kind, true)),
+        let at = *places.entry(field.name().clone()).or_insert_with(|| {
+            let column = Field::new(field.name(), DataType::Null, true);
+            columns.push(Seen { column, size: 0.0, kinds: Vec::new(), mixture: None });
+            columns.len() - 1
+        });
+        let seen = &mut columns[at];
+        seen.size = seen.size.max(marks::size(field).unwrap_or_default());
+        if seen.mixture.is_none() {
+            seen.mixture = marks::mixture(field).map(|mixture| format!("{mixture} in `{file}`"));
+        }
+        let wider = widest(seen.column.data_type(), &kind);
+        seen.column = Field::new(field.name(), wider, true);
+        if !kind.is_null() && seen.kinds.iter().all(|(known, _)| *known != kind) {
+            seen.kinds.push((kind, file.to_owned()));
         }
     }
-    columns
+    columns.into_iter().map(Seen::column).collect()
+}
+
+impl Seen {
+    fn column(self) -> Field {
+        let Self { column, size, kinds, mixture } = self;
+        let disagree = *column.data_type() == DataType::Utf8 && kinds.iter().any(|(kind, _)| *kind != DataType::Utf8);
+        let by_files = || {
+            let parts = kinds.iter().map(|(kind, file)| format!("{} in `{file}`", type_words(kind)));
+            parts.collect::<Vec<_>>().join(", ")
+        };
+        let column = if column.data_type().is_numeric() { marks::with_size(column, size) } else { column };
+        match mixture {
+            _ if disagree && kinds.len() > 1 => marks::with_mixture_of_files(column, by_files()),
+            Some(mixture) if *column.data_type() == DataType::Utf8 => marks::with_mixture(column, mixture),
+            _ => column,
+        }
+    }
 }
 
 /// The narrowest type that takes the values of both.
@@ -144,7 +188,8 @@ pub(super) fn fits(from: &DataType, to: &DataType) -> bool {
         _ if from == to => true,
         (from, to) if from.is_nested() || to.is_nested() => false,
         (DataType::Utf8, DataType::Binary) => true,
-        (from, DataType::Utf8) => !matches!(from, DataType::Binary | DataType::FixedSizeBinary(_)),
+        // The texts of other numbers are milepost's own.
+        (from, DataType::Utf8) => from.is_integer() || is_time(from) || *from == DataType::Boolean,
         (DataType::Boolean, to) => to.is_numeric(),
         (from, to) if from.is_integer() && to.is_integer() => widest_number(from, to) == *to,
         (from, to) if from.is_numeric() && to.is_numeric() => {

@@ -79,7 +79,12 @@ impl Calls {
 
     /// An id; an empty one is none.
     fn id(&self, fields: &[&str]) -> String {
-        format!("nullif(trim({}), '')", self.first(fields, "Utf8"))
+        let columns = fields.iter().filter_map(|field| self.envelope.get(*field)).flatten();
+        let columns: Vec<String> = columns.map(|column| format!("id_text({})", quoted(column))).collect();
+        match columns.as_slice() {
+            [] => "arrow_cast(null, 'Utf8')".to_owned(),
+            columns => format!("nullif(trim(coalesce({})), '')", columns.join(", ")),
+        }
     }
 
     /// The kind of call: a field of logs, else what the table is of.

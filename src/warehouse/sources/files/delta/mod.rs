@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
@@ -25,7 +25,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::failure::FileFailure;
 use super::folders::TableFiles;
 use super::parquet::{by_ends, tail};
-use super::{Listed, TableFailure, kinds};
+use super::{Listed, TableFailure, epochs, kinds};
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Table;
 use crate::storage::{Opened, is_absent, refusal};
@@ -60,6 +60,11 @@ pub(super) async fn open(table: &Table, opened: &Opened, store: &Arc<dyn ObjectS
     let refused = |reason: String| Failure::Refused(reason).of(table);
     let (added, metadata) = snapshot.finish().map_err(refused)?;
     let columns = Columns::of(table, &metadata).map_err(refused)?;
+    let found = table.columns.iter().filter_map(|(name, _)| {
+        let column = columns.in_files.iter().find(|column| column.name() == columns.in_file(&name.value))?;
+        Some(Field::new(&name.value, column.data_type().clone(), true))
+    });
+    epochs::refuse_numbers(table, &found.collect::<Vec<_>>())?;
     let counted = added.iter().filter_map(|add| Some((add.rows()?, add.size)));
     let (rows, bytes) = counted.fold((0, 0), |(rows, bytes), (more, size)| (rows + more, bytes + size));
     let seen = if bytes > 0 { (rows, bytes) } else { (1, ROW_BYTES) };
@@ -75,7 +80,7 @@ fn declared(table: &Table, columns: &Columns) -> TableSchema {
     for (name, kind) in &table.columns {
         let in_file = columns.in_file(&name.value);
         if let Some(column) = in_files.iter_mut().find(|column| column.name() == in_file) {
-            *column = column.clone().with_data_type(kinds::engine_type(*kind));
+            *column = Field::new(column.name(), kinds::engine_type(*kind), true);
         }
     }
     let folders: Vec<_> = columns.folders.iter().cloned().map(Arc::new).collect();
