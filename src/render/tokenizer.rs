@@ -102,12 +102,13 @@ fn plain(span: Range<usize>) -> Segment {
 
 fn next_liquid(text: &str, from: usize) -> Result<Option<Segment>, Unclosed> {
     let rest = &text[from..];
-    let (offset, kind, close) = match (rest.find("{{"), rest.find("{%")) {
-        (Some(output), Some(tag)) if tag < output => (tag, SegmentKind::Tag, "%}"),
-        (Some(output), _) => (output, SegmentKind::Output, "}}"),
-        (None, Some(tag)) => (tag, SegmentKind::Tag, "%}"),
-        (None, None) => return Ok(None),
-    };
+    // One search for both: two would each read to the end of the text wherever one of them is rare.
+    let opened = rest.match_indices('{').find_map(|(at, _)| match rest.as_bytes().get(at + 1) {
+        Some(b'{') => Some((at, SegmentKind::Output, "}}")),
+        Some(b'%') => Some((at, SegmentKind::Tag, "%}")),
+        _ => None,
+    });
+    let Some((offset, kind, close)) = opened else { return Ok(None) };
     let start = from + offset;
     let end = closing(text, start + 2, close)
         .ok_or_else(|| Unclosed { span: start..(start + 2).min(text.len()), expected: close })?;
