@@ -268,7 +268,12 @@ impl Days<'_> {
         let Some(newest) = newest else { return Vec::new() };
         let declared = |column: &String| self.declared.nulls.iter().any(|(named, _)| named.value == *column);
         let lost = self.facts.ids.iter().filter(|column| !declared(column)).filter_map(|column| {
-            let earlier: Vec<f64> = self.before(newest.day).take(USUAL_DAYS).map(|day| null_share(day, column).1).collect();
+            let earlier: Vec<f64> = self
+                .before(newest.day)
+                .map(|day| null_share(day, column).1)
+                .skip_while(|share| *share >= LOST)
+                .take(USUAL_DAYS)
+                .collect();
             let had = earlier.len() >= USUAL_DAYS_LEAST && earlier.iter().all(|share| *share <= HAD);
             let (nulls, share) = null_share(newest, column);
             (had && share >= LOST).then(|| {

@@ -9,6 +9,8 @@ const MARKER: &str = ".milepost-outbox";
 const MARKER_TEXT: &str = "This folder is an outbox of milepost: files in it are written and replaced by its runs.\n";
 /// The folder of the pages that the gallery shows.
 pub(super) const PAGES: &str = "pages";
+/// The lines about all mails in the folder of pages, the newest last.
+pub(super) const HEADINGS: &str = "headings.ndjson";
 /// The gallery's page.
 pub(super) const INDEX: &str = "index.html";
 
@@ -56,11 +58,24 @@ fn holds_pages_only(pages: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     for entry in fs::read_dir(pages)? {
-        if !is_of_a_delivery(&entry?.file_name().to_string_lossy(), &["html", "part"]) {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if !is_of_a_delivery(&name, &["html", "part"]) && !is_of_the_list(&name) {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// The lines about all mails, and the further pages of the list: `headings.ndjson`, `list-2.html`, `job-1.html`.
+fn is_of_the_list(name: &str) -> bool {
+    let numbered = |name: &str| {
+        ["list-", "job-"].iter().any(|kind| {
+            name.strip_prefix(kind)
+                .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+    };
+    name == HEADINGS || name.strip_suffix(".html").or_else(|| name.strip_suffix(".part")).is_some_and(numbered)
 }
 
 /// `0123456789abcdef0123456789abcdef.eml`

@@ -64,7 +64,7 @@ pub async fn suppress(options: &WorkspaceOptions, request: SuppressRequest) -> R
     if let Target::Profile(profile_id) = &request.target
         && !request.unknown
     {
-        people::refuse_unknown(options, ledger.as_ref(), profile_id).await.map_err(may_be_unknown)?;
+        refuse_unknown_spelling(options, ledger.as_ref(), profile_id).await?;
     }
     for change in changes(ledger.as_ref(), SuppressRequest { reason: Some(reason), ..request })? {
         ledger.suppress(&change).await?;
@@ -115,6 +115,21 @@ pub async fn erase(options: &WorkspaceOptions, profile_id: &str, unknown: bool) 
     files.extend(preview::files_of(&project.root, profile_id));
     let erased = ledger.erase(profile_id, Clock::System.now()).await?;
     Ok(Forgotten { erased, files: files.into_iter().map(|file| file.display().to_string()).collect() })
+}
+
+/// Refuses an id that nobody has, neither as it was written nor as the list would read it.
+async fn refuse_unknown_spelling(
+    options: &WorkspaceOptions,
+    ledger: &dyn LedgerStore,
+    profile_id: &str,
+) -> Result<(), RunError> {
+    let written = people::refuse_unknown(options, ledger, profile_id).await;
+    match (written, listed_id(profile_id)) {
+        (Err(RunError::UnknownProfile { .. }), Some(listed)) if listed != profile_id => {
+            people::refuse_unknown(options, ledger, &listed).await.map_err(may_be_unknown)
+        }
+        (written, _) => written.map_err(may_be_unknown),
+    }
 }
 
 /// The advice to a typing error, and the way for somebody whom no table has any more.

@@ -146,7 +146,8 @@ pub(super) fn plain_message(error: &DataFusionError) -> String {
         return "a subquery reads columns of the rows around it in a way that is not carried out; write it as a join"
             .to_owned();
     }
-    if let Some((_, found)) = text.split_once("did not compile").and_then(|(_, found)| found.split_once("error: ")) {
+    let of_expression = text.find("did not compile").or_else(|| text.find("regex parse error"));
+    if let Some((_, found)) = of_expression.and_then(|at| text[at..].split_once("error: ")) {
         let found = found.lines().next().unwrap_or_default().trim_end_matches([')', ' ']);
         return format!("the regular expression cannot be read: {found}");
     }

@@ -61,7 +61,11 @@ fn tag_of(text: &str, start: usize) -> Option<Range<usize>> {
     let mut tag = None;
     loop {
         let opens = |letter: char| letter.is_whitespace() || matches!(letter, '[' | '{' | ',');
+        // A tag in full, `!<tag:example.org,2026:x>`, may hold what parts others.
+        let whole = before.strip_suffix('>').and_then(|inner| inner.rfind("!<"));
+        let whole = whole.filter(|at| !before[*at..].contains(char::is_whitespace));
         let token = before.rfind(opens).map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
+        let token = whole.unwrap_or(token);
         match before[token..].chars().next() {
             Some('!') => tag = Some(token..before.len()),
             Some('&') => {}

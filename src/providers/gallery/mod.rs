@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::outbox_folder::{INDEX, PAGES, write_atomically};
+use super::outbox_folder::{HEADINGS, INDEX, PAGES, write_atomically};
 use crate::model::Message;
 
 /// The most mails with a page of their own, and of one page of the list.
@@ -24,8 +24,6 @@ pub(super) const SHOWN_MAX: usize = 500;
 const LISTED_MAX: usize = 20_000;
 /// Bytes of headings that are read at most: about that of [`LISTED_MAX`] mails.
 const HEADINGS_BYTES_MAX: u64 = 8 << 20;
-/// The lines about all mails, the newest last.
-const HEADINGS: &str = "headings.ndjson";
 
 /// The pages and the index of one outbox folder.
 #[derive(Clone)]

@@ -56,11 +56,7 @@ impl PreviewFiles {
         let made: BTreeMap<String, Shown> = serde_json::from_str(&text).unwrap_or_default();
         // Names alone: a list that was written by others must not lead elsewhere.
         let is_name = |name: &String| !name.starts_with('.') && !name.contains(['/', '\\']);
-        Self {
-            made: made.into_iter().filter(|(name, _)| is_name(name)).collect(),
-            folder,
-            door,
-        }
+        Self { made: made.into_iter().filter(|(name, _)| is_name(name)).collect(), folder, door }
     }
 
     /// Writes one mail's HTML and returns its file.

@@ -1,3 +1,5 @@
+//! Functions that grow stop at their bound, with what was asked for in the words.
+
 use datafusion::prelude::SessionContext;
 
 use super::super::{WarehouseOptions, runtime};

@@ -51,8 +51,10 @@ pub(super) async fn query(
     let mut bound = query.clone();
     bind(&mut bound, &session.parameters);
     let mut findings = constants::findings(session, sql, &bound).await;
-    findings.extend(physical::operators(sql, &plan));
-    findings.extend(physical::pieces_of_json(sql, &plan));
+    if !is_flawed {
+        findings.extend(physical::operators(sql, &plan));
+        findings.extend(physical::pieces_of_json(sql, &plan));
+    }
     findings.extend(mixtures::finding(sql, &plan));
     if findings.is_empty() && !is_flawed {
         findings.extend(physical::findings(session, sql, &plan).await);
@@ -72,7 +74,9 @@ pub(super) async fn snippet(
     let mut bound = tree.clone();
     bind(&mut bound, &session.parameters);
     let mut findings = constants::findings(session, sql, &bound).await;
-    findings.extend(physical::operators(sql, &plan));
+    if !is_flawed {
+        findings.extend(physical::operators(sql, &plan));
+    }
     findings.extend(mixtures::finding(sql, &plan));
     if findings.is_empty() { Ok(plan) } else { Err(findings) }
 }

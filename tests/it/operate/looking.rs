@@ -180,25 +180,25 @@ fn secrets_that_are_not_set_are_told_alike_whoever_needs_them() {
     let real = super::SETTINGS
         .replace(
             "  people: {csv: people.csv}",
-            "  people: {csv: people.csv}\n  crm: {postgres: {url: 'env:SHOP_CRM', table: t}}",
+            "  people: {csv: people.csv}\n  crm: {postgres: {url: 'env:MILEPOST_SHOP_CRM', table: t}}",
         )
         .replace(
             "  local: {outbox: {dir: outbox}}",
-            "  local: {resend: {api_key: 'env:SHOP_KEY'}}\n  idle: {resend: {api_key: 'env:SHOP_IDLE'}}",
+            "  local: {resend: {api_key: 'env:MILEPOST_SHOP_KEY'}}\n  idle: {resend: {api_key: 'env:MILEPOST_SHOP_IDLE'}}",
         )
-        .replace("project: shop", "project: shop\nledger: env:SHOP_LEDGER");
+        .replace("project: shop", "project: shop\nledger: env:MILEPOST_SHOP_LEDGER");
     shop.write("milepost.yml", &real);
-    let needed = ["SHOP_CRM", "SHOP_KEY", "SHOP_LEDGER"];
+    let needed = ["MILEPOST_SHOP_CRM", "MILEPOST_SHOP_KEY", "MILEPOST_SHOP_LEDGER"];
     let warned = shop.ends(0, &["check"]).stderr;
     for name in needed {
         let finding = format!("`{name}` is not set");
         assert!(warned.contains("warning[unset-secret]") && warned.contains(&finding), "{name}\n{warned}");
     }
-    assert!(!warned.contains("SHOP_IDLE"), "no job uses it\n{warned}");
+    assert!(!warned.contains("MILEPOST_SHOP_IDLE"), "no job uses it\n{warned}");
     let refused = shop.ends(2, &["check", "--secrets"]).stderr;
     assert_eq!(refused.matches("error[unset-secret]").count(), 3, "{refused}");
     shop.ends(2, &["run"]);
-    let set = [("SHOP_KEY", "x"), ("SHOP_LEDGER", "sqlite:.milepost/l.db")];
+    let set = [("MILEPOST_SHOP_KEY", "x"), ("MILEPOST_SHOP_LEDGER", "sqlite:.milepost/l.db")];
     let some = milepost_with(shop.folder.path(), &["check", "--secrets"], &set).expect(2).stderr;
     assert_eq!(some.matches("error[unset-secret]").count(), 1, "{some}");
 }
