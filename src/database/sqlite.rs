@@ -48,7 +48,7 @@ async fn is_ledger(connection: &mut SqliteConnection) -> Result<bool, sqlx::Erro
 fn unavailable(file: &Path, error: &sqlx::Error) -> DatabaseError {
     let (place, reason) = (file.display().to_string(), error.to_string());
     // "File is not a database": no waiting makes it one.
-    match error.as_database_error().and_then(|error| error.code()).as_deref() {
+    match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
         Some("26") => DatabaseError::Refused { place, reason },
         _ => DatabaseError::Unavailable { place, reason },
     }

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::Path as FilePath;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -153,25 +153,25 @@ impl Walk<'_> {
                 continue;
             }
             let kind = entry.file_type().map_err(failed)?;
-            self.entry(entry.path(), kind, depth)?;
+            self.entry(&entry.path(), kind, depth)?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, path: PathBuf, kind: fs::FileType, depth: usize) -> Result<()> {
+    fn entry(&mut self, path: &FilePath, kind: fs::FileType, depth: usize) -> Result<()> {
         if kind.is_symlink() {
-            match fs::metadata(&path) {
+            match fs::metadata(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.odd(&path, OddKind::BrokenLink);
+                    self.odd(path, OddKind::BrokenLink);
                     return Ok(());
                 }
                 Err(source) => return Err(refused(FileRefusal::System { path: path.display().to_string(), source })),
                 Ok(_) => {
-                    self.files.resolve(&path).map_err(refused)?;
+                    self.files.resolve(path).map_err(refused)?;
                 }
             }
         }
-        let found = match fs::metadata(&path) {
+        let found = match fs::metadata(path) {
             Ok(found) => found,
             // It went away since its folder was read.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -179,17 +179,17 @@ impl Walk<'_> {
         };
         if found.is_dir() {
             if depth >= DEPTH_MAX {
-                self.odd(&path, OddKind::TooDeep);
+                self.odd(path, OddKind::TooDeep);
                 return Ok(());
             }
-            return self.folder(&path, depth + 1);
+            return self.folder(path, depth + 1);
         }
         if !found.is_file() {
-            self.odd(&path, OddKind::NoFile);
+            self.odd(path, OddKind::NoFile);
             return Ok(());
         }
-        let Ok(location) = Path::from_absolute_path(&path) else {
-            self.odd(&path, OddKind::OddName);
+        let Ok(location) = Path::from_absolute_path(path) else {
+            self.odd(path, OddKind::OddName);
             return Ok(());
         };
         let last_modified: std::time::SystemTime = found.modified().unwrap_or(std::time::UNIX_EPOCH);

@@ -317,7 +317,7 @@ impl Warehouse {
             }
             match trial::query(&session, &view.sql, &view.query, view.flawed).await {
                 Ok(columns) if !view.flawed && session.add_rowless(&view.name, &columns).is_ok() => {
-                    self.views.push(view)
+                    self.views.push(view);
                 }
                 tried => {
                     diagnostics.extend(tried.err().unwrap_or_default());

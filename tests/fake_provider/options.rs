@@ -45,7 +45,7 @@ impl Options {
             log: None,
             struck: None,
             honour_keys: true,
-            key_lifetime: Duration::from_secs(86_400),
+            key_lifetime: Duration::from_hours(24),
             strict: false,
             delay: Duration::ZERO,
             faults: Faults::new(Vec::new(), Vec::new(), 1, 0),

@@ -117,6 +117,7 @@ type Night = (&'static str, &'static str, fn(&Path), &'static str, i32, &'static
 const DECLARED: &str = "    health: {fresh: 36 hours, rows: {per: day, min: 50% of usual, max: 180% of usual}, \
                         nulls: {user_id: 2%}, sql: ['avg(amount) < 500']}\n";
 
+#[expect(clippy::too_many_lines, reason = "a table of nights")]
 #[test]
 fn bad_nights_mail_nobody_and_tell_what_is_wrong() {
     let nights: Vec<Night> = vec![
@@ -222,7 +223,7 @@ fn bad_nights_mail_nobody_and_tell_what_is_wrong() {
             "a person twice in the audience",
             "",
             |folder| {
-                fs::write(folder.join("people.csv"), people(PEOPLE) + "p0,other@example.test\n").expect("writable")
+                fs::write(folder.join("people.csv"), people(PEOPLE) + "p0,other@example.test\n").expect("writable");
             },
             "weekly",
             2,

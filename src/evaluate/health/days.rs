@@ -162,12 +162,6 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn conditions(&self, partitions: &[Partition], range: String) -> String {
-        let pruned =
-            partitions.iter().enumerate().map(|(index, partition)| pruning::overlaps(partition, index, "health"));
-        std::iter::once(range).chain(pruned).collect::<Vec<_>>().join("\n  and ")
-    }
-
     fn days_sql(&self, partitions: &[Partition]) -> String {
         let Self { instant, .. } = self;
         let zone = literal(self.zone_name());
@@ -182,7 +176,7 @@ impl<'a> Look<'a> {
             self.rows(),
             nulls.collect::<String>(),
             name(&self.table.name),
-            self.conditions(partitions, format!("{instant} > ${FIRST} and {instant} <= ${LAST}")),
+            met(partitions, format!("{instant} > ${FIRST} and {instant} <= ${LAST}")),
         )
     }
 
@@ -251,9 +245,15 @@ impl<'a> Look<'a> {
             "select\n  {}\nfrom {}\nwhere {}",
             columns.collect::<Vec<_>>().join(",\n  "),
             name(&self.table.name),
-            self.conditions(partitions, range),
+            met(partitions, range),
         )
     }
+}
+
+/// A range of instants, and the folders that may hold them.
+fn met(partitions: &[Partition], range: String) -> String {
+    let pruned = partitions.iter().enumerate().map(|(index, partition)| pruning::overlaps(partition, index, "health"));
+    std::iter::once(range).chain(pruned).collect::<Vec<_>>().join("\n  and ")
 }
 
 /// What each condition says, in the order in which they are declared.

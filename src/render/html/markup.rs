@@ -290,7 +290,7 @@ impl Harmless<'_> {
         let named = |name: &str| last.is_some_and(|last| last.name == name);
         let makes_html = last.is_some_and(|last| filters::rows().any(|row| row.name == last.name && row.makes_html));
         let keeps_breaks = last.filter(|filter| filter.name == "newline_to_br");
-        let is_html = makes_html || self.holds(self.ground.safe, &chain);
+        let is_html = makes_html || holds(self.ground.safe, &chain);
         let appended: Vec<&str> = match context {
             _ if named("raw") => Vec::new(),
             Context::Refused(place, help) => {
@@ -315,7 +315,7 @@ impl Harmless<'_> {
             }
             Context::Piece => {
                 let encoded = chain.filters.iter().any(|filter| filter.name == "url_encode")
-                    || self.holds(self.ground.encoded, &chain);
+                    || holds(self.ground.encoded, &chain);
                 let filters = contexts::piece_filters(encoded);
                 is_html.then_some(PLAIN).into_iter().chain(filters.iter().copied()).collect()
             }
@@ -333,15 +333,15 @@ impl Harmless<'_> {
         let tail = &text[segment.inner.end..segment.span.end];
         Ok(appended.into_iter().fold(head, |chain, filter| chain + " | " + filter + " ") + tail)
     }
+}
 
-    /// Whether a chain is one of some variables, unchanged.
-    fn holds(&self, names: &BTreeSet<String>, chain: &Chain) -> bool {
-        match &chain.value {
-            expression::Value::Variable(variable) => {
-                chain.filters.is_empty() && variable.steps.is_empty() && names.contains(&variable.root)
-            }
-            _ => false,
+/// Whether a chain is one of some variables, unchanged.
+fn holds(names: &BTreeSet<String>, chain: &Chain) -> bool {
+    match &chain.value {
+        expression::Value::Variable(variable) => {
+            chain.filters.is_empty() && variable.steps.is_empty() && names.contains(&variable.root)
         }
+        _ => false,
     }
 }
 

@@ -174,7 +174,8 @@ impl Writer {
         }
         self.end_implied(tag);
         let shown = self.hidden.is_none();
-        if !tag.void && !(tag.self_closing && self.is_in_svg()) && tag.name != elements::HTML {
+        let is_empty = tag.void || (tag.self_closing && self.is_in_svg());
+        if !is_empty && tag.name != elements::HTML {
             self.stack.push((tag.name, tag.special));
             self.paragraphs += usize::from(tag.name == elements::P);
             if tag.hidden && shown {

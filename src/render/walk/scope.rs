@@ -110,7 +110,7 @@ impl Scope {
     }
 
     /// Notes the name that the innermost block sets.
-    pub(super) fn into_name(&mut self, target: &str) {
+    pub(super) fn sets_name(&mut self, target: &str) {
         self.top().target = Some(target.to_owned());
     }
 

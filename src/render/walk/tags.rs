@@ -63,7 +63,7 @@ impl Walk<'_> {
             }
             Tag::Capture(target) => {
                 self.scope.open("capture", start, Guards::default());
-                self.scope.into_name(target);
+                self.scope.sets_name(target);
             }
             Tag::IfChanged => self.scope.open("ifchanged", start, Guards::default()),
             Tag::Assign(target, chain) => self.assign(target, chain),

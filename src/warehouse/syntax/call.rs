@@ -49,7 +49,8 @@ pub(super) fn call(function: &Function, out: &mut Refusals<'_>) {
     if null_treatment.is_some() {
         nulls(&name, span, kind, is_window, out);
     }
-    if !within_group.is_empty() && !(aggregates && ORDERED_SETS.contains(&name.as_str())) {
+    let takes_group = aggregates && ORDERED_SETS.contains(&name.as_str());
+    if !within_group.is_empty() && !takes_group {
         out.refuse("within", span, &format!("write `{name}(… order by …)`"));
     }
     within_group.iter().for_each(|order| query::order_expression(order, out));
@@ -106,11 +107,12 @@ fn arguments(
     let FunctionArgumentList { duplicate_treatment, args, clauses } = list;
     match duplicate_treatment {
         None => {}
-        Some(DuplicateTreatment::Distinct | DuplicateTreatment::All) => {
-            if !matches!(kind, FunctionKind::Aggregate | FunctionKind::Unknown) {
-                out.refuse("distinct", span, "leave it out");
-            }
+        Some(DuplicateTreatment::Distinct | DuplicateTreatment::All)
+            if !matches!(kind, FunctionKind::Aggregate | FunctionKind::Unknown) =>
+        {
+            out.refuse("distinct", span, "leave it out");
         }
+        Some(DuplicateTreatment::Distinct | DuplicateTreatment::All) => {}
     }
     let is_distinct = matches!(duplicate_treatment, Some(DuplicateTreatment::Distinct));
     args.iter().for_each(|one| argument((name, span), one, is_distinct, out));

@@ -42,7 +42,7 @@ pub(super) fn expression(expression: &Expr, out: &mut Refusals<'_>) {
         Expr::JsonAccess { value, path } => json_path(value, path, out),
         Expr::Like { negated: _, any, expr: _, pattern: _, escape_char }
         | Expr::ILike { negated: _, any, expr: _, pattern: _, escape_char } => {
-            like(*any, escape_char.as_ref(), span, out)
+            like(*any, escape_char.as_ref(), span, out);
         }
         Expr::Cast { .. } => cast(expression, span, out),
         Expr::TypedString(TypedString { data_type: to, value: _, uses_odbc_syntax: _ }) => {

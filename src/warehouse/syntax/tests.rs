@@ -73,7 +73,7 @@ async fn rows(context: &SessionContext, sql: &str) -> Result<Vec<String>, String
     Ok(lines)
 }
 
-/// Clauses that are carried out, and their rows: what DuckDB gives for the same rows.
+/// Clauses that are carried out, and their rows.
 const CARRIED_OUT: &[(&str, &str)] = &[
     // Queries.
     ("select id from people order by id desc limit 2", "4 3"),

@@ -33,7 +33,7 @@ pub(in crate::warehouse) struct Unreadable {
 }
 
 impl Unreadable {
-    fn new(reason: String) -> DataFusionError {
+    fn failure(reason: String) -> DataFusionError {
         DataFusionError::External(Box::new(Self { place: String::new(), reason }))
     }
 
@@ -132,7 +132,7 @@ pub(in crate::warehouse) fn texts(ids: &ArrayRef) -> Result<ArrayRef> {
         DataType::Binary => of_bytes(ids.as_binary::<i32>().iter())?,
         DataType::LargeBinary => of_bytes(ids.as_binary::<i64>().iter())?,
         DataType::BinaryView => of_bytes(ids.as_binary_view().iter())?,
-        kind if !is_id(kind) => return Err(Unreadable::new(format!("{kind} is no type of an id"))),
+        kind if !is_id(kind) => return Err(Unreadable::failure(format!("{kind} is no type of an id"))),
         _ => return Ok(cast(ids, &DataType::Utf8)?),
     };
     Ok(Arc::new(texts))
@@ -146,7 +146,7 @@ fn of_bytes<'a>(ids: impl Iterator<Item = Option<&'a [u8]>>) -> Result<StringArr
     let text = |bytes: &'a [u8]| {
         std::str::from_utf8(bytes).map_err(|_| {
             let reason = "they are bytes, and not all of them are text: write them as text, or 16 of them as a UUID of fixed length";
-            Unreadable::new(reason.to_owned())
+            Unreadable::failure(reason.to_owned())
         })
     };
     ids.map(|bytes| bytes.map(text).transpose()).collect()
@@ -168,7 +168,7 @@ fn number_text(number: impl Display, is_number: bool, is_ambiguous: bool) -> Res
         return Ok(None);
     }
     if is_ambiguous {
-        return Err(Unreadable::new(format!(
+        return Err(Unreadable::failure(format!(
             "{number} is a floating-point number so large that its neighbours are the same number, so two ids may be one: write \
              the ids as whole numbers or text"
         )));

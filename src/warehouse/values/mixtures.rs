@@ -78,11 +78,11 @@ fn within(node: &LogicalPlan, expression: &Expr) -> Option<(String, String)> {
         Expr::ScalarFunction(function) if is_ordering(function.name()) => {
             function.args.iter().find_map(|argument| mixed(node, argument))
         }
-        Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq) =>
-        {
-            mixed(node, left).or_else(|| mixed(node, right))
-        }
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq,
+            right,
+        }) => mixed(node, left).or_else(|| mixed(node, right)),
         Expr::Between(Between { expr, .. }) => mixed(node, expr),
         _ => None,
     }

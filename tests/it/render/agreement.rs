@@ -220,6 +220,7 @@ fn encoded(text: &str) -> String {
 }
 
 /// What nodes mean, as HTML; a plain second interpreter of the templates written above.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of node")]
 fn meant(nodes: &[Node], state: &mut State<'_>, flat: bool) -> String {
     let mut html = String::new();
     for node in nodes {
