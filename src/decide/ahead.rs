@@ -24,7 +24,13 @@ impl Ahead {
     /// Nothing decided yet by a job.
     #[must_use]
     pub fn new(rules: &Rules) -> Self {
-        Self { counts_mails: rules.marketing && !rules.caps.is_empty(), ..Self::default() }
+        Self { counts_mails: Self::counts_mails(rules), ..Self::default() }
+    }
+
+    /// Whether a job's mails count for caps, and with them those of jobs before it.
+    #[must_use]
+    pub fn counts_mails(rules: &Rules) -> bool {
+        rules.marketing && !rules.caps.is_empty()
     }
 
     /// The same mails for the next job of a run that records nothing, so that caps see them; addresses count per job.

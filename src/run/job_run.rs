@@ -235,15 +235,16 @@ impl JobRun<'_> {
             rules,
         };
         let options = self.context.options;
-        let kept =
-            if options.dry_run { std::mem::take(&mut *self.context.ahead.lock().await) } else { Ahead::default() };
+        // Jobs that count no mails run beside those that do, and must not hold what those counted.
+        let shares = options.dry_run && Ahead::counts_mails(rules);
+        let kept = if shares { std::mem::take(&mut *self.context.ahead.lock().await) } else { Ahead::default() };
         let mut ahead = kept.next_job(rules);
         let seen = |seen| progress(Progress::Evaluating { job: job.clone(), candidates: seen });
         let look = self.context.workspace.warehouse.watch_misfits();
         let mut heirs = self.heirs(rules).await?;
         let watch = Watch { seen: &seen, heirs: heirs.as_mut() };
         let mut decided = deciding.job(&mut ahead, options.keep_mails, watch).await?;
-        if options.dry_run {
+        if shares {
             *self.context.ahead.lock().await = ahead;
         }
         if let Some(kept) = decided.kept.take() {

@@ -178,7 +178,7 @@ fn written(nodes: &[Node], in_loop: bool, flat: bool) -> String {
             Node::Included => "{% include 'part.html' %}".into(),
             // Comments do not nest.
             Node::Comment(nodes) => {
-                let inside = written(nodes, in_loop, true).replace("<!--", "").replace("-->", "");
+                let inside = written(nodes, in_loop, true).replace("<!-- ", "").replace(" -->", "");
                 format!("<!-- {inside} -->")
             }
             Node::Trimmed(test) => format!("x {{%- if {} -%}} y {{%- endif -%}} z", test.written()),
