@@ -131,7 +131,8 @@ async fn a_halt_reaches_a_run_that_claims_nothing() {
 }
 
 async fn halted_replay(house: House) {
-    let fake = Fake::start(&["--delay-ms", "30"]);
+    // Long enough that all places are taken before the first answer.
+    let fake = Fake::start(&["--delay-ms", "300"]);
     let folder = tempfile::tempdir().expect("a folder");
     let quick = fake.resend(folder.path(), &[("batch", 1.into()), ("in_flight", 64.into())]);
     let in_doubt = killed(&house, &account(&quick, folder.path()), &fake).await;
