@@ -72,44 +72,65 @@ pub(super) fn arrange(
 /// plan for minutes.
 const READS_MAX: u64 = 1_000;
 
+/// A view that builds on more steps than this, one on another, is refused: planning takes time with their square, and
+/// stack with their number.
+const STEPS_MAX: u64 = 100;
+
+/// The size of a query once everything it names is written out.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    /// How often it reads tables.
+    reads: u64,
+    /// The longest chain of views and common table expressions, itself included.
+    steps: u64,
+}
+
 /// Refuses views that are too large once they are written out, and leaves out what builds on them.
 fn refuse_large(views: &mut Vec<ParsedView>, broken: &mut BTreeSet<String>) -> Vec<Diagnostic> {
-    let mut reads: BTreeMap<String, u64> = BTreeMap::new();
+    let mut sizes: BTreeMap<String, Size> = BTreeMap::new();
     let mut findings = Vec::new();
     views.retain(|view| {
         if view.relations.iter().any(|name| broken.contains(name)) {
             broken.insert(view.name.clone());
             return false;
         }
-        let count = reads_of(&view.query, &mut reads.clone());
-        reads.insert(view.name.clone(), count);
-        if count > READS_MAX {
-            let message = format!(
-                "view `{}` reads tables {count} times once everything it names is written out; {READS_MAX} times at most",
-                view.name
-            );
-            let help = "name each view and each common table expression once or twice, or keep the step as a table";
-            findings.push(Diagnostic::error("view-too-large", message, &view.sql.place).with_help(help));
-            broken.insert(view.name.clone());
-        }
-        count <= READS_MAX
+        let size = size_of(&view.query, &mut sizes.clone());
+        sizes.insert(view.name.clone(), size);
+        let (message, help) = if size.reads > READS_MAX {
+            (
+                format!("reads tables {} times once everything it names is written out; {READS_MAX} times", size.reads),
+                "name each view and each common table expression once or twice, or keep the step as a table",
+            )
+        } else if size.steps > STEPS_MAX {
+            (
+                format!("is the end of a chain of {} views and common table expressions; {STEPS_MAX}", size.steps),
+                "join some of the steps, or keep one of them as a table",
+            )
+        } else {
+            return true;
+        };
+        let message = format!("view `{}` {message} at most", view.name);
+        findings.push(Diagnostic::error("view-too-large", message, &view.sql.place).with_help(help));
+        broken.insert(view.name.clone());
+        false
     });
     findings
 }
 
-/// How often a query reads tables, given how often what it names does; common table expressions are added to those.
-fn reads_of<T: Visit>(tree: &T, reads: &mut BTreeMap<String, u64>) -> u64 {
-    struct Reads<'a> {
-        reads: &'a mut BTreeMap<String, u64>,
-        count: u64,
+/// The size of a query, given the sizes of what it names; common table expressions are added to those.
+fn size_of<T: Visit>(tree: &T, sizes: &mut BTreeMap<String, Size>) -> Size {
+    struct Sizes<'a> {
+        named: &'a mut BTreeMap<String, Size>,
+        whole: Size,
     }
-    impl Visitor for Reads<'_> {
+    impl Visitor for Sizes<'_> {
         type Break = ();
 
         fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
             for table in query.with.iter().flat_map(|with| &with.cte_tables) {
-                let count = reads_of(&table.query, self.reads).max(1);
-                self.reads.insert(table.alias.name.value.to_lowercase(), count);
+                let Size { reads, steps } = size_of(&table.query, self.named);
+                let name = table.alias.name.value.to_lowercase();
+                self.named.insert(name, Size { reads: reads.max(1), steps });
             }
             ControlFlow::Continue(())
         }
@@ -117,15 +138,16 @@ fn reads_of<T: Visit>(tree: &T, reads: &mut BTreeMap<String, u64>) -> u64 {
         fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
             if let TableFactor::Table { name, .. } = factor {
                 let name = name.0.last().and_then(|part| part.as_ident()).map(|part| part.value.to_lowercase());
-                let count = name.and_then(|name| self.reads.get(&name).copied()).unwrap_or(1);
-                self.count = self.count.saturating_add(count);
+                let size = name.and_then(|name| self.named.get(&name).copied()).unwrap_or(Size { reads: 1, steps: 0 });
+                self.whole.reads = self.whole.reads.saturating_add(size.reads);
+                self.whole.steps = self.whole.steps.max(size.steps + 1);
             }
             ControlFlow::Continue(())
         }
     }
-    let mut counting = Reads { reads, count: 0 };
+    let mut counting = Sizes { named: sizes, whole: Size::default() };
     let _: ControlFlow<()> = tree.visit(&mut counting);
-    counting.count
+    counting.whole
 }
 
 /// One finding per cycle, at its first view by name.

@@ -228,6 +228,30 @@ async fn views_that_double_are_refused_before_they_are_planned() {
     assert!(findings.len() == 1 && findings[0].contains("view-too-large"), "{findings:?}");
 }
 
+/// Each view and each common table expression is a step; one step less is planned.
+#[tokio::test]
+async fn views_in_a_long_chain_are_refused_before_they_are_planned() {
+    let chain = |length: usize| -> Vec<(String, String)> {
+        let below = |step: usize| if step == 0 { "events".to_owned() } else { format!("v{:03}", step - 1) };
+        (0..length).map(|step| (format!("sql/v{step:03}.sql"), format!("select * from {}", below(step)))).collect()
+    };
+    let refused = |findings: &[String]| findings.len() == 1 && findings[0].contains("view-too-large");
+    for (length, fits) in [(100, true), (101, false), (3_000, false)] {
+        let views = chain(length);
+        let views: Vec<(&str, &str)> = views.iter().map(|(path, sql)| (path.as_str(), sql.as_str())).collect();
+        let findings = view_findings(&views).await;
+        assert!(if fits { findings.is_empty() } else { refused(&findings) }, "{length}: {findings:?}");
+        assert!(fits || findings[0].starts_with("sql/v100.sql"), "{findings:?}");
+    }
+    for (length, fits) in [(99, true), (100, false), (3_000, false)] {
+        let steps: Vec<String> = (1..length).map(|step| format!("c{step} as (select * from c{})", step - 1)).collect();
+        let sql =
+            format!("with c0 as (select user_id from events), {} select * from c{}", steps.join(", "), length - 1);
+        let findings = view_findings(&[("sql/v.sql", &sql)]).await;
+        assert!(if fits { findings.is_empty() } else { refused(&findings) }, "{length}: {findings:?}");
+    }
+}
+
 /// Rows that are equal in the order of a limit: the same one is kept, in whichever order they are read.
 #[tokio::test]
 async fn a_limit_keeps_the_same_rows_in_every_order_of_reading() {
