@@ -91,9 +91,12 @@ pub struct DiffMail {
 /// # Errors
 /// When either side has errors, the base cannot be had, the ledger is another project's, or an evaluation fails.
 pub async fn diff(options: &WorkspaceOptions, request: &DiffRequest) -> Result<DiffReport, RunError> {
-    let after = Workspace::open(options).await?;
+    let mut after = Workspace::open(options).await?;
     let base = Base::of(&after.project.root, &options.start, &request.base)?;
-    let before = base.open(options, &after.project).await?;
+    let mut before = base.open(options, &after.project).await?;
+    for workspace in [&mut before, &mut after] {
+        workspace.share_audiences(&[])?;
+    }
     let ledger: Arc<dyn LedgerStore> = existing_or_empty(&after.project).await?.into();
     let as_of = request.as_of.unwrap_or_else(|| Clock::System.now());
     let sides =

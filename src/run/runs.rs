@@ -252,7 +252,8 @@ async fn open(
     loaded: Loaded,
     as_of: Timestamp,
 ) -> Result<(Workspace, Providers, Arc<dyn LedgerStore>), RunError> {
-    let workspace = Workspace::open_loaded(loaded, options).await?;
+    let mut workspace = Workspace::open_loaded(loaded, options).await?;
+    workspace.share_audiences(&request.jobs)?;
     let jobs = workspace.jobs(&request.jobs)?;
     refuse_contradictions(request, &jobs)?;
     let providers = connect_providers(&workspace, &jobs)?;

@@ -44,7 +44,8 @@ pub struct TableRequest {
 /// # Errors
 /// When the project has errors, the job has no such table, or the file cannot be written.
 pub async fn table(options: &WorkspaceOptions, request: &TableRequest, json: bool) -> Result<WrittenTable, RunError> {
-    let workspace = Workspace::open(options).await?;
+    let mut workspace = Workspace::open(options).await?;
+    workspace.share_audiences(std::slice::from_ref(&request.job))?;
     let job = workspace.jobs(std::slice::from_ref(&request.job))?[0];
     let prepared = workspace.prepare_valid(job).await?;
     if (request.kind == TableKind::Metrics) != job.recap().is_some() {

@@ -222,6 +222,19 @@ impl Workspace {
         Ok(selected(&self.project, wanted).collect())
     }
 
+    /// Computes the audiences of the named jobs, or of all, and the list of the suppressed once for all queries from now on,
+    /// where views compute them.
+    ///
+    /// # Errors
+    /// When a name is not a job's.
+    pub(super) fn share_audiences(&mut self, wanted: &[String]) -> Result<(), RunError> {
+        let audiences = self.jobs(wanted)?.into_iter().map(|job| &job.audience);
+        let shared: Vec<String> =
+            audiences.chain(&self.project.suppressed).map(|relation| relation.value.clone()).collect();
+        self.warehouse.compute_once(shared.iter());
+        Ok(())
+    }
+
     /// Compiles a job's queries and templates.
     ///
     /// # Errors

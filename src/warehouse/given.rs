@@ -60,6 +60,7 @@ impl Warehouse {
             left_out: self.left_out.clone(),
             vars: self.vars.clone(),
             query_timeout: self.query_timeout,
+            computed_once: super::ComputedOnce::default(),
         })
     }
 }

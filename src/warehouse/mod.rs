@@ -8,6 +8,7 @@ mod alike;
 mod bounded;
 mod calendar;
 mod climb;
+mod computed_once;
 mod copies;
 mod distinct;
 mod distinct_pairs;
@@ -62,6 +63,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use jiff::Timestamp;
 
 pub use aggregate::Aggregate;
@@ -89,6 +91,7 @@ pub use values::ids::{has_id, id_text, is_id};
 use crate::model::diagnostic::Diagnostic;
 use crate::project::Project;
 use crate::storage::Meter;
+use computed_once::ComputedOnce;
 use known_values::Weight;
 use left_out::LeftOutFiles;
 use sources::misfits::Misfits;
@@ -117,6 +120,7 @@ pub struct Warehouse {
     left_out: LeftOutFiles,
     vars: Parameters,
     query_timeout: Option<Duration>,
+    computed_once: ComputedOnce,
 }
 
 impl Warehouse {
@@ -162,6 +166,7 @@ impl Warehouse {
             left_out: LeftOutFiles::default(),
             vars: vars_of(project),
             query_timeout: options.query_timeout,
+            computed_once: ComputedOnce::default(),
         };
         let mut diagnostics = warehouse.open_tables(project, saved).await?;
         let known: BTreeSet<String> = warehouse.trial_parameters().names().map(str::to_owned).collect();
@@ -215,17 +220,19 @@ impl Warehouse {
     /// The declared tables that a table or view reads, through whatever views.
     #[must_use]
     pub fn tables_behind(&self, relation: &str) -> BTreeSet<String> {
-        let (mut tables, mut seen, mut waiting) = (BTreeSet::new(), BTreeSet::new(), vec![relation.to_owned()]);
+        self.relations_behind(relation).into_iter().filter(|name| self.tables.contains_key(name)).collect()
+    }
+
+    /// A table or view, and everything it reads through whatever views.
+    fn relations_behind(&self, relation: &str) -> BTreeSet<String> {
+        let (mut seen, mut waiting) = (BTreeSet::new(), vec![relation.to_owned()]);
         while let Some(name) = waiting.pop() {
-            if !seen.insert(name.clone()) {
-                continue;
+            if let Some(view) = self.views.iter().find(|view| view.name == name).filter(|_| !seen.contains(&name)) {
+                waiting.extend(view.relations.iter().cloned());
             }
-            match self.views.iter().find(|view| view.name == name) {
-                Some(view) => waiting.extend(view.relations.iter().cloned()),
-                None => tables.extend(self.tables.contains_key(&name).then_some(name)),
-            }
+            seen.insert(name);
         }
-        tables
+        seen
     }
 
     /// A session under these parameters and the project's `vars`.
@@ -245,9 +252,14 @@ impl Warehouse {
     }
 
     async fn bound(&self, parameters: &Parameters, rows: Rows) -> Result<Session, WarehouseError> {
-        let mut session = self.empty_session(self.vars.clone().and(parameters), rows).await?;
+        let parameters = self.vars.clone().and(parameters);
+        let mut session = self.empty_session(parameters.clone(), rows).await?;
         for view in &self.views {
-            let planned = session.add_view(view).await;
+            let computed_once = |plan: &LogicalPlan| match rows {
+                Rows::All => self.computed_once(view, plan, &parameters),
+                Rows::None => None,
+            };
+            let planned = session.add_view(view, computed_once).await;
             planned.map_err(|error| WarehouseError::from_engine(&format!("view `{}`", view.name), &error))?;
         }
         Ok(session)

@@ -14,7 +14,7 @@ use datafusion::parquet::arrow::arrow_writer::{
 };
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::Result;
-use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use datafusion::parquet::file::writer::SerializedFileWriter;
 use datafusion::parquet::schema::types::ColumnPath;
 
@@ -26,6 +26,8 @@ const ROW_GROUP_ROWS: usize = 1024 * 1024;
 /// Rows and bytes that wait until the columns are encoded: a pass costs some threads.
 const WAITING_ROWS: usize = 16 * 1024;
 const WAITING_BYTES: usize = 8 * 1024 * 1024;
+/// Rows of a group in a temporary file: small enough that all threads have some to read.
+const TEMPORARY_GROUP_BYTES: usize = 8 * 1024 * 1024;
 /// Fewer values than this are encoded where they are.
 const VALUES_PER_THREAD: usize = 16 * 1024;
 
@@ -73,7 +75,19 @@ impl ParquetWriter {
     /// When the columns have no Parquet type, or the file cannot be written.
     pub(super) fn new(file: File, schema: &SchemaRef) -> Result<Self> {
         let compression = Compression::ZSTD(ZstdLevel::try_new(3)?);
-        let mut properties = WriterProperties::builder().set_compression(compression);
+        Self::with(WriterProperties::builder().set_compression(compression), file, schema)
+    }
+
+    /// Begins a file that is read soon, by this process, and removed: nothing is compressed.
+    ///
+    /// # Errors
+    /// As for [`ParquetWriter::new`].
+    pub(super) fn temporary(file: File, schema: &SchemaRef) -> Result<Self> {
+        let writer = Self::with(WriterProperties::builder().set_dictionary_enabled(false), file, schema)?;
+        Ok(Self { group_bytes: TEMPORARY_GROUP_BYTES, ..writer })
+    }
+
+    fn with(mut properties: WriterPropertiesBuilder, file: File, schema: &SchemaRef) -> Result<Self> {
         // Sums and averages are nearly all different: a dictionary of them is built for nothing.
         for field in schema.fields().iter().filter(|field| field.data_type().is_floating()) {
             properties = properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);

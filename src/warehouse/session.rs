@@ -1,10 +1,12 @@
 //! The warehouse with its parameters bound: what queries run on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::{MemTable, ViewTable};
@@ -104,8 +106,7 @@ impl Session {
         let limit = TimeLimit::start(self.query_timeout);
         let planned = async { self.plan(sql).await.map_err(|error| failed(&error)) };
         let plan = limit.within(what, planned).await?;
-        let spilling = DataFrame::new(self.context.state(), plan.clone());
-        let rows = rows_apart(unless_exhausted(self.in_memory(plan), spilling));
+        let rows = rows_apart(either_way(self.context.state(), plan));
         let named = what.to_owned();
         let rows = rows.map_err(move |error| WarehouseError::from_engine(&named, &error)).boxed();
         Ok(limit.over(what, rows))
@@ -118,13 +119,6 @@ impl Session {
         futures::stream::once(started).try_flatten().boxed()
     }
 
-    /// The plan with its joins as hash tables, which are much faster than sorting both sides and cannot spill.
-    fn in_memory(&self, plan: LogicalPlan) -> DataFrame {
-        let mut state = self.context.state();
-        state.config_mut().options_mut().optimizer.prefer_hash_join = true;
-        DataFrame::new(state, plan)
-    }
-
     /// Runs a query with few rows.
     ///
     /// # Errors
@@ -134,7 +128,7 @@ impl Session {
     }
 
     pub(super) async fn plan(&self, sql: &str) -> Result<LogicalPlan, DataFusionError> {
-        let source = std::sync::Arc::new(crate::model::SourceFile { path: String::new(), text: sql.to_owned() });
+        let source = Arc::new(crate::model::SourceFile { path: String::new(), text: sql.to_owned() });
         let located = Located::new(sql.to_owned(), Place::new(&source, 0..sql.len()));
         let query = parse_query(&located).map_err(|finding| DataFusionError::Plan(finding.message))?;
         plan_query(&self.context.state(), query, &self.parameters).await
@@ -147,18 +141,22 @@ impl Session {
     pub fn add_table(&self, name: &str, rows: RecordBatch) -> Result<(), WarehouseError> {
         let failed = |error: DataFusionError| WarehouseError::from_engine(&format!("table `{name}`"), &error);
         let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).map_err(failed)?;
-        self.context.register_table(TableReference::bare(name), std::sync::Arc::new(table)).map_err(failed)?;
+        self.context.register_table(TableReference::bare(name), Arc::new(table)).map_err(failed)?;
         Ok(())
     }
 
     /// Adds a relation that has these columns and no rows.
     pub(super) fn add_rowless(&self, name: &str, columns: &SchemaRef) -> Result<(), DataFusionError> {
-        let table = std::sync::Arc::new(EmptyTable::new(SchemaRef::clone(columns)));
+        let table = Arc::new(EmptyTable::new(SchemaRef::clone(columns)));
         self.context.register_table(TableReference::bare(name), table).map(|_| ())
     }
 
-    /// Adds a view if all its parameters and relations are there.
-    pub(super) async fn add_view(&mut self, view: &ParsedView) -> Result<(), DataFusionError> {
+    /// Adds a view if all its parameters and relations are there; `instead` may put a table in its place.
+    pub(super) async fn add_view(
+        &mut self,
+        view: &ParsedView,
+        instead: impl FnOnce(&LogicalPlan) -> Option<Arc<dyn TableProvider>>,
+    ) -> Result<(), DataFusionError> {
         let missing = view
             .parameters
             .iter()
@@ -170,10 +168,19 @@ impl Session {
         }
         let plan = plan_query(&self.context.state(), view.query.clone(), &self.parameters).await?;
         let plan = if total_order::has_limit(&view.query) { total_order::of_limits(plan)? } else { plan };
-        let table = ViewTable::new(plan, Some(view.sql.value.clone()));
-        self.context.register_table(TableReference::bare(view.name.as_str()), std::sync::Arc::new(table))?;
+        let table = instead(&plan).unwrap_or_else(|| Arc::new(ViewTable::new(plan, Some(view.sql.value.clone()))));
+        self.context.register_table(TableReference::bare(view.name.as_str()), table)?;
         Ok(())
     }
+}
+
+/// Rows of a plan with its joins as hash tables, which are much faster than sorting both sides and cannot spill; sorted where
+/// memory does not suffice for them.
+pub(super) async fn either_way(mut state: SessionState, plan: LogicalPlan) -> Result<EngineRows, DataFusionError> {
+    state.config_mut().options_mut().optimizer.prefer_hash_join = false;
+    let spilling = DataFrame::new(state.clone(), plan.clone());
+    state.config_mut().options_mut().optimizer.prefer_hash_join = true;
+    unless_exhausted(DataFrame::new(state, plan), spilling).await
 }
 
 /// Rows of the first plan, or of the second where memory does not suffice for the first one's first row: what needs

@@ -1,6 +1,7 @@
 //! Given rows, expected flags, metrics and candidates.
 
 mod checks;
+mod computed_once;
 mod event_names;
 mod history;
 mod kinds;

@@ -52,10 +52,16 @@ impl fmt::Display for Misfit {
 #[derive(Clone, Debug, Default)]
 pub(in crate::warehouse) struct Misfits(Arc<Mutex<Counts>>);
 
+/// Table, column, whether they are no numbers, and file.
+type Key = (String, String, bool, String);
+
+/// Values that were read as null at some time.
+#[derive(Clone, Debug, Default)]
+pub(in crate::warehouse) struct Lost(Vec<Key>);
+
 #[derive(Debug, Default)]
 struct Counts {
-    /// By table, column, whether they are no numbers, and file.
-    counted: BTreeMap<(String, String, bool, String), Counted>,
+    counted: BTreeMap<Key, Counted>,
     /// Rises with each look.
     looks: u64,
 }
@@ -138,6 +144,24 @@ impl Misfits {
         summed(counts.counted.iter().filter(|(_, counted)| counted.seen >= look))
     }
 
+    /// The values that were met since a watch began, to be named again.
+    pub(in crate::warehouse) fn lost_since(&self, look: u64) -> Lost {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let met = counts.counted.iter().filter(|(_, counted)| counted.seen >= look);
+        Lost(met.map(|(key, _)| key.clone()).collect())
+    }
+
+    /// Says of values that they are met again, where rows that were made without them are read once more.
+    pub(in crate::warehouse) fn met_again(&self, lost: &Lost) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let looks = counts.looks;
+        for key in &lost.0 {
+            if let Some(counted) = counts.counted.get_mut(key) {
+                counted.seen = looks;
+            }
+        }
+    }
+
     /// What was counted since the last time this was asked, by table and column.
     pub(in crate::warehouse) fn take(&self) -> Vec<Misfit> {
         let counted = std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).counted);
@@ -145,7 +169,7 @@ impl Misfits {
     }
 }
 
-fn summed<'a>(counted: impl Iterator<Item = (&'a (String, String, bool, String), &'a Counted)>) -> Vec<Misfit> {
+fn summed<'a>(counted: impl Iterator<Item = (&'a Key, &'a Counted)>) -> Vec<Misfit> {
     let mut misfits: Vec<Misfit> = Vec::new();
     for ((table, column, not_numbers, file), Counted { kind, scans, .. }) in counted {
         let values = scans.values().copied().max().unwrap_or_default();
@@ -208,7 +232,14 @@ mod tests {
         assert!(misfits.since(look).is_empty());
         misfits.add_not_numbers(&reading("b"), "score", 2);
         misfits.add(&reading("a"), "words", || "int".to_owned(), 1);
-        let since: Vec<_> = misfits.since(look).into_iter().map(|lost| (lost.column, lost.not_numbers)).collect();
-        assert_eq!(since, [("score".to_owned(), true), ("words".to_owned(), false)]);
+        let named =
+            |look| -> Vec<_> { misfits.since(look).into_iter().map(|lost| (lost.column, lost.not_numbers)).collect() };
+        let all = [("score".to_owned(), true), ("words".to_owned(), false)];
+        assert_eq!(named(look), all);
+        let kept = misfits.lost_since(look);
+        let later = misfits.watch();
+        assert!(named(later).is_empty());
+        misfits.met_again(&kept);
+        assert_eq!(named(later), all);
     }
 }

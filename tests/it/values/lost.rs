@@ -65,6 +65,35 @@ fn no_mail_is_made_of_a_column_that_lost_values() {
     assert_eq!(subjects(folder.path()), ["a@x.test: total 1512.5"]);
 }
 
+/// An audience that a view computes is computed once: what was lost then concerns every job that reads it.
+#[test]
+fn every_job_of_a_computed_audience_hears_of_the_values_it_lost() {
+    let people = "select user_id as profile_id, 'a@x.test' as email, sum(amount) as total from orders group by user_id";
+    let job = |name: &str| {
+        format!(
+            "job: {name}\nstart: all\nmail_within: 90 days\naudience: buyers\nmessage: {{subject: 'total {{{{ profile.total }}}}', template: \
+             t.html}}\nmilestones:\n  - {{name: bought, from: orders, reaches: [1]}}\n"
+        )
+    };
+    for (last, expected) in [("n/a", None), ("1", Some("total 1001"))] {
+        let (rows, second) = (orders(last), job("second"));
+        let files = [("orders.csv", rows.as_str()), ("sql/buyers.sql", people), ("jobs/second.yml", &second)];
+        let folder = project("  orders: {csv: orders.csv, time: at}", &job("job"), &files);
+        let (code, said) = mail(folder.path());
+        if let Some(subject) = expected {
+            assert_eq!(code, Some(0), "{said}");
+            assert_eq!(subjects(folder.path()), [format!("a@x.test: {subject}"), format!("a@x.test: {subject}")]);
+        } else {
+            assert_eq!(code, Some(2), "{said}");
+            for job in ["job", "second"] {
+                assert!(said.contains(&format!("the job `{job}` reads values")), "{job}: {said}");
+            }
+            assert!(said.matches("1 value of `orders.amount`").count() >= 2, "{said}");
+            assert!(subjects(folder.path()).is_empty());
+        }
+    }
+}
+
 #[test]
 fn what_no_mail_depends_on_is_counted_and_told() {
     let mut people = "profile_id,email,visits,note\n".to_owned();

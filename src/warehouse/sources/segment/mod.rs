@@ -64,7 +64,7 @@ pub(super) async fn open(
         }
         weight = weight.and(weighs);
         if layout == SegmentLayout::S3Logs {
-            provider = Arc::new(ParsedLogs::new(provider));
+            provider = Arc::new(ParsedLogs::new(provider, opening.misfits));
         }
         raw.push((name, provider));
     }

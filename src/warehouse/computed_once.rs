@@ -1,0 +1,201 @@
+//! Rows that are computed once and read several times: a file of their own holds them for as long as the warehouse is open.
+//!
+//! Guarantees: nothing is computed before somebody asks for rows; memory does not grow with the rows; whoever reads rows that
+//! lost values when they were computed hears of it. Never: decides what is worth it; callers name the views.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use futures::TryStreamExt;
+use tokio::sync::OnceCell;
+use url::Url;
+
+use super::engine::apart::EngineRows;
+use super::parameters::Parameters;
+use super::parquet_writer::ParquetWriter;
+use super::session::either_way;
+use super::sources::misfits::{Lost, Misfits};
+use super::views::ParsedView;
+use super::{AS_OF, Warehouse};
+use crate::storage::TemporaryFolder;
+
+/// Rows in a Parquet file that is removed with them.
+pub(super) struct KeptRows {
+    table: ListingTable,
+    misfits: Misfits,
+    /// Values that were read as null when the rows were computed.
+    lost: Lost,
+    _folder: TemporaryFolder,
+}
+
+impl KeptRows {
+    /// Writes the rows to a file of their own.
+    ///
+    /// # Errors
+    /// When the rows fail, or the file cannot be written.
+    pub(super) async fn write(
+        schema: &SchemaRef,
+        misfits: &Misfits,
+        rows: impl Future<Output = Result<EngineRows, DataFusionError>>,
+    ) -> Result<Self, DataFusionError> {
+        let folder = TemporaryFolder::new()?;
+        let path = folder.path().join("rows.parquet");
+        let mut writer = ParquetWriter::temporary(File::create(&path)?, schema)?;
+        let look = misfits.watch();
+        let mut rows = rows.await?;
+        while let Some(batch) = rows.try_next().await? {
+            writer.write(&batch)?;
+        }
+        writer.finish()?;
+        let lost = misfits.lost_since(look);
+        let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
+        let url = Url::from_file_path(&path).map_err(|()| {
+            DataFusionError::Execution(format!("`{}` cannot be used for temporary files", path.display()))
+        })?;
+        let config = ListingTableConfig::new(ListingTableUrl::parse(url)?)
+            .with_listing_options(options)
+            .with_schema(SchemaRef::clone(schema));
+        Ok(Self { table: ListingTable::try_new(config)?, misfits: misfits.clone(), lost, _folder: folder })
+    }
+
+    /// A plan that reads the rows.
+    ///
+    /// # Errors
+    /// When the file is gone.
+    pub(super) async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        self.misfits.met_again(&self.lost);
+        self.table.scan(state, projection, filters, limit).await
+    }
+}
+
+/// Views that are computed once, by name, and what was computed of them under each set of parameters.
+#[derive(Default)]
+pub(super) struct ComputedOnce {
+    views: BTreeSet<String>,
+    rows: Mutex<BTreeMap<String, Arc<OnceCell<KeptRows>>>>,
+}
+
+impl Warehouse {
+    /// Computes these views once for all queries from now on, those that only choose rows and columns of a table excepted.
+    pub fn compute_once<'a>(&mut self, relations: impl Iterator<Item = &'a String>) {
+        self.computed_once.views.extend(relations.cloned());
+    }
+
+    /// The view as a table that is computed once; `None` where it is read as it is.
+    pub(super) fn computed_once(
+        &self,
+        view: &ParsedView,
+        plan: &LogicalPlan,
+        parameters: &Parameters,
+    ) -> Option<Arc<dyn TableProvider>> {
+        if !self.computed_once.views.contains(&view.name) || !computes(plan) {
+            return None;
+        }
+        // What is known of people depends on the instant, whether a view names it or not.
+        let names = self.parameters_of(view).into_iter().chain([AS_OF.to_owned()]);
+        let bound: BTreeMap<String, _> = names.map(|name| (name.clone(), parameters.get(&name))).collect();
+        let key = format!("{} {bound:?}", view.name);
+        let mut rows = self.computed_once.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = Arc::clone(rows.entry(key).or_default());
+        Some(Arc::new(OnceView { plan: plan.clone(), rows, misfits: self.misfits.clone() }))
+    }
+
+    /// The parameters of a view and of all views it builds on.
+    fn parameters_of(&self, view: &ParsedView) -> BTreeSet<String> {
+        let mut names = view.parameters.clone();
+        for relation in self.relations_behind(&view.name) {
+            names.extend(
+                self.views.iter().filter(|view| view.name == relation).flat_map(|view| view.parameters.clone()),
+            );
+        }
+        names
+    }
+}
+
+/// Whether a plan does more than to choose rows and columns.
+fn computes(plan: &LogicalPlan) -> bool {
+    let mut computes = false;
+    // The callback never fails, and so does the walk.
+    let _ = plan.apply_with_subqueries(|node| {
+        computes |= !matches!(
+            node,
+            LogicalPlan::Projection(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::SubqueryAlias(_)
+                | LogicalPlan::TableScan(_)
+                | LogicalPlan::EmptyRelation(_)
+                | LogicalPlan::Values(_)
+                | LogicalPlan::Union(_)
+        );
+        Ok(if computes { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    computes
+}
+
+/// A view under one set of parameters, computed when its rows are first asked for.
+struct OnceView {
+    plan: LogicalPlan,
+    rows: Arc<OnceCell<KeptRows>>,
+    misfits: Misfits,
+}
+
+impl OnceView {
+    async fn compute(&self, state: &dyn Session) -> Result<KeptRows, DataFusionError> {
+        let state = state.as_any().downcast_ref::<SessionState>();
+        let state = state.ok_or_else(|| DataFusionError::Internal("a session without a state".to_owned()))?;
+        KeptRows::write(&self.schema(), &self.misfits, either_way(state.clone(), self.plan.clone())).await
+    }
+}
+
+impl fmt::Debug for OnceView {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("OnceView")
+    }
+}
+
+#[async_trait]
+impl TableProvider for OnceView {
+    fn schema(&self) -> SchemaRef {
+        SchemaRef::clone(self.plan.schema().inner())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Temporary
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let rows = self.rows.get_or_try_init(|| self.compute(state)).await?;
+        rows.scan(state, projection, filters, limit).await
+    }
+}
