@@ -25,6 +25,9 @@ CASES = {
     "month": (["metrics", "month", *MONTH], ["month"], ["entity_id"]),
     "activity": (["metrics", "activity", *MONTH], ["activity"], ["entity_id", "by_value"]),
     "busy": (["flags", "busy", "--as-of", AS_OF], ["busy"], ["profile_id"]),
+    "seconds": (["flags", "seconds", "--as-of", AS_OF], ["seconds"], ["profile_id", "milestone", "level"]),
+    "computed_audience": (["flags", "computed_audience", "--as-of", AS_OF], ["computed_audience"], ["profile_id", "milestone", "level"]),
+    "computed_month": (["metrics", "computed_month", *MONTH], ["computed_month"], ["entity_id"]),
     "ladders_once": (["flags", "ladders_once", "--as-of", AS_OF], ["ladders_list"], ["profile_id", "milestone", "level"]),
     "month_once": (["metrics", "month_once", *MONTH], ["month"], ["entity_id"]),
 }
@@ -168,7 +171,7 @@ def measure(case, places, asked):
     arguments, queries, keys = CASES[case]
     output = lambda engine: f"{work}/{engine}.parquet"
     limit = ["--memory-limit", asked.limit] if asked.limit else []
-    engines = {"milepost": [milepost, "--project", f"{work}/project", "-q", *limit, *arguments, "--output", output("milepost")]}
+    engines = {"milepost": [milepost, "--project", f"{work}/project", "--allow-path", data, "-q", *limit, *arguments, "--output", output("milepost")]}
     for query in queries:
         engines[f"duckdb {query}"] = [sys.executable, "-c", DUCKDB, f"{HERE}/engines/{query}.sql", data, output(f"duckdb {query}"), asked.limit, ONCE.get(case, "")]
     if asked.polars and case in ("ladders", "month"):
