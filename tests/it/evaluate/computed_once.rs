@@ -72,7 +72,7 @@ async fn decided(world: &World) -> (Vec<Vec<String>>, u64) {
             while let Some(chunk) = futures::StreamExt::next(&mut stream).await {
                 candidates.extend(chunk.expect("a chunk"));
             }
-            decisions.push(candidates.iter().map(|candidate| format!("{:?}", candidate)).collect());
+            decisions.push(candidates.iter().map(|candidate| format!("{candidate:?}")).collect());
         }
     }
     (decisions, world.warehouse.meter().bytes() - before)
