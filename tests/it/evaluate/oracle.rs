@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::StreamExt;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -49,6 +50,30 @@ milestones:
   - {name: quiet, inactive: 9 days, event: e}
   - {name: year, anniversary: g}
 ";
+
+/// The measures of [`JOB`] that share a scan, half of them for some people only, counted per person and per team.
+const SOME: &str = "
+  - {name: counted, event: e, reaches: [1, 2, 5, 9], only_if: tier > 0ENTITY}
+  - {name: fourths, event: e, every: 4ENTITY}
+  - {name: summed, event: e, measure: sum(x), reaches: [3, 10, 25]ENTITY}
+  - {name: sevens, event: e, measure: sum(x), every: 7, only_if: tier = 2ENTITY}
+  - {name: halves, event: e, measure: sum(y), reaches: [0.5, 4.5, 12]ENTITY}
+  - {name: told_apart, event: e, measure: count(distinct w), reaches: [1, 2, 3], only_if: tier <> 1ENTITY}
+  - {name: best, event: e, measure: max(y), reaches: [1, 3.5, 6]ENTITY}
+  - {name: others, event: f, reaches: [1, 2, 3]ENTITY}
+  - {name: gains, event: g, measure: sum(x), reaches: [2, 6], only_if: tier < 2ENTITY}
+";
+
+/// Whether a milestone of [`SOME`] is for a tier.
+fn is_for(milestone: &str, tier: u64) -> bool {
+    match milestone {
+        "counted" => tier > 0,
+        "sevens" => tier == 2,
+        "told_apart" => tier != 1,
+        "gains" => tier < 2,
+        _ => true,
+    }
+}
 
 /// A small generator with a seed that can be printed.
 pub(super) struct Chance(u64);
@@ -275,38 +300,147 @@ fn number(value: f64) -> Value {
     if value.fract() == 0.0 { json!(value as i64) } else { json!(value) }
 }
 
+/// Random people with their rows, as files.
+struct Crowd {
+    /// By person: tier, zone and rows, whose messages are nobody else's.
+    people: BTreeMap<String, (u64, &'static str, Vec<Row>)>,
+}
+
+impl Crowd {
+    fn new() -> Self {
+        let person = |seed: u64| {
+            let id = format!("u{seed:04}");
+            let mut rows = rows(seed);
+            for message in rows.iter_mut().filter_map(|row| row.message.as_mut()) {
+                *message = format!("{id}{message}");
+            }
+            (id, (seed % 3, ZONES[(seed % 6) as usize], rows))
+        };
+        Self { people: (0..DATA_SETS).map(person).collect() }
+    }
+
+    /// Two people each.
+    fn team(id: &str) -> String {
+        format!("t{}", id[1..].parse::<u64>().expect("a number") / 2)
+    }
+
+    async fn world(&self) -> World {
+        let mut events = "user_id,team,event,happened_at,landed_at,message_id,x,y,w\n".to_owned();
+        let mut people = "profile_id,team,email,timezone,tier\n".to_owned();
+        for (id, (tier, zone, rows)) in &self.people {
+            let team = Self::team(id);
+            people += &format!("{id},{team},{id}@x.test,{zone},{tier}\n");
+            for row in rows {
+                let Row { happened_at, message, event, landed_at, x, y, w } = row;
+                let message = message.as_deref().unwrap_or_default();
+                let x = x.map(|x| x.to_string()).unwrap_or_default();
+                let y = y.map(|y| format!("{:.1}", y as f64 / 2.0)).unwrap_or_default();
+                let w = w.as_deref().unwrap_or_default();
+                events += &format!("{id},{team},{event},{happened_at},{landed_at},{message},{x},{y},{w}\n");
+            }
+        }
+        let head = JOB.split_once("milestones:").expect("milestones").0;
+        let some = head.replace("marks", "some") + "milestones:" + &SOME.replace("ENTITY", "");
+        let teams = head.replace("marks", "teams") + "milestones:" + &SOME.replace("ENTITY", ", entity: team");
+        World::of(&[
+            ("milepost.yml", PROJECT),
+            ("events.csv", &events),
+            ("people.csv", &people),
+            ("jobs/marks.yml", JOB),
+            ("jobs/some.yml", &some),
+            ("jobs/teams.yml", &teams),
+            ("jobs/t.html", "<p>{{ unsubscribe_url }} {{ postal_address }}</p>"),
+        ])
+        .await
+    }
+}
+
+/// What a job decides for those whom it is for, when its mails show these paths of a milestone; `None`: whatever there is.
+async fn decided(world: &World, job: &str, shown: Option<&[&str]>) -> BTreeMap<String, Expected> {
+    let mut job = world.compile(job).await;
+    if let Some(shown) = shown {
+        let parts = SOME.lines().chain(JOB.lines()).filter(|line| line.contains("name:")).count();
+        job.narrow(&vec![shown.iter().map(|path| (*path).to_owned()).collect(); parts]);
+    }
+    let mut stream = job.candidates(&world.warehouse, &at(AS_OF)).await.expect("candidates");
+    let mut found: BTreeMap<String, Expected> = BTreeMap::new();
+    while let Some(chunk) = stream.next().await {
+        for candidate in chunk.expect("a chunk") {
+            let milestone = &fields(&candidate)["milestone"];
+            let level =
+                candidate.level.map(|level| format!("{}:{level}", candidate.milestone.as_deref().unwrap_or_default()));
+            // `milestone:level`, and the team where there is one.
+            let (occasion, team) = candidate.key.occasion.split_once('/').unwrap_or((&candidate.key.occasion, ""));
+            assert_eq!(level.as_deref(), Some(occasion));
+            assert!(team.is_empty() || team == Crowd::team(&candidate.key.profile_id), "{:?}", candidate.key);
+            if let Some(shown) = milestone.get("level") {
+                assert_eq!(shown.as_f64(), candidate.level, "{:?}", candidate.key);
+            }
+            if !candidate.wanted {
+                continue;
+            }
+            let seen = (candidate.reached_at, milestone["value"].clone(), milestone["next"].clone());
+            let of_profile = found.entry(candidate.key.profile_id.clone()).or_default();
+            assert!(of_profile.insert(occasion.to_owned(), seen).is_none(), "{:?} twice", candidate.key);
+        }
+    }
+    found
+}
+
+/// Mails that show no event take other queries than those that do: levels are met by threshold crossings, in one scan for all.
+const SHOWN: [Option<&[&str]>; 4] = [
+    None,
+    Some(&["milestone.name", "milestone.level", "milestone.value", "milestone.next", "milestone.reached_at"]),
+    Some(&["milestone.level", "milestone.value", "milestone.next", "milestone.event.w"]),
+    Some(&["milestone.level", "milestone.value", "milestone.next", "profile.tier"]),
+];
+
+#[tokio::test]
+async fn sql_agrees_with_plain_rust_whatever_mails_show_and_whoever_they_are_for() {
+    let crowd = Crowd::new();
+    let world = crowd.world().await;
+    let mut teams: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for (id, (.., rows)) in &crowd.people {
+        teams.entry(Crowd::team(id)).or_default().extend(rows.iter().cloned());
+    }
+    for job in ["some", "teams"] {
+        let expected = |(id, (tier, zone, rows)): (&String, &(u64, &str, Vec<Row>))| {
+            let rows = if job == "teams" { &teams[&Crowd::team(id)] } else { rows };
+            let mut oracle = Oracle::new(rows, zone);
+            oracle.measures();
+            oracle.expected.retain(|occasion, _| is_for(occasion.split(':').next().expect("a name"), *tier));
+            (id.clone(), oracle.expected)
+        };
+        let expected: BTreeMap<String, Expected> =
+            crowd.people.iter().map(expected).filter(|(_, expected)| !expected.is_empty()).collect();
+        let total: usize = expected.values().map(BTreeMap::len).sum();
+        assert!(total > 4_000, "{job} reaches something: {total}");
+        for shown in SHOWN {
+            let found = decided(&world, job, shown).await;
+            for id in crowd.people.keys() {
+                assert_eq!(
+                    found.get(id),
+                    expected.get(id),
+                    "{job} of data set {id} (its number is the seed), {shown:?}"
+                );
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn sql_agrees_with_plain_rust() {
-    let mut events = "user_id,event,happened_at,landed_at,message_id,x,y,w\n".to_owned();
-    let mut people = "profile_id,email,timezone\n".to_owned();
+    let crowd = Crowd::new();
     let mut oracles: BTreeMap<String, Oracle> = BTreeMap::new();
-    for seed in 0..DATA_SETS {
-        let (id, zone, rows) = (format!("u{seed:04}"), ZONES[(seed % 6) as usize], rows(seed));
-        people += &format!("{id},{id}@x.test,{zone}\n");
-        for row in &rows {
-            let Row { happened_at, message, event, landed_at, x, y, w } = row;
-            let message = message.as_ref().map(|message| format!("{id}{message}")).unwrap_or_default();
-            let x = x.map(|x| x.to_string()).unwrap_or_default();
-            let y = y.map(|y| format!("{:.1}", y as f64 / 2.0)).unwrap_or_default();
-            let w = w.as_deref().unwrap_or_default();
-            events += &format!("{id},{event},{happened_at},{landed_at},{message},{x},{y},{w}\n");
-        }
-        let mut oracle = Oracle::new(&rows, zone);
+    for (id, (_, zone, rows)) in &crowd.people {
+        let mut oracle = Oracle::new(rows, zone);
         oracle.measures();
         oracle.streaks("days", &[1.0, 2.0, 4.0], 1, |day| day);
         oracle.streaks("weeks", &[2.0, 3.0], 7, |day| day - i32::from(day.weekday().to_monday_zero_offset()).days());
         oracle.moments();
-        oracles.insert(id, oracle);
+        oracles.insert(id.clone(), oracle);
     }
-    let template = ("jobs/t.html", "<p>{{ unsubscribe_url }} {{ postal_address }}</p>");
-    let files = [
-        ("milepost.yml", PROJECT),
-        ("events.csv", &events),
-        ("people.csv", &people),
-        ("jobs/marks.yml", JOB),
-        template,
-    ];
-    let world = World::of(&files).await;
+    let world = crowd.world().await;
 
     let (candidates, tally) = world.candidates("marks", &at(AS_OF)).await;
     let mut found: BTreeMap<String, Expected> = oracles.keys().map(|id| (id.clone(), Expected::new())).collect();
