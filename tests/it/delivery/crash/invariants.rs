@@ -170,10 +170,13 @@ fn only_who_should(stage: &Stage, accepted: &[Acceptance], broken: &mut Vec<Stri
         };
         let number = key.0.trim_start_matches("profile_");
         let own = stage.truth.addresses.get(&key.0) == Some(&message.to)
-            && message.texts.contains(&format!("Name{number}end: {count} so far"));
+            && message.texts.contains(&format!("Name{number}end: {count} so far"))
+            && message.texts.contains(&format!("first_name is Name{number}end"));
         let others = |mark: &str| {
             let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
-            message.texts.split(mark).skip(1).any(|rest| digits(rest) != number)
+            // The name of a column has no number.
+            let mut numbers = message.texts.split(mark).skip(1).map(digits).filter(|digits| !digits.is_empty());
+            numbers.any(|found| found != number)
         };
         if !own || others("profile_") || others("Name") {
             broken.push(format!("8 the message of {key:?} to {} holds something else: {}", message.to, message.texts));

@@ -119,6 +119,8 @@ impl Stage {
         stage.write(
             "jobs/templates/mail.html",
             "<p>{{ profile.profile_id }}, {{ profile.first_name }}: {{ milestone.value }} so far</p>\
+             {% for field in profile %}<p>{{ field[0] }} is {{ field[1] }}</p>{% endfor %}\
+             {% for field in milestone.next %}<p>{{ field[0] }}: {{ field[1] }}</p>{% endfor %}\
              <p>{{ postal_address }}</p><a href=\"{{ unsubscribe_url }}\">Leave</a>\n",
         );
         stage.create_ledger();
