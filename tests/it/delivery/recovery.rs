@@ -131,22 +131,23 @@ async fn a_halt_reaches_a_run_that_claims_nothing() {
 }
 
 async fn halted_replay(house: House) {
-    // Long enough that all places are taken before the first answer.
-    let fake = Fake::start(&["--delay-ms", "300"]);
+    let fake = Fake::start(&["--delay-ms", "30"]);
     let folder = tempfile::tempdir().expect("a folder");
     let quick = fake.resend(folder.path(), &[("batch", 1.into()), ("in_flight", 64.into())]);
-    let in_doubt = killed(&house, &account(&quick, folder.path()), &fake).await;
+    killed(&house, &account(&quick, folder.path()), &fake).await;
     let slow =
         fake.resend(folder.path(), &[("batch", 1.into()), ("in_flight", 1.into()), ("rate", "5 per second".into())]);
     let run = house.run(&account(&slow, folder.path()), wording("Well done")).await;
     let (pending, before) = (run.recover().await, fake.requests());
-    assert!(pending.len() > 50, "{} take ten seconds at least", pending.len());
+    // Those of the killed session that had not left may have been given back a moment after it.
+    let in_doubt = pending.len();
+    assert!(in_doubt > 30, "{in_doubt} take six seconds at least");
     let halt = Halt { job: None, reason: Some("wrong figures".into()), halted_at: Clock::System.now() };
     run.ledger.halt(&halt).await.expect("halts");
     let error = run.session.replay(pending, candidates(RECIPIENTS)).await.expect_err("halted");
     assert!(matches!(error, DeliverError::Ledger(LedgerError::Halted { .. })), "{error:?}");
     let replayed = usize::try_from(fake.requests() - before).expect("few");
-    assert!(replayed < 40, "{replayed} requests in the five seconds until the next beat");
+    assert!(replayed < 30, "{replayed} requests in the five seconds until the next beat");
     let states = house.states().await;
     assert_eq!(count(&states, DeliveryState::Unknown), in_doubt - replayed, "what was answered is recorded");
     assert!(run.ledger.resume(None).await.expect("lifts"));
