@@ -9,7 +9,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -106,7 +106,8 @@ impl Warehouse {
         plan: &LogicalPlan,
         parameters: &Parameters,
     ) -> Option<Arc<dyn TableProvider>> {
-        if !self.computed_once.views.contains(&view.name) || !computes(plan) {
+        let can_be_kept = plan.schema().fields().iter().all(|field| is_kept(field.data_type()));
+        if !self.computed_once.views.contains(&view.name) || !computes(plan) || !can_be_kept {
             return None;
         }
         // What is known of people depends on the instant, whether a view names it or not.
@@ -127,6 +128,22 @@ impl Warehouse {
             );
         }
         names
+    }
+}
+
+/// Whether a Parquet file holds values of a type: intervals of months and nanoseconds have no place in it.
+fn is_kept(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Interval(_) | DataType::Duration(_) | DataType::Union(..) => false,
+        DataType::Struct(fields) => fields.iter().all(|field| is_kept(field.data_type())),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => is_kept(item.data_type()),
+        DataType::Dictionary(_, values) => is_kept(values),
+        _ => true,
     }
 }
 

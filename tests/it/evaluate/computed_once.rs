@@ -38,7 +38,7 @@ fn job(name: &str, rest: &str) -> String {
     )
 }
 
-async fn world() -> World {
+async fn world(visitors: &str) -> World {
     let count = job("count", "milestones:\n  - {name: edits, event: edited, reaches: [1, 2], only_if: pages > 3}");
     let quiet = job("quiet", "milestones:\n  - {name: quiet, inactive: 5 days}");
     let month = job(
@@ -49,7 +49,7 @@ async fn world() -> World {
         ("milepost.yml", PROJECT),
         ("events.csv", EVENTS),
         ("visits.csv", VISITS),
-        ("sql/visitors.sql", VISITORS),
+        ("sql/visitors.sql", visitors),
         ("sql/acted.sql", "select user_id, event, happened_at, 'a' as account_id from events"),
         ("jobs/t.html", "<p>{{ unsubscribe_url }} {{ postal_address }}</p>"),
         ("jobs/count.yml", &count),
@@ -80,8 +80,8 @@ async fn decided(world: &World) -> (Vec<Vec<String>>, u64) {
 
 #[tokio::test]
 async fn an_audience_that_a_view_computes_is_computed_once_for_all_jobs() {
-    let (expected, read) = decided(&world().await).await;
-    let mut world = world().await;
+    let (expected, read) = decided(&world(VISITORS).await).await;
+    let mut world = world(VISITORS).await;
     world.warehouse.compute_once(["visitors".to_owned()].iter());
     let (found, read_first) = decided(&world).await;
     assert_eq!(found, expected);
@@ -92,4 +92,15 @@ async fn an_audience_that_a_view_computes_is_computed_once_for_all_jobs() {
     let once_per_instant = 2 * VISITS.len() as u64;
     assert_eq!(read_first - read_again, once_per_instant);
     assert!(read > read_first, "{read} bytes, and {read_first} where it is computed once");
+}
+
+/// An interval has no place in a file, and its view is read as it is.
+#[tokio::test]
+async fn an_audience_that_no_file_holds_is_read_as_any_other() {
+    let spans = "sum(pages) as pages, max(happened_at) - min(happened_at) as span, interval '1 month' as every";
+    let (expected, _) = decided(&world(VISITORS).await).await;
+    let mut world = world(&VISITORS.replace("sum(pages) as pages", spans)).await;
+    world.warehouse.compute_once(["visitors".to_owned()].iter());
+    let people = |decisions: &[Vec<String>]| decisions.iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(people(&decided(&world).await.0), people(&expected));
 }
