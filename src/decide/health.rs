@@ -55,12 +55,12 @@ pub fn table_health(facts: &TableFacts, declared: &TableHealth, needs: Needs) ->
     if facts.rows_without_time > 0 {
         return vec![unreadable_times(facts)];
     }
-    let table = Days { facts, declared };
+    let table = Days { facts, declared, needs };
     let mut found = Vec::new();
     found.extend(table.stale());
     match needs {
         Needs::Period { last_day, end } => found.extend(table.ends_before(last_day, end)),
-        Needs::Now => found.extend(table.ends_before_now()),
+        Needs::Now => found.extend(table.ends_before_now().or_else(|| table.gap())),
         Needs::Some => {}
     }
     found.extend(table.rows());
@@ -84,6 +84,7 @@ fn unreadable_times(facts: &TableFacts) -> Unhealthy {
 struct Days<'a> {
     facts: &'a TableFacts,
     declared: &'a TableHealth,
+    needs: Needs,
 }
 
 impl Days<'_> {
@@ -148,30 +149,56 @@ impl Days<'_> {
         self.ends_early(last_day, end)
     }
 
+    /// A day of the period whose rows end far earlier than those of the days before it; the last day first.
     fn ends_early(&self, last_day: Date, end: Timestamp) -> Option<Unhealthy> {
-        let newest = self.newest()?;
-        if newest >= end || self.facts.tells_days {
+        if self.facts.tells_days {
             return None;
         }
-        let last = self.on(last_day)?;
-        self.expected(last_day)?;
+        (0..DAYS_LOOKED_AT).find_map(|ago| {
+            let end = end.checked_sub(SignedDuration::from_hours(24 * i64::from(ago))).ok()?;
+            self.day_ends_early(last_day.checked_sub(ago.days()).ok()?, end)
+        })
+    }
+
+    fn day_ends_early(&self, day: Date, end: Timestamp) -> Option<Unhealthy> {
+        let last = self.on(day)?;
+        self.expected(day)?;
         let quiet = end.duration_since(last.newest);
         let day_before = |days: i32| end.checked_sub(SignedDuration::from_hours(24 * i64::from(days))).ok();
         // The ends of earlier days lie whole days before this one, but for an hour where clocks changed.
-        let usual = self.before(last_day).take(USUAL_DAYS).filter_map(|facts| {
-            let days = (last_day - facts.day).get_days();
+        let usual = self.before(day).take(USUAL_DAYS).filter_map(|facts| {
+            let days = (day - facts.day).get_days();
             Some(day_before(days)?.duration_since(facts.newest).abs())
         });
         let quietest = usual.max()?;
         if quiet <= QUIET_END.max(quietest * QUIET_END_TIMES) {
             return None;
         }
+        let is_newest = self.newest() == Some(last.newest);
+        let (whose, what) = match self.needs {
+            Needs::Period { last_day, .. } if last_day == day => (String::new(), "period"),
+            _ => (format!(" of {day}"), "day"),
+        };
         let message = format!(
-            "the rows of `{}` end at {newest}, {} before the period does, where earlier days were quiet for {} at most at \
+            "the rows{whose} of `{}` end at {}, {} before the {what} does, where earlier days were quiet for {} at most at \
              their end",
             self.name(),
+            last.newest,
             hours(quiet),
             hours(quietest),
+        );
+        Some(Unhealthy { check: Check::Period, message, waits: is_newest })
+    }
+
+    /// A day without rows behind newer ones.
+    fn gap(&self) -> Option<Unhealthy> {
+        let newest = self.facts.days.iter().map(|facts| facts.day).max()?;
+        let mut days = (1..=DAYS_LOOKED_AT).filter_map(|ago| self.facts.today.checked_sub(ago.days()).ok());
+        let missing = days.find(|day| *day < newest && self.rows_on(*day) == 0 && self.expected(*day).is_some())?;
+        let message = format!(
+            "`{}` has no rows on {missing}, and newer ones: whoever did something on that day would be mailed for having \
+             done nothing",
+            self.name(),
         );
         Some(Unhealthy { check: Check::Period, message, waits: true })
     }
@@ -206,11 +233,28 @@ impl Days<'_> {
         if all.len() < USUAL_DAYS_LEAST { None } else { Some((median(all)?, same)) }
     }
 
+    /// The days that declarations are held against: yesterday, and the last of the period.
+    fn declared_days(&self) -> impl Iterator<Item = Date> {
+        let period = match self.needs {
+            Needs::Period { last_day, .. } => Some(last_day),
+            Needs::Now | Needs::Some => None,
+        };
+        let yesterday = self.yesterday();
+        let days = period
+            .into_iter()
+            .flat_map(|last| (0..DAYS_LOOKED_AT).filter_map(move |ago| last.checked_sub(ago.days()).ok()));
+        std::iter::once(yesterday).chain(days.filter(move |day| *day < yesterday))
+    }
+
+    /// What is wrong with the rows of the newest such day.
     fn rows(&self) -> Vec<Unhealthy> {
         if !self.declared.bounds_rows() {
             return Vec::new();
         }
-        let day = self.yesterday();
+        self.declared_days().map(|day| self.rows_of(day)).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    fn rows_of(&self, day: Date) -> Vec<Unhealthy> {
         let rows = self.rows_on(day);
         let usual = self.usual(day);
         // Sundays are compared with Sundays where those are quieter, and with every day where those are busier.
@@ -245,9 +289,13 @@ impl Days<'_> {
     }
 
     fn nulls(&self) -> Vec<Unhealthy> {
-        let Some(day) = self.last_whole_day() else { return Vec::new() };
+        let newest = self.last_whole_day();
+        let earlier = self.declared_days().filter_map(|day| self.on(day));
+        let days: Vec<&DayFacts> =
+            newest.into_iter().chain(earlier.filter(|day| newest.is_none_or(|newest| day.day < newest.day))).collect();
         let over = self.declared.nulls.iter().filter_map(|(column, most)| {
-            let (nulls, share) = null_share(day, &column.value);
+            let (day, (nulls, share)) =
+                days.iter().map(|day| (day, null_share(day, &column.value))).find(|(_, (_, share))| share > most)?;
             let message = format!(
                 "`{}.{}` is null in {nulls} of {} rows on {} ({}), and `nulls` allows {}",
                 self.name(),
@@ -257,7 +305,7 @@ impl Days<'_> {
                 per_cent(share),
                 per_cent(*most),
             );
-            (share > *most).then_some(Unhealthy { check: Check::Nulls, message, waits: false })
+            Some(Unhealthy { check: Check::Nulls, message, waits: false })
         });
         over.collect()
     }
@@ -326,6 +374,10 @@ pub struct JobFacts {
     pub audience: Option<u64>,
     /// The audience of the last complete run.
     pub audience_before: Option<u64>,
+    /// Rows of the list of the suppressed; `None` where there is none.
+    pub suppressed: Option<u64>,
+    /// Those of the last complete run.
+    pub suppressed_before: Option<u64>,
     /// Candidates of all kinds of a job of milestones.
     pub candidates: Option<u64>,
     /// Those of the last complete run with the same milestones.
@@ -357,6 +409,15 @@ pub fn job_health(facts: &JobFacts) -> Vec<Unhealthy> {
     {
         let message = format!("the audience has {now} rows, less than half of the {before} of the last complete run");
         found.push(Unhealthy { check: Check::Audience, message, waits: true });
+    }
+    if let (Some(now), Some(before)) = (facts.suppressed, facts.suppressed_before)
+        && ((before >= FEW && now.saturating_mul(2) < before) || (now == 0 && before > 0))
+    {
+        let message = format!(
+            "the list of the suppressed has {now} rows, less than half of the {before} of the last complete run: who opted \
+             out would be mailed"
+        );
+        found.push(Unhealthy { check: Check::Suppressed, message, waits: true });
     }
     if let Some(strangers) = &facts.strangers {
         let message = format!(

@@ -92,8 +92,45 @@ fn bad_nights_are_told_by_the_check_whose_remedy_they_need() {
             "a day in the middle of the period is missing",
             |facts| facts.days.retain(|facts| facts.day != date(2026, 11, 25)),
             week(),
+            &[(Check::Period, true), (Check::Rows, true)],
             &[(Check::Period, true)],
+        ),
+        (
+            "a day in the middle of the period ends at noon",
+            |facts| on(facts, date(2026, 11, 25)).newest = instant(date(2026, 11, 25), 12),
+            week(),
+            &[(Check::Period, false)],
+            &[(Check::Period, false)],
+        ),
+        (
+            "a day in the middle of the period is there twice",
+            |facts| on(facts, date(2026, 11, 25)).rows = 2_000,
+            week(),
+            &[(Check::Rows, false)],
+            &[],
+        ),
+        (
+            "a declared column lacked values in the middle of the period",
+            |facts| {
+                on(facts, date(2026, 11, 25)).nulls.insert("plan".to_owned(), 21);
+            },
+            week(),
+            &[(Check::Nulls, false)],
+            &[],
+        ),
+        (
+            "yesterday is missing behind rows of today, and people would be mailed for their silence",
+            |facts| facts.days.retain(|facts| facts.day != date(2026, 11, 29)),
+            Needs::Now,
+            &[(Check::Period, true), (Check::Rows, true)],
             &[(Check::Period, true)],
+        ),
+        (
+            "yesterday is late, and people would be mailed for their silence",
+            |facts| since(facts, date(2026, 11, 29)),
+            Needs::Now,
+            &[(Check::Rows, true)],
+            &[],
         ),
         (
             "the last day ends at noon",
@@ -211,7 +248,7 @@ fn runs_unlike_those_before_are_told() {
         candidates_before: Some(4_990),
         mails: Some(400),
         mails_usual: Some(420),
-        strangers: None,
+        ..JobFacts::default()
     };
     let strangers = Strangers { events: vec!["7".into(), "8".into()], audience: vec!["007".into()] };
     let cases: Vec<(JobFacts, &[(Check, bool)])> = vec![
@@ -221,6 +258,14 @@ fn runs_unlike_those_before_are_told() {
         (JobFacts { audience: Some(505), ..usual.clone() }, &[]),
         (JobFacts { audience: Some(0), ..usual.clone() }, &[(Check::Audience, true)]),
         (JobFacts { audience: Some(3), audience_before: Some(19), ..usual.clone() }, &[]),
+        (
+            JobFacts { suppressed: Some(49), suppressed_before: Some(100), ..usual.clone() },
+            &[(Check::Suppressed, true)],
+        ),
+        (JobFacts { suppressed: Some(50), suppressed_before: Some(100), ..usual.clone() }, &[]),
+        (JobFacts { suppressed: Some(0), suppressed_before: Some(1), ..usual.clone() }, &[(Check::Suppressed, true)]),
+        (JobFacts { suppressed: Some(1), suppressed_before: Some(19), ..usual.clone() }, &[]),
+        (JobFacts { suppressed: None, suppressed_before: Some(100), ..usual.clone() }, &[]),
         (JobFacts { candidates: Some(2_494), ..usual.clone() }, &[(Check::Volume, false)]),
         (JobFacts { candidates: Some(2_495), ..usual.clone() }, &[]),
         (JobFacts { mails: Some(83), ..usual.clone() }, &[(Check::Volume, false)]),

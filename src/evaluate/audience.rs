@@ -290,12 +290,14 @@ impl Audience {
         format!("select count(*) as rows\nfrom {}\nwhere not ({known})", name(&self.relation))
     }
 
-    /// Refuses a list of suppressed people with rows that suppress nobody.
-    pub(super) async fn check_suppressed(&self, session: &Session) -> Result<(), EvaluateError> {
-        match &self.suppressed {
-            Some(suppressed) => suppressed.check(session).await,
-            None => Ok(()),
-        }
+    /// Refuses a list of suppressed people with rows that suppress nobody, and returns how many rows it has.
+    pub(super) async fn check_suppressed(&self, session: &Session) -> Result<Option<u64>, EvaluateError> {
+        let Some(suppressed) = &self.suppressed else { return Ok(None) };
+        suppressed.check(session).await?;
+        let sql = format!("select count(*) as rows from {}", name(&suppressed.relation));
+        let batches = session.rows("counting the suppressed people", &sql).await?;
+        let counted = batches.iter().find(|batch| batch.num_rows() > 0);
+        Ok(counted.and_then(|batch| value::text(batch.column(0), 0)?.parse().ok()))
     }
 
     /// How many rows say no zone that exists.

@@ -60,7 +60,7 @@ pub(super) async fn start(
         Plan::Milestones(passes) => {
             let session = warehouse.bind(&parameters(request)).await?;
             job.check_audience(&session, request.profiles.is_some(), &mut tally).await?;
-            job.audience.check_suppressed(&session).await?;
+            tally.suppressed_rows = job.audience.check_suppressed(&session).await?;
             Source::Flags(FlagReader::new(job, passes, warehouse, request, Keep::Flags).await?)
         }
         Plan::Recap(plan) => Source::Matrix(Box::new(Matrix::start(job, plan, warehouse, request, &mut tally).await?)),
@@ -127,7 +127,7 @@ impl Matrix {
             let session = plan.session(warehouse, request, &slot).await?;
             if slots.is_empty() {
                 job.check_audience(&session, request.profiles.is_some(), tally).await?;
-                job.audience.check_suppressed(&session).await?;
+                tally.suppressed_rows = job.audience.check_suppressed(&session).await?;
                 add_nulls(&session, &plan.nulls_sql(), tally).await?;
             }
             slots.push_back((slot, session.stream(&plan.title(), &sql).await?));

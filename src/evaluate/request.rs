@@ -85,6 +85,8 @@ pub struct Tally {
     pub in_audience: u64,
     /// Rows of the audience; `None` where they were not counted.
     pub audience_rows: Option<u64>,
+    /// Rows of the list of the suppressed; `None` where the project has none.
+    pub suppressed_rows: Option<u64>,
 }
 
 impl Tally {
@@ -117,6 +119,7 @@ impl Tally {
             not_yet_due: self.not_yet_due + other.not_yet_due,
             in_audience: self.in_audience + other.in_audience,
             audience_rows: self.audience_rows.or(other.audience_rows),
+            suppressed_rows: self.suppressed_rows.or(other.suppressed_rows),
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum Check {
     Ids,
     /// The audience is no less than half of what it was.
     Audience,
+    /// The list of the suppressed is no less than half of what it was.
+    Suppressed,
     /// The job has about as many candidates, or mails, as is usual.
     Volume,
     /// What is new to the ledger is not what it knows under a name that the project no longer has.
@@ -36,7 +38,7 @@ pub enum Check {
 
 impl Check {
     /// Every check.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Fresh,
         Self::Period,
         Self::Rows,
@@ -46,6 +48,7 @@ impl Check {
         Self::Future,
         Self::Ids,
         Self::Audience,
+        Self::Suppressed,
         Self::Volume,
         Self::Renamed,
     ];
@@ -63,6 +66,7 @@ impl Check {
             Self::Future => "future",
             Self::Ids => "ids",
             Self::Audience => "audience",
+            Self::Suppressed => "suppressed",
             Self::Volume => "volume",
             Self::Renamed => "renamed",
         }

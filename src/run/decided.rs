@@ -38,6 +38,8 @@ pub(super) struct DecidedJob {
     pub(super) in_audience: u64,
     /// Rows of the audience, where they were counted.
     pub(super) audience_rows: Option<u64>,
+    /// Rows of the list of the suppressed, where there is one.
+    pub(super) suppressed_rows: Option<u64>,
     /// Candidates to mail.
     pub(super) mails: Spool,
     /// Decisions to store.
@@ -128,6 +130,7 @@ impl Deciding<'_> {
             kept: keep_mails.then(KeptMails::default),
             in_audience: 0,
             audience_rows: None,
+            suppressed_rows: None,
             mails: Spool::default(),
             stored: Spool::default(),
         };
@@ -148,6 +151,7 @@ impl Deciding<'_> {
             })
             .await?;
         (decided.in_audience, decided.audience_rows) = (tally.in_audience, tally.audience_rows);
+        decided.suppressed_rows = tally.suppressed_rows;
         decided.dropped = tally.by_reason().filter(|(_, count)| *count > 0).collect();
         Ok(decided)
     }

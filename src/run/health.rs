@@ -20,6 +20,8 @@ use super::{JobReport, RunError};
 
 /// Fewer flags or active entities outside the audience are a person or two who left.
 const STRANGERS_LEAST: u64 = 3;
+/// The count of the suppressed with a complete run.
+const SUPPRESSED: &str = "suppressed_rows";
 /// The count of candidates with a complete run.
 const CANDIDATES: &str = "candidates";
 /// The count of milestones and levels with a complete run.
@@ -115,6 +117,8 @@ impl JobRun<'_> {
         let facts = JobFacts {
             audience: decided.audience_rows,
             audience_before: before(WHOLE_RUN),
+            suppressed: decided.suppressed_rows,
+            suppressed_before: before(SUPPRESSED),
             candidates: (!is_recap).then_some(candidates),
             candidates_before: before(CANDIDATES).filter(|_| before(PARTS) == Some(parts)),
             mails: (is_recap && is_latest).then_some(mails),
@@ -175,6 +179,7 @@ impl JobRun<'_> {
             counts.insert(WHOLE_RUN.to_owned(), rows);
             counts.insert(CANDIDATES.to_owned(), report.candidates());
             counts.insert(PARTS.to_owned(), self.prepared.compiled.parts());
+            counts.extend(report.suppressed_rows.map(|rows| (SUPPRESSED.to_owned(), rows)));
         }
         counts
     }

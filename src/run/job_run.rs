@@ -255,6 +255,7 @@ impl JobRun<'_> {
         report.known.clone_from(&decided.known);
         report.dropped.clone_from(&decided.dropped);
         report.audience_rows = decided.audience_rows;
+        report.suppressed_rows = decided.suppressed_rows;
         report.timing_seconds.insert("evaluate", seconds_since(started));
         self.refuse_lost_values(look)?;
         if let Some(renamed) = heirs.and_then(Heirs::verdict) {

@@ -90,6 +90,9 @@ pub struct JobReport {
     pub health: Vec<HealthNote>,
     /// Rows of the audience, where they were counted.
     pub audience_rows: Option<u64>,
+    /// Rows of the `suppressed:` relation, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suppressed_rows: Option<u64>,
     /// Why, where it is not simply completed; in artifacts without addresses.
     #[serde(serialize_with = "without_addresses")]
     pub message: Option<String>,
@@ -150,6 +153,7 @@ impl JobReport {
             published: None,
             health: Vec::new(),
             audience_rows: None,
+            suppressed_rows: None,
             message: None,
             hint: None,
             logged: None,

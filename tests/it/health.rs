@@ -262,6 +262,35 @@ fn good_nights_mail_and_are_remembered() {
     }
 }
 
+/// Who opted out is not mailed because the list is gone.
+#[test]
+fn a_list_of_the_suppressed_that_shrank_mails_nobody() {
+    let leavers = |count: usize| {
+        (0..count)
+            .map(|number| format!("left{number}@example.test\n"))
+            .fold("email\n".to_owned(), |all, row| all + &row)
+    };
+    for (left, exit, told) in [
+        (0, 7, "the list of the suppressed has 0 rows, less than half of the 40"),
+        (19, 7, "the list of the suppressed has 19 rows"),
+        (20, 0, ""),
+    ] {
+        let folder = shop("");
+        let folder = folder.path();
+        let project = fs::read_to_string(folder.join("milepost.yml")).expect("a project");
+        let project = project.replace("tables:\n", "suppressed: leavers\ntables:\n  leavers: {csv: leavers.csv}\n");
+        fs::write(folder.join("milepost.yml"), project).expect("writable");
+        fs::write(folder.join("leavers.csv"), leavers(40)).expect("writable");
+        assert_eq!(run(folder, "weekly", &[]).expect(0).json()["jobs"][0]["suppressed_rows"], 40);
+        fs::write(folder.join("leavers.csv"), leavers(left)).expect("writable");
+        let next = run(folder, "weekly", &[]).expect(exit).json();
+        assert!(message(&next).contains(told), "{next}");
+        if exit != 0 {
+            run(folder, "weekly", &["--accept", "suppressed"]).expect(0);
+        }
+    }
+}
+
 #[test]
 fn a_check_is_accepted_for_one_run_and_recorded() {
     let folder = shop(DECLARED);
