@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use rustix::fs::{CWD, Mode, mkfifoat};
 
 use crate::cli::{milepost, root_project};
+use crate::values::{project, run, subjects};
 
 #[test]
 fn what_is_left_out_is_told_by_check_and_by_the_run() {
@@ -72,4 +73,35 @@ fn files_that_are_not_whole_yet_are_waited_for() {
     }
     fs::write(&file, whole).expect("writable");
     milepost(&path, run).expect(0);
+}
+
+/// A quote that never closes holds the rows that follow it: events are missed, and who opted out would be mailed.
+#[test]
+fn a_quote_that_never_closes_mails_nobody() {
+    let tables = "  events: {csv: events.csv, time: at}\n  people: {csv: people.csv}\n  leavers: {csv: leavers.csv}\nsuppressed: leavers";
+    let job = "job: job\nstart: all\naudience: people\nmessage: {subject: done, template: t.html}\nmilestones:\n  - {name: done, reaches: [1]}\n";
+    let events = "user_id,at,note\nu1,2026-11-01T10:00:00Z,a\nu2,2026-11-01T10:00:00Z,b\n";
+    let people = "profile_id,email\nu1,a@x.test\nu2,b@x.test\n";
+    let leavers = "email,reason\nz@x.test,left\nb@x.test,left\n";
+    for (file, text, code) in [
+        ("leavers.csv", leavers.replace(",left\nb@", ",\"left\nb@"), 2),
+        ("leavers.csv", leavers.replace("z@x.test,left\nb@x.test,left\n", "z@x.test,\"left\nb@x.test,left"), 7),
+        ("events.csv", events.replace("Z,a\n", "Z,\"a\n"), 2),
+        ("events.csv", events.replace("Z,a\n", "Z,\"a\"b\n"), 2),
+        ("people.csv", people.replace("a@x.test", "\"a@x.test"), 2),
+        ("people.csv", people.replace("a@x.test", "\"a@x.test\""), 0),
+    ] {
+        let files = [("events.csv", events), ("people.csv", people), ("leavers.csv", leavers)];
+        let folder = project(tables, job, &files);
+        fs::write(folder.path().join(file), text).expect("writable");
+        let (ended, said) = run(folder.path(), &["run", "--as-of", "2026-11-02T00:00:00Z", "--replay"]);
+        assert_eq!(ended, Some(code), "{file}: {said}");
+        let mailed = subjects(folder.path());
+        if code == 0 {
+            assert_eq!(mailed, ["a@x.test: done"]);
+        } else {
+            assert!(said.contains(file) && said.contains("line 2"), "{said}");
+            assert!(mailed.is_empty(), "{mailed:?}");
+        }
+    }
 }

@@ -13,14 +13,20 @@ use datafusion::common::{DataFusionError, Result};
 use super::convert::Conversion;
 use super::failure::FileFailure;
 use super::header;
+use super::quotes::Quotes;
 use super::text::{BYTE_ORDER_MARK, Rows};
 use super::text_kinds::TextKinds;
 
 /// How many rows tell the types of the columns.
 const LOOK_ROWS: usize = 1_000;
 
-/// The columns of one file: ids compare as text, so a column named `id` or ending in `_id` keeps its leading zeros.
-pub(super) fn columns(file: &str, head: &[u8]) -> Result<Schema> {
+/// The columns of one file by all of it or, where that `is_cut`, its first lines: ids compare as text, so a column named `id` or ending in `_id` keeps its leading zeros.
+pub(super) fn columns(file: &str, head: &[u8], is_cut: bool) -> Result<Schema> {
+    let mut quotes = Quotes::new();
+    quotes.push(file, head)?;
+    if !is_cut {
+        quotes.finish(file)?;
+    }
     let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
     if head.is_empty() {
         return Ok(Schema::empty());
@@ -88,6 +94,7 @@ pub(super) struct CsvRows {
     columns: SchemaRef,
     conversion: Conversion,
     batch_rows: usize,
+    quotes: Quotes,
     state: State,
 }
 
@@ -108,7 +115,8 @@ struct Body {
 
 impl CsvRows {
     pub(super) fn new(columns: &SchemaRef, conversion: Conversion, batch_rows: usize) -> Self {
-        Self { columns: Arc::clone(columns), conversion, batch_rows, state: State::Header(Vec::new()) }
+        let (quotes, state) = (Quotes::new(), State::Header(Vec::new()));
+        Self { columns: Arc::clone(columns), conversion, batch_rows, quotes, state }
     }
 
     fn file(&self) -> &str {
@@ -165,6 +173,7 @@ impl CsvRows {
 
 impl Rows for CsvRows {
     fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.quotes.push(&self.conversion.reading.file, bytes)?;
         match &mut self.state {
             State::Header(head) => {
                 head.extend_from_slice(bytes);
@@ -180,6 +189,7 @@ impl Rows for CsvRows {
     }
 
     fn finish(&mut self) -> Result<()> {
+        self.quotes.finish(&self.conversion.reading.file)?;
         self.begin(true)?;
         if let State::Body(body) = &mut self.state {
             body.ended = true;
@@ -255,7 +265,7 @@ mod tests {
     #[test]
     fn types_are_those_that_fit_the_first_rows() {
         let schema =
-            columns("f.csv", b"\xef\xbb\xbfuser_id,n,at,empty\n007,1,2026-01-01T00:00:00,\n").expect("columns");
+            columns("f.csv", b"\xef\xbb\xbfuser_id,n,at,empty\n007,1,2026-01-01T00:00:00,\n", false).expect("columns");
         let kinds: Vec<_> = schema.fields().iter().map(|field| (field.name().as_str(), field.data_type())).collect();
         let micros = DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Microsecond, None);
         let expected =

@@ -22,6 +22,7 @@ mod layout;
 mod ndjson;
 mod parquet;
 mod provider;
+mod quotes;
 mod row_groups;
 mod text;
 mod text_kinds;

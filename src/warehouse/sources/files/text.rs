@@ -76,7 +76,7 @@ pub(super) async fn columns(
     }
     match format {
         FileFormat::Ndjson => json_kinds::columns(name, &head, whole),
-        _ => csv::columns(name, &head),
+        _ => csv::columns(name, &head, is_cut),
     }
 }
 
