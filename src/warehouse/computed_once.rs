@@ -15,8 +15,9 @@ use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::TryStreamExt;
 use tokio::sync::OnceCell;
@@ -32,7 +33,7 @@ use super::{AS_OF, Warehouse};
 use crate::storage::TemporaryFolder;
 
 /// Rows in a Parquet file that is removed with them.
-pub(super) struct KeptRows {
+struct KeptRows {
     table: ListingTable,
     misfits: Misfits,
     /// Values that were read as null when the rows were computed.
@@ -45,7 +46,7 @@ impl KeptRows {
     ///
     /// # Errors
     /// When the rows fail, or the file cannot be written.
-    pub(super) async fn write(
+    async fn write(
         schema: &SchemaRef,
         misfits: &Misfits,
         rows: impl Future<Output = Result<EngineRows, DataFusionError>>,
@@ -74,7 +75,7 @@ impl KeptRows {
     ///
     /// # Errors
     /// When the file is gone.
-    pub(super) async fn scan(
+    async fn scan(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -116,7 +117,7 @@ impl Warehouse {
         let key = format!("{} {bound:?}", view.name);
         let mut rows = self.computed_once.rows.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = Arc::clone(rows.entry(key).or_default());
-        Some(Arc::new(OnceView { plan: plan.clone(), rows, misfits: self.misfits.clone() }))
+        Some(Arc::new(OnceTable { plan: plan.clone(), rows, misfits: self.misfits.clone() }))
     }
 
     /// The parameters of a view and of all views it builds on.
@@ -167,14 +168,27 @@ fn computes(plan: &LogicalPlan) -> bool {
     computes
 }
 
-/// A view under one set of parameters, computed when its rows are first asked for.
-struct OnceView {
+/// The same rows, read from their source once.
+///
+/// # Errors
+/// When the engine cannot plan a reading of the table.
+pub(super) fn read_once(
+    name: &str,
+    table: Arc<dyn TableProvider>,
+    misfits: &Misfits,
+) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.build()?;
+    Ok(Arc::new(OnceTable { plan, rows: Arc::default(), misfits: misfits.clone() }))
+}
+
+/// The rows of a plan, computed when they are first asked for.
+struct OnceTable {
     plan: LogicalPlan,
     rows: Arc<OnceCell<KeptRows>>,
     misfits: Misfits,
 }
 
-impl OnceView {
+impl OnceTable {
     async fn compute(&self, state: &dyn Session) -> Result<KeptRows, DataFusionError> {
         let state = state.as_any().downcast_ref::<SessionState>();
         let state = state.ok_or_else(|| DataFusionError::Internal("a session without a state".to_owned()))?;
@@ -182,14 +196,14 @@ impl OnceView {
     }
 }
 
-impl fmt::Debug for OnceView {
+impl fmt::Debug for OnceTable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("OnceView")
+        formatter.write_str("OnceTable")
     }
 }
 
 #[async_trait]
-impl TableProvider for OnceView {
+impl TableProvider for OnceTable {
     fn schema(&self) -> SchemaRef {
         SchemaRef::clone(self.plan.schema().inner())
     }

@@ -4,7 +4,6 @@
 //! no earlier run. The names of columns are those of the warehouses of both: small letters and `_`.
 
 mod names;
-mod parsed;
 mod sql;
 
 use std::any::Any;
@@ -28,6 +27,7 @@ use crate::model::diagnostic::{Diagnostic, Located, Place, SourceFile};
 use crate::project::{ColumnKind, FileFormat, SegmentLayout, SegmentRows, Table, TableSource};
 use crate::settings::LocalFiles;
 use crate::storage;
+use crate::warehouse::computed_once::read_once;
 use crate::warehouse::known_values::Weight;
 use crate::warehouse::parameters::{Parameter, Parameters};
 use crate::warehouse::place::column_help;
@@ -36,7 +36,6 @@ use crate::warehouse::session::plan_query;
 use crate::warehouse::statement::parse_query;
 use crate::warehouse::{AS_OF, WarehouseError};
 use names::{Prefix, snake_case};
-use parsed::ParsedLogs;
 use sql::Calls;
 
 /// Fields of a call in a log that are text, whatever the first lines hold, and those that are instants.
@@ -64,7 +63,9 @@ pub(super) async fn open(
         }
         weight = weight.and(weighs);
         if layout == SegmentLayout::S3Logs {
-            provider = Arc::new(ParsedLogs::new(provider, opening.misfits));
+            // Parsing costs most of all, and each query would do it again.
+            let read = read_once(&name, provider, opening.misfits);
+            provider = read.map_err(|error| wrong(table, &error))?;
         }
         raw.push((name, provider));
     }
