@@ -59,7 +59,7 @@ pub(super) async fn query(
     if findings.is_empty() && !is_flawed {
         findings.extend(physical::findings(session, sql, &plan).await);
     }
-    if findings.is_empty() { Ok(SchemaRef::clone(plan.schema().inner())) } else { Err(findings) }
+    if findings.is_empty() { Ok(mixtures::marked_columns(&plan)) } else { Err(findings) }
 }
 
 /// The same for a snippet: its plan.

@@ -175,6 +175,20 @@ async fn a_column_whose_files_disagree_is_told_and_neither_ordered_nor_added() {
         "greatest(max(score), '5')",
         "count(*) filter (where score > '10')",
         "max(trim(score))",
+        "max(lower(score))",
+        "max(replace(score, ',', ''))",
+        "max(score || '')",
+        "max(id_text(score))",
+        "max(case when score is not null then score end)",
+        "max(case when user_id = 'u1' then 'x' else coalesce(score, '') end)",
+        "array_max(array_agg(score order by at))",
+        "array_sort(array_agg(score order by at))[1]",
+        "list_sort(array_agg(score order by at), 'DESC')[1]",
+        "array_agg(distinct score order by score)[1]",
+        "last_value(score order by score)",
+        "last_value(user_id order by lower(score))",
+        "count(*) filter (where struct(score, 'a') > struct('5', 'a'))",
+        "count(*) filter (where '5' between score and '7')",
     ] {
         let folder = mixed(SCORES, &recap(&format!("\"{metric}\"")), &[]);
         let (world, findings) = World::survey(folder.path()).await;
@@ -187,9 +201,16 @@ async fn a_column_whose_files_disagree_is_told_and_neither_ordered_nor_added() {
         let (code, said) = mail(folder.path());
         assert_eq!(code, Some(2), "{metric}: {said}");
     }
-    for (metric, expected) in
-        [("count(score)", "3"), ("max(cast(score as double))", "1000"), ("count(distinct score)", "3")]
-    {
+    for (metric, expected) in [
+        ("count(score)", "3"),
+        ("max(cast(score as double))", "1000"),
+        ("count(distinct score)", "3"),
+        ("max(length(score))", "4"),
+        ("max(case when score = '9' then 'yes' else 'no' end)", "yes"),
+        ("max(cast(score as varchar))", "9"),
+        ("array_max(array_agg(cast(score as int) order by at))", "1000"),
+        ("max(user_id)", "u1"),
+    ] {
         let folder = mixed(SCORES, &recap(&format!("\"{metric}\"")), &[]);
         assert_eq!(mail(folder.path()).0, Some(0), "{metric}");
         assert_eq!(subjects(folder.path()), [format!("a@x.test: total {expected}")]);
@@ -204,11 +225,52 @@ async fn a_column_whose_files_disagree_is_told_and_neither_ordered_nor_added() {
 async fn a_view_that_orders_such_a_column_is_refused_where_it_does() {
     let job = "job: job\nstart: all\naudience: people\nmessage: {subject: s, template: t.html}\nmilestones:\n  - {name: best, from: \
                best}\n";
-    let view = "select user_id as profile_id, max(at) as reached_at, max(score) as value from orders group by user_id";
-    let folder = mixed(SCORES, job, &[("sql/best.sql", view)]);
-    let (_, findings) = World::survey(folder.path()).await;
-    let told = findings.iter().map(line).collect::<Vec<_>>().join("\n");
-    assert!(told.contains("sql/best.sql:1:") && told.contains("text is ordered by its letters"), "{told}");
+    let rest = "as value from orders group by user_id";
+    let head = "select user_id as profile_id, max(at) as reached_at, ";
+    for (view, refused) in [
+        (format!("{head}max(score) {rest}"), true),
+        (
+            format!(
+                "with cased as (select *, case when score <> '' then score end as found from orders) {head}max(found) as value from cased group by user_id"
+            ),
+            true,
+        ),
+        (
+            format!(
+                "select profile_id, reached_at, array_max(scores) as value from ({head}array_agg(score order by at) as scores from orders group by user_id)"
+            ),
+            true,
+        ),
+        (
+            format!(
+                "{head}max(found) as value from (select user_id, at, lower(score) as found from orders union all select user_id, at, 'x' from orders) group by user_id"
+            ),
+            true,
+        ),
+        (format!("{head}max(found) as value from lowered group by user_id"), true),
+        (
+            format!(
+                "{head}max(b.score) as value from people join orders as b on profile_id = user_id group by user_id"
+            ),
+            true,
+        ),
+        (
+            format!(
+                "{head}max(profile_id) as value from people join orders as b on profile_id = user_id group by user_id"
+            ),
+            false,
+        ),
+        (format!("{head}(select max(trim(o.score)) from orders as o) as value from orders group by user_id"), true),
+        (format!("{head}max(cast(score as double)) {rest}"), false),
+        (format!("{head}count(score) {rest}"), false),
+    ] {
+        let lowered = ("sql/lowered.sql", "select user_id, at, lower(score) as found from orders");
+        let folder = mixed(SCORES, job, &[("sql/best.sql", &view), lowered]);
+        let (_, findings) = World::survey(folder.path()).await;
+        let told = findings.iter().map(line).collect::<Vec<_>>().join("\n");
+        let is_told = told.contains("sql/best.sql:1:") && told.contains("text is ordered by its letters");
+        assert_eq!(is_told, refused, "{view}: {told}");
+    }
 }
 
 #[tokio::test]
